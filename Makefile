@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: MIT
+# One non-recursive Makefile. Sources are found by folder; a layer is a folder of userspace/.
+#   make                     programs in build/bin
+#   make check               unit tests
+#   make PLATFORM=posix      the portable fallback (own build folder)
+#   make SAN=address,undefined | SAN=thread     sanitizer builds (own build folder)
+#   make WERROR=1            warnings are errors (what the tests use)
+#   make BENCH_NULL_AEAD=1   encryption replaced by a copy; for scripts/bench.sh only, never installed
+
+PLATFORM ?= linux
+SAN ?=
+WERROR ?=
+DEBUG ?=
+BENCH_NULL_AEAD ?=
+PREFIX ?= /usr/local
+DESTDIR ?=
+VERSION := 0.1.0
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+AR := ar
+PKG_CONFIG ?= pkg-config
+
+comma := ,
+variant := $(if $(filter-out linux,$(PLATFORM)),-$(PLATFORM))$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(findstring clang,$(CC)),-clang)$(if $(BENCH_NULL_AEAD),-nullaead)$(if $(DEBUG),-debug)
+BUILD ?= build$(if $(variant),/variant$(variant))
+
+# --- flags -----------------------------------------------------------------------------------
+
+is_clang := $(findstring clang,$(shell $(CC) --version 2>/dev/null | head -n 1))
+
+WARN := -Wall -Wextra -Wshadow -Wvla -Wpointer-arith -Wundef
+WARN_C := -Wmissing-prototypes -Wstrict-prototypes -Wold-style-definition
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
+HARDEN_LD := -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
+ifeq ($(is_clang),)
+HARDEN += -ftrivial-auto-var-init=zero
+endif
+OPT := $(if $(DEBUG),-O1 -DTT_DEBUG=1,-O2)
+ifeq ($(SAN)$(DEBUG),)
+HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+endif
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+
+CPPFLAGS_ALL := -D_GNU_SOURCE -DTALTUN_VERSION='"$(VERSION)"' $(if $(BENCH_NULL_AEAD),-DTT_BENCH_NULL_AEAD=1) $(CPPFLAGS)
+CFLAGS_ALL := -std=gnu11 -g $(OPT) $(WARN) $(WARN_C) $(if $(WERROR),-Werror) $(HARDEN) $(SANFLAGS) $(CFLAGS)
+CXXFLAGS_ALL := -std=gnu++17 -g $(OPT) $(WARN) $(if $(WERROR),-Werror) $(HARDEN) $(SANFLAGS) $(CXXFLAGS)
+LDFLAGS_ALL := $(HARDEN_LD) $(SANFLAGS) -pthread $(LDFLAGS)
+
+# --- libraries -------------------------------------------------------------------------------
+
+have = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo 1)
+HAVE_IPSEC_MB := $(if $(or $(call have,libIPSec_MB),$(wildcard /usr/include/intel-ipsec-mb.h)),1)
+ifneq ($(filter s390x ppc64% aarch64 arm%,$(shell uname -m)),)
+HAVE_IPSEC_MB :=
+endif
+
+CRYPTO_LIBS := -lsodium $(if $(HAVE_IPSEC_MB),-lIPSec_MB)
+NODE_PKGS := libuv jansson
+PLAT_PKGS_linux := libnl-3.0 libnl-route-3.0 libcap-ng
+PLAT_PKGS_posix :=
+PLAT_PKGS_none :=
+PKGS := $(NODE_PKGS) $(PLAT_PKGS_$(PLATFORM))
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
+CUNIT_LIBS := -lcunit
+CPPFLAGS_ALL += $(if $(HAVE_IPSEC_MB),-DTT_HAVE_IPSEC_MB=1)
+
+# --- layers ----------------------------------------------------------------------------------
+# A layer sees itself and the layers below through a folder of links made here, so that an
+# include in the wrong direction does not compile.
+
+SEES_base := base
+SEES_crypto := base crypto
+SEES_wg := base crypto wg
+SEES_plat := base plat
+SEES_datapath := base crypto wg datapath plat
+SEES_node := base crypto wg datapath node plat
+SEES_taltund := base crypto wg datapath node plat
+SEES_taltun := base crypto wg datapath node plat
+SEES_tests := base crypto wg datapath node plat
+
+LAYERS := base crypto wg datapath $(if $(filter none,$(PLATFORM)),,node)
+PROGRAMS := $(if $(filter none,$(PLATFORM)),,taltund taltun)
+
+inc_dir = $(BUILD)/inc/$(1)
+where = $(if $(filter plat,$(1)),platform/include/plat,userspace/$(1))
+
+$(BUILD)/inc/%/.made:
+	@mkdir -p $(@D)
+	@for l in $(SEES_$*); do \
+		case $$l in plat) d=platform/include/plat;; *) d=userspace/$$l;; esac; \
+		ln -sfn $(CURDIR)/$$d $(@D)/$$l; done
+	@touch $@
+
+# A platform service is taken from the first of these folders that has it.
+PLAT_ORDER_linux := linux posix none
+PLAT_ORDER_posix := posix none
+PLAT_ORDER_none := none
+plat_services := $(sort $(basename $(notdir $(foreach d,$(PLAT_ORDER_$(PLATFORM)),$(wildcard platform/$(d)/*.c)))))
+plat_pick = $(firstword $(foreach d,$(PLAT_ORDER_$(PLATFORM)),$(wildcard platform/$(d)/$(1).c)))
+PLAT_SRC := $(foreach s,$(plat_services),$(call plat_pick,$(s)))
+
+src_of = $(wildcard userspace/$(1)/*.c) $(wildcard userspace/$(1)/*.cc)
+obj_of = $(patsubst %,$(BUILD)/obj/%.o,$(basename $(1)))
+
+LIB_OBJS_plat := $(call obj_of,$(PLAT_SRC))
+$(foreach l,$(LAYERS),$(eval LIB_OBJS_$(l) := $(call obj_of,$(call src_of,$(l)))))
+
+lib = $(BUILD)/lib/libtt-$(1).a
+# Link order: a user comes before what it uses.
+LIBS_datapath := $(call lib,datapath) $(call lib,wg) $(call lib,crypto) $(call lib,plat) $(call lib,base)
+LIBS_node := $(call lib,node) $(LIBS_datapath)
+
+.DEFAULT_GOAL := all
+.PHONY: all libs check check-build demo bench fuzz install uninstall format format-check lint help clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: libs $(addprefix $(BUILD)/bin/,$(PROGRAMS))
+libs: $(foreach l,$(LAYERS) plat,$(call lib,$(l)))
+
+define archive_rule
+$(call lib,$(1)): $$(LIB_OBJS_$(1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(if $$(V),,@echo "  AR      $$(notdir $$@)";) $$(AR) rcs $$@ $$^
+$$(LIB_OBJS_$(1)): INC := $(call inc_dir,$(1))
+$$(LIB_OBJS_$(1)): $(call inc_dir,$(1))/.made
+endef
+$(foreach l,$(LAYERS) plat,$(eval $(call archive_rule,$(l))))
+
+Q := $(if $(V),,@)
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CC      $<";) $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(PKG_CFLAGS) -I$(INC) $(EXTRA_INC) -MMD -MP -c $< -o $@
+$(BUILD)/obj/%.o: %.cc Makefile
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CXX     $<";) $(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) $(PKG_CFLAGS) -I$(INC) $(EXTRA_INC) -MMD -MP -c $< -o $@
+
+define program_rule
+OBJS_$(1) := $(call obj_of,$(call src_of,$(1)))
+$$(OBJS_$(1)): INC := $(call inc_dir,$(1))
+$$(OBJS_$(1)): $(call inc_dir,$(1))/.made
+$(BUILD)/bin/$(1): $$(OBJS_$(1)) $(LIBS_node)
+	@mkdir -p $$(@D)
+	$$(if $$(V),,@echo "  LINK    $(1)";) $$(CXX) $$(LDFLAGS_ALL) -o $$@ $$^ $(LIBS_node) $$(PKG_LIBS) $$(CRYPTO_LIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
+
+# --- tests -----------------------------------------------------------------------------------
+# tests/unit/LAYER/test_x.c is one CUnit program; it links the layers up to its own.
+
+TEST_SRC := $(foreach l,base crypto wg datapath $(if $(filter none,$(PLATFORM)),,node),$(wildcard tests/unit/$(l)/test_*.c) ) $(wildcard tests/sim/test_*.c) $(if $(filter none,$(PLATFORM)),,$(wildcard tests/unit/plat/test_*.c))
+TEST_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
+TEST_SUPPORT := $(call obj_of,$(wildcard tests/unit/support/*.c))
+TEST_OBJS := $(call obj_of,$(TEST_SRC)) $(TEST_SUPPORT)
+$(TEST_OBJS): INC := $(call inc_dir,tests)
+$(TEST_OBJS): EXTRA_INC := -Itests/unit/support
+$(TEST_OBJS): $(call inc_dir,tests)/.made
+
+TEST_LIBS := $(if $(filter none,$(PLATFORM)),$(LIBS_datapath),$(LIBS_node))
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_SUPPORT) $(TEST_LIBS)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(CRYPTO_LIBS) $(CUNIT_LIBS)
+
+# Helper programs of the tests and benchmarks: one file, one program.
+TOOL_SRC := $(wildcard tests/tools/*.c) $(wildcard tests/bench/*.c)
+TOOL_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TOOL_SRC))
+TOOL_OBJS := $(call obj_of,$(TOOL_SRC))
+$(TOOL_OBJS): INC := $(call inc_dir,tests)
+$(TOOL_OBJS): EXTRA_INC := -Itests/unit/support
+$(TOOL_OBJS): $(call inc_dir,tests)/.made
+$(TOOL_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(CRYPTO_LIBS)
+
+.PHONY: tools
+tools: $(TOOL_BIN)
+check-build: $(TEST_BIN)
+check: check-build
+	@scripts/run-unit.sh $(TEST_BIN)
+
+# --- fuzzers: libFuzzer with clang (make fuzz), plain corpus replayers everywhere --------------
+
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_REPLAY := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/replay_%,$(FUZZ_SRC))
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
+FUZZ_OBJS := $(call obj_of,$(FUZZ_SRC) tests/fuzz/replay_main.c)
+$(FUZZ_OBJS): INC := $(call inc_dir,tests)
+$(FUZZ_OBJS): EXTRA_INC := -Itests/unit/support
+$(FUZZ_OBJS): $(call inc_dir,tests)/.made
+$(BUILD)/fuzz/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay_main.o $(TEST_LIBS)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(CRYPTO_LIBS)
+$(BUILD)/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(TEST_LIBS)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(CRYPTO_LIBS)
+.PHONY: fuzz-replay fuzz-build
+fuzz-replay: $(FUZZ_REPLAY)
+fuzz-build: $(FUZZ_BIN)
+fuzz:
+	@scripts/fuzz.sh
+
+# --- the rest --------------------------------------------------------------------------------
+
+demo:
+	@scripts/demo.sh
+bench:
+	@scripts/bench.sh
+
+C_FILES = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+format:
+	clang-format -i $(C_FILES)
+format-check:
+	@clang-format --dry-run -Werror $(C_FILES)
+lint: format-check
+	@scripts/check-layers.sh
+	@shellcheck -x $$(git ls-files '*.sh')
+
+-include Makefile.install
+
+help:
+	@sed -n '2,9s/^# \{0,1\}//p' Makefile
+	@echo "targets: all check demo bench fuzz install uninstall format lint help clean"
+
+clean:
+	rm -rf build
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Structured log: one event name and typed fields per line, as logfmt or JSON. Never formats a
+ * secret: there is no field type for one. Thread safe; a line is one write(2).
+ *
+ *	tt_log(TT_LOG_INFO, "handshake.done", TT_F_STR("peer", name), TT_F_U64("rtt_us", rtt));
+ *	ts=2026-01-01T00:00:00.000Z level=info event=handshake.done peer=office rtt_us=812
+ */
+#ifndef TT_BASE_LOG_H
+#define TT_BASE_LOG_H
+
+#include "base/addr.h"
+#include "base/types.h"
+
+enum tt_log_level { TT_LOG_ERROR, TT_LOG_WARN, TT_LOG_INFO, TT_LOG_DEBUG };
+enum tt_log_format { TT_LOG_LOGFMT, TT_LOG_JSON };
+
+enum tt_field_type { TT_FT_STR, TT_FT_U64, TT_FT_I64, TT_FT_BOOL, TT_FT_IP, TT_FT_ENDPOINT, TT_FT_CIDR, TT_FT_ERRNO };
+
+struct tt_field {
+	const char *key;
+	enum tt_field_type type;
+	union {
+		const char *str; /* any bytes; escaped, cut at 512 */
+		uint64_t u64;
+		int64_t i64;
+		const void *ptr; /* struct tt_ip, tt_endpoint, tt_cidr */
+	} v;
+};
+
+#define TT_F_STR(k, s) ((struct tt_field){(k), TT_FT_STR, {.str = (s)}})
+#define TT_F_U64(k, n) ((struct tt_field){(k), TT_FT_U64, {.u64 = (n)}})
+#define TT_F_I64(k, n) ((struct tt_field){(k), TT_FT_I64, {.i64 = (n)}})
+#define TT_F_BOOL(k, n) ((struct tt_field){(k), TT_FT_BOOL, {.u64 = (n)}})
+#define TT_F_IP(k, p) ((struct tt_field){(k), TT_FT_IP, {.ptr = (p)}})
+#define TT_F_ENDPOINT(k, p) ((struct tt_field){(k), TT_FT_ENDPOINT, {.ptr = (p)}})
+#define TT_F_CIDR(k, p) ((struct tt_field){(k), TT_FT_CIDR, {.ptr = (p)}})
+/* errno value, positive or negative; written as its text */
+#define TT_F_ERRNO(k, e) ((struct tt_field){(k), TT_FT_ERRNO, {.i64 = (e)}})
+
+void tt_log_setup(enum tt_log_level level, enum tt_log_format format, int fd);
+/* Adds process=NAME to every line from here on ("monitor", "engine", "resolver"). Static string. */
+void tt_log_process(const char *name);
+void tt_log_set_level(enum tt_log_level level);
+bool tt_log_enabled(enum tt_log_level level);
+
+void tt_log_fields(enum tt_log_level level, const char *event, const struct tt_field *f, size_t n);
+#define tt_log(level, event, ...)                                                                  \
+	do {                                                                                       \
+		if (tt_log_enabled(level)) {                                                       \
+			const struct tt_field tt_log_f_[] = {__VA_ARGS__};                         \
+			tt_log_fields((level), (event), tt_log_f_, TT_ARRAY_LEN(tt_log_f_));       \
+		}                                                                                  \
+	} while (0)
+
+/*
+ * Lets `burst` lines pass per second and site, then counts; the next line that passes carries
+ * suppressed=N. Keep one static struct per site.
+ */
+struct tt_log_limit {
+	uint64_t second;
+	uint32_t in_second;
+	uint32_t suppressed;
+};
+bool tt_log_limit_pass(struct tt_log_limit *l, struct tt_mono now, uint32_t burst,
+		       uint32_t *suppressed);
+
+#endif
