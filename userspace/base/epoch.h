@@ -43,12 +43,16 @@ struct tt_epoch {
 
 void tt_epoch_init(struct tt_epoch *e, uint32_t readers);
 
+/*
+ * Why this is safe without fences: enter's store, the load of a snapshot pointer, its publication
+ * and the writer's look at `seen` are all sequentially consistent. A reader that still got the old
+ * pointer has therefore stored `seen` before the writer looks; and a reader that read a newer
+ * `current` (acquire) also sees what was published before `current` moved (release).
+ */
 static inline void tt_epoch_enter(struct tt_epoch *e, uint32_t id)
 {
-	uint64_t now = atomic_load_explicit(&e->current, memory_order_relaxed);
-	/* seq_cst: the store must be visible before any snapshot pointer is loaded */
+	uint64_t now = atomic_load_explicit(&e->current, memory_order_acquire);
 	atomic_store_explicit(&e->reader[id].seen, now, memory_order_seq_cst);
-	atomic_thread_fence(memory_order_seq_cst);
 }
 
 static inline void tt_epoch_leave(struct tt_epoch *e, uint32_t id)
@@ -56,12 +60,13 @@ static inline void tt_epoch_leave(struct tt_epoch *e, uint32_t id)
 	atomic_store_explicit(&e->reader[id].seen, 0, memory_order_release);
 }
 
-#define tt_epoch_load(slot) atomic_load_explicit((slot), memory_order_acquire)
-#define tt_epoch_publish(slot, p) atomic_exchange_explicit((slot), (p), memory_order_acq_rel)
+#define tt_epoch_load(slot)	  atomic_load_explicit((slot), memory_order_seq_cst)
+#define tt_epoch_publish(slot, p) atomic_exchange_explicit((slot), (p), memory_order_seq_cst)
 
 /*
  * Control thread. Takes ownership of obj; destroy(obj, ctx) runs later on the control thread.
- * Where the list is full it waits (bounded by one turn of the slowest worker) for room.
+ * Where the list is full it waits for room, bounded by one turn of the slowest worker; a worker
+ * that does not leave for 4 s ends the process, as the watchdog would.
  */
 void tt_epoch_retire(struct tt_epoch *e, void *obj, void (*destroy)(void *obj, void *ctx),
 		     void *ctx);

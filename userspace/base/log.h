@@ -15,7 +15,16 @@
 enum tt_log_level { TT_LOG_ERROR, TT_LOG_WARN, TT_LOG_INFO, TT_LOG_DEBUG };
 enum tt_log_format { TT_LOG_LOGFMT, TT_LOG_JSON };
 
-enum tt_field_type { TT_FT_STR, TT_FT_U64, TT_FT_I64, TT_FT_BOOL, TT_FT_IP, TT_FT_ENDPOINT, TT_FT_CIDR, TT_FT_ERRNO };
+enum tt_field_type {
+	TT_FT_STR,
+	TT_FT_U64,
+	TT_FT_I64,
+	TT_FT_BOOL,
+	TT_FT_IP,
+	TT_FT_ENDPOINT,
+	TT_FT_CIDR,
+	TT_FT_ERRNO
+};
 
 struct tt_field {
 	const char *key;
@@ -28,13 +37,13 @@ struct tt_field {
 	} v;
 };
 
-#define TT_F_STR(k, s) ((struct tt_field){(k), TT_FT_STR, {.str = (s)}})
-#define TT_F_U64(k, n) ((struct tt_field){(k), TT_FT_U64, {.u64 = (n)}})
-#define TT_F_I64(k, n) ((struct tt_field){(k), TT_FT_I64, {.i64 = (n)}})
-#define TT_F_BOOL(k, n) ((struct tt_field){(k), TT_FT_BOOL, {.u64 = (n)}})
-#define TT_F_IP(k, p) ((struct tt_field){(k), TT_FT_IP, {.ptr = (p)}})
+#define TT_F_STR(k, s)	    ((struct tt_field){(k), TT_FT_STR, {.str = (s)}})
+#define TT_F_U64(k, n)	    ((struct tt_field){(k), TT_FT_U64, {.u64 = (n)}})
+#define TT_F_I64(k, n)	    ((struct tt_field){(k), TT_FT_I64, {.i64 = (n)}})
+#define TT_F_BOOL(k, n)	    ((struct tt_field){(k), TT_FT_BOOL, {.u64 = (n)}})
+#define TT_F_IP(k, p)	    ((struct tt_field){(k), TT_FT_IP, {.ptr = (p)}})
 #define TT_F_ENDPOINT(k, p) ((struct tt_field){(k), TT_FT_ENDPOINT, {.ptr = (p)}})
-#define TT_F_CIDR(k, p) ((struct tt_field){(k), TT_FT_CIDR, {.ptr = (p)}})
+#define TT_F_CIDR(k, p)	    ((struct tt_field){(k), TT_FT_CIDR, {.ptr = (p)}})
 /* errno value, positive or negative; written as its text */
 #define TT_F_ERRNO(k, e) ((struct tt_field){(k), TT_FT_ERRNO, {.i64 = (e)}})
 
@@ -45,12 +54,12 @@ void tt_log_set_level(enum tt_log_level level);
 bool tt_log_enabled(enum tt_log_level level);
 
 void tt_log_fields(enum tt_log_level level, const char *event, const struct tt_field *f, size_t n);
-#define tt_log(level, event, ...)                                                                  \
-	do {                                                                                       \
-		if (tt_log_enabled(level)) {                                                       \
-			const struct tt_field tt_log_f_[] = {__VA_ARGS__};                         \
-			tt_log_fields((level), (event), tt_log_f_, TT_ARRAY_LEN(tt_log_f_));       \
-		}                                                                                  \
+#define tt_log(level, event, ...)                                                            \
+	do {                                                                                 \
+		if (tt_log_enabled(level)) {                                                 \
+			const struct tt_field tt_log_f_[] = {__VA_ARGS__};                   \
+			tt_log_fields((level), (event), tt_log_f_, TT_ARRAY_LEN(tt_log_f_)); \
+		}                                                                            \
 	} while (0)
 
 /*
