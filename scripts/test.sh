@@ -1,0 +1,293 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Runs the tests, tier by tier, and ends with one line: N passed, N failed, N skipped.
+#
+# usage: scripts/test.sh [TIER]...
+#   build     gcc and clang, warnings are errors          unit      unit and two-node tests
+#   lint      clang-format, shellcheck, layer check       asan      the same under ASan and UBSan
+#   posix     portable fallback: build and unit tests     tsan      threaded tests under TSan
+#   none      layers up to datapath without an OS         valgrind  unit tests under valgrind
+#   fuzz      every fuzzer for TALTUN_FUZZ_SECONDS (20)   netns     namespace and interop tests
+# Without arguments: all of them. Logs stay in build/test-logs.
+#
+# TALTUN_NO_SETUP=1   do not install anything         TALTUN_JOBS=N   parallel jobs (all CPUs)
+# TALTUN_TESTS=GLOB   only test programs and scripts whose file name matches
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+all_tiers="build lint unit asan tsan valgrind posix none fuzz netns"
+jobs=${TALTUN_JOBS:-$(nproc)}
+fuzz_seconds=${TALTUN_FUZZ_SECONDS:-20}
+only=${TALTUN_TESTS:-*}
+logs=build/test-logs
+unit_dirs=(unit/base unit/crypto unit/wg unit/datapath unit/plat unit/node sim)
+passed=0 failed=0 skipped=0
+failures=()
+started=$(date +%s)
+
+# Slow or thread-heavy programs that valgrind, which runs one thread at a time, cannot do in time.
+valgrind_skips=" test_worker test_epoch test_engine test_bench "
+
+usage() { sed -n '4,17s/^# \{0,1\}//p' "$0"; }
+
+heading() {
+	printf '\n== %s  (%d s since the start)\n' "$1" $(($(date +%s) - started))
+}
+
+count_pass() {
+	passed=$((passed + 1))
+	echo "  ok    $1"
+}
+
+# count_fail WHAT [LOG]: the end of the log is shown, the whole of it stays.
+count_fail() {
+	failed=$((failed + 1))
+	failures+=("$1")
+	echo "  FAIL  $1${2:+   (log: $2)}"
+	[ -z "${2:-}" ] || tail -n "${3:-30}" "$2" 2>/dev/null | sed 's/^/        | /'
+}
+
+count_skip() {
+	skipped=$((skipped + 1))
+	echo "  skip  $1: $2"
+}
+
+# step NAME COMMAND...: one pass or one failure.
+step() {
+	local name=$1 log=$logs/${1//[^A-Za-z0-9_.-]/_}.log from
+	shift
+	from=$(date +%s)
+	if "$@" >"$log" 2>&1; then
+		count_pass "$name ($(($(date +%s) - from)) s)"
+	else
+		count_fail "$name" "$log"
+		return 1
+	fi
+}
+
+# record NAME LOG STATUS: counts the result line a test program prints, or its status where it
+# prints none; 77 means skipped as a whole.
+record() {
+	local name=$1 log=$2 rc=$3 line p f s
+	line=$(grep -E '(^|: )[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1)
+	if [ "$rc" -eq 77 ]; then
+		count_skip "$name" "$(tail -n 1 "$log")"
+		return
+	fi
+	if [ -z "$line" ]; then
+		case $rc in
+		0) count_pass "$name" ;;
+		124 | 137) count_fail "$name: ran out of time" "$log" ;;
+		*) count_fail "$name: status $rc and no result line" "$log" ;;
+		esac
+		return
+	fi
+	read -r p f s < <(sed -E 's/(.*: )?([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped/\2 \3 \4/' <<<"$line")
+	[ "$rc" -eq 0 ] || [ "$f" -gt 0 ] || f=1
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	grep -E '^ *skip' "$log" | sort | uniq -c | sed 's/^ *1 //; s/^ */  /' | head -n 10
+	if [ "$f" -gt 0 ]; then
+		failures+=("$name")
+		echo "  FAIL  $name: $p passed, $f failed, $s skipped, status $rc   (log: $log)"
+		grep -E 'FAIL|ERROR|runtime error' "$log" | head -n 15 | sed 's/^/        | /'
+		tail -n 15 "$log" | sed 's/^/        | /'
+	else
+		echo "  ok    $name: $p passed, $s skipped"
+	fi
+}
+
+# run_programs TIER PARALLEL SECONDS WRAPPER PROGRAM...: each with its own log and deadline.
+# WRAPPER is one string of words put before the program, or empty.
+run_programs() {
+	local tier=$1 parallel=$2 seconds=$3 wrapper=$4 t name
+	shift 4
+	local dir=$logs/$tier
+	rm -rf "$dir" && mkdir -p "$dir"
+	# shellcheck disable=SC2016 # expanded by the inner shell
+	printf '%s\0' "$@" | wrapper=$wrapper dir=$dir seconds=$seconds xargs -0 -r -n 1 -P "$parallel" bash -c '
+		name=$(basename "$(dirname "$1")")-$(basename "$1")
+		timeout -k 10 "$seconds" $wrapper "$1" >"$dir/$name.log" 2>&1 </dev/null
+		echo $? >"$dir/$name.rc"' run
+	for t in "$@"; do
+		name=$(basename "$(dirname "$t")")-$(basename "$t")
+		record "$tier $name" "$dir/$name.log" "$(cat "$dir/$name.rc" 2>/dev/null || echo 1)"
+	done
+}
+
+# The test programs of a build folder that belong to the given folders of tests/.
+programs_in() {
+	local build=$1 d src
+	shift
+	for d in "$@"; do
+		for src in tests/"$d"/test_*.c; do
+			src=${src#tests/}
+			# shellcheck disable=SC2053 # a pattern on purpose
+			[[ $(basename "$src") == $only || $(basename "$src" .c) == $only ]] || continue
+			[ -x "$build/tests/${src%.c}" ] && echo "$build/tests/${src%.c}"
+		done
+	done
+}
+
+# make_tests NAME MAKE-ARGS...: builds every test program of a variant.
+make_tests() {
+	local name=$1
+	shift
+	step "$name" make -k -j "$jobs" WERROR=1 "$@" check-build
+}
+
+tier_build() {
+	step "build gcc" make -k -j "$jobs" WERROR=1 all check-build tools fuzz-replay
+	if command -v clang >/dev/null; then
+		step "build clang" make -k -j "$jobs" WERROR=1 CC=clang CXX=clang++ all check-build tools fuzz-replay
+	else
+		count_skip "build clang" "clang is not installed"
+	fi
+}
+
+tier_lint() {
+	local sh
+	mapfile -t sh < <(git ls-files '*.sh' .ci/run 2>/dev/null)
+	if git rev-parse --git-dir >/dev/null 2>&1; then
+		step "clang-format" make -s format-check
+		step "shellcheck" shellcheck -x "${sh[@]}"
+	else
+		count_skip "clang-format, shellcheck" "not a git checkout"
+	fi
+	make -k -j "$jobs" libs >/dev/null 2>&1
+	step "check-layers" scripts/check-layers.sh
+}
+
+tier_unit() {
+	local t
+	make_tests "unit build"
+	mapfile -t t < <(programs_in build "${unit_dirs[@]}")
+	run_programs unit "$jobs" 300 "" "${t[@]}"
+	mapfile -t t < <(compgen -G 'build/fuzz/replay_*' | grep -v '\.')
+	[ ${#t[@]} -eq 0 ] || step "corpus replay" replay_corpora "${t[@]}"
+}
+
+# Every fuzzer's kept inputs through its plain replayer.
+replay_corpora() {
+	local r name rc=0
+	for r in "$@"; do
+		name=$(basename "$r")
+		name=${name#replay_}
+		for dir in tests/fuzz/corpus/"$name" tests/fuzz/corpus/"${name#fuzz_}"; do
+			[ -d "$dir" ] || continue
+			echo "$r $dir"
+			find "$dir" -type f -print0 | xargs -0 -r "$r" || rc=1
+		done
+	done
+	return "$rc"
+}
+
+# Sanitizers want their shadow memory where address randomisation may have put something else.
+no_aslr() { setarch "$(uname -m)" -R true 2>/dev/null && echo "setarch $(uname -m) -R"; }
+
+tier_asan() {
+	local t
+	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
+	make_tests "asan build" SAN=address,undefined
+	mapfile -t t < <(programs_in build/variant-address-undefined "${unit_dirs[@]}")
+	run_programs asan "$jobs" 600 "$(no_aslr)" "${t[@]}"
+}
+
+tier_tsan() {
+	local t
+	export TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1:exitcode=66
+	make_tests "tsan build" SAN=thread
+	mapfile -t t < <(programs_in build/variant-thread unit/base unit/datapath unit/node sim)
+	run_programs tsan "$jobs" 600 "$(no_aslr)" "${t[@]}"
+}
+
+tier_valgrind() {
+	local t kept=() p
+	if ! command -v valgrind >/dev/null; then
+		count_skip valgrind "valgrind is not installed"
+		return
+	fi
+	make_tests "valgrind build"
+	mapfile -t t < <(programs_in build "${unit_dirs[@]}")
+	for p in "${t[@]}"; do
+		if [[ $valgrind_skips == *" $(basename "$p") "* ]]; then
+			count_skip "valgrind $(basename "$p")" "threads spin, which valgrind runs one at a time"
+		else
+			kept+=("$p")
+		fi
+	done
+	run_programs valgrind "$jobs" 300 "valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite" "${kept[@]}"
+}
+
+tier_posix() {
+	local t
+	step "posix programs" make -k -j "$jobs" WERROR=1 PLATFORM=posix all
+	make_tests "posix tests" PLATFORM=posix
+	mapfile -t t < <(programs_in build/variant-posix "${unit_dirs[@]}")
+	run_programs posix "$jobs" 300 "" "${t[@]}"
+}
+
+tier_none() {
+	step "none libraries" make -k -j "$jobs" WERROR=1 PLATFORM=none all
+}
+
+tier_fuzz() {
+	local log=$logs/fuzz.log rc
+	if ! command -v clang >/dev/null; then
+		count_skip fuzz "clang is not installed"
+		return
+	fi
+	TALTUN_JOBS=$jobs scripts/fuzz.sh "$fuzz_seconds" >"$log" 2>&1
+	rc=$?
+	record fuzz "$log" "$rc"
+}
+
+tier_netns() {
+	local t=() f
+	if [ "$(id -u)" -ne 0 ]; then
+		count_skip netns "needs root"
+		return
+	fi
+	if [ ! -c /dev/net/tun ]; then
+		count_skip netns "needs /dev/net/tun"
+		return
+	fi
+	step "netns build" make -k -j "$jobs" WERROR=1 all tools
+	for f in tests/netns/*.sh tests/interop/*.sh; do
+		# shellcheck disable=SC2053 # a pattern on purpose
+		[[ -f $f && $(basename "$f") != lib.sh && $(basename "$f") == $only ]] && t+=("$f")
+	done
+	run_programs netns 1 180 bash "${t[@]}"
+}
+
+tiers=()
+for arg in "$@"; do
+	case " $all_tiers " in
+	*" $arg "*) tiers+=("$arg") ;;
+	*)
+		case $arg in
+		-h | --help) usage && exit 0 ;;
+		esac
+		echo "test.sh: no tier '$arg' (one of: $all_tiers)" >&2
+		exit 64
+		;;
+	esac
+done
+[ ${#tiers[@]} -gt 0 ] || read -ra tiers <<<"$all_tiers"
+
+mkdir -p "$logs"
+if [ -z "${TALTUN_NO_SETUP:-}" ]; then
+	heading setup
+	scripts/setup.sh test || count_fail "setup"
+fi
+for tier in "${tiers[@]}"; do
+	heading "$tier"
+	"tier_$tier"
+done
+
+printf '\n== done in %d s\n' $(($(date +%s) - started))
+for f in "${failures[@]}"; do
+	echo "  FAIL  $f"
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
