@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The data path's view of a peer: what to send with, where to send to, and the facts workers leave
+ * for the control thread. The control thread creates it, publishes it, and retires it through the
+ * epoch; workers only ever load pointers and touch atomics.
+ *
+ * Facts are level-triggered: a worker overwrites the newest value and rings the doorbell; a lost
+ * ring loses nothing, because the control thread reads the values, not the rings.
+ */
+#ifndef TT_DATAPATH_PEER_H
+#define TT_DATAPATH_PEER_H
+
+#include <stdatomic.h>
+#include "base/addr.h"
+#include "base/types.h"
+#include "plat/udp_io.h"
+#include "wg/session.h"
+
+#define DP_WORKERS_MAX 16
+#define DP_STAGED_MAX 128 /* packets per peer waiting for a session */
+
+/* Bits of dp_peer.flags. Set by workers, cleared by control with an atomic and. */
+enum dp_fact {
+	DP_FACT_RUNG = 1 << 0,           /* this peer's id is in the doorbell ring */
+	DP_FACT_NEED_HANDSHAKE = 1 << 1, /* no usable session, or its successor is due */
+	DP_FACT_CONFIRMED = 1 << 2,      /* a packet came on a session that is not current */
+	DP_FACT_ROAMED = 1 << 3,         /* `roam` holds a new source address */
+	DP_FACT_LOST_SOURCE = 1 << 4,    /* our sticky source address has vanished */
+	DP_FACT_TIMERS = 1 << 5,         /* an unanswered_* fact went from zero to set */
+};
+
+/* Immutable once published; replaced as a whole and retired through the epoch. */
+struct dp_path {
+	struct plat_udp_dest dest;
+};
+
+struct dp_roam {
+	struct tt_endpoint src;
+	struct tt_ip dst;
+	uint32_t ifindex;
+};
+
+struct dp_staged;
+
+struct dp_peer {
+	tt_peer_id id;
+
+	_Alignas(TT_CACHELINE) _Atomic(struct wg_session *) current; /* to send with, or NULL */
+	_Atomic(struct dp_path *) path;                              /* NULL: no endpoint */
+	_Atomic uint32_t flags;                                      /* enum dp_fact */
+	/* Bumped by control to throw away what is staged (give-up, peer removal). */
+	_Atomic uint32_t staging_generation;
+
+	/* Send facts; ns of struct tt_mono, 0 = never. */
+	_Alignas(TT_CACHELINE) _Atomic uint64_t last_tx;
+	_Atomic uint64_t last_data_tx;
+	_Atomic uint64_t unanswered_tx_since; /* first data sent since the last authenticated rx */
+	_Atomic uint64_t tx_bytes;            /* outer payload: WireGuard messages, all types */
+	_Atomic uint64_t tx_packets;
+
+	/* Receive facts; authenticated packets only. */
+	_Alignas(TT_CACHELINE) _Atomic uint64_t last_rx;
+	_Atomic uint64_t last_data_rx;
+	_Atomic uint64_t unanswered_rx_since; /* first data received since the last send */
+	_Atomic uint64_t rx_bytes;
+	_Atomic uint64_t rx_packets;
+
+	/* New source address, written under roam_lock by the packet that raised the counter. */
+	atomic_flag roam_lock;
+	struct dp_roam roam;
+
+	/* Packets without a session, oldest first; each list belongs to one worker. */
+	_Atomic uint32_t staged_count; /* over all workers */
+	struct {
+		struct dp_staged *head, *tail;
+		uint32_t count;
+		uint32_t generation;
+	} staged[DP_WORKERS_MAX];
+};
+
+/* Facts as the protocol core wants them (wg/timers). Control thread. */
+void dp_peer_note_tx(struct dp_peer *p, struct tt_mono now, uint64_t bytes, bool data);
+void dp_peer_note_rx(struct dp_peer *p, struct tt_mono now, uint64_t bytes, bool data);
+
+#endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The data plane of one device: workers, their ports, and the tables the control thread publishes
+ * to them. Everything here is called by the control thread unless stated otherwise.
+ *
+ * Publication order (design section 5): dp_session_publish() -> [AF_XDP index map] -> only then send
+ * the handshake response. Removal: unpublish -> grace period -> wipe.
+ */
+#ifndef TT_DATAPATH_PLANE_H
+#define TT_DATAPATH_PLANE_H
+
+#include "base/drop.h"
+#include "base/epoch.h"
+#include "base/types.h"
+#include "datapath/peer.h"
+#include "plat/tun.h"
+#include "wg/allowedips.h"
+#include "wg/session.h"
+
+#define DP_INDEX_SLOTS (1u << 18)
+#define DP_PEERS_MAX 65536
+#define DP_HANDSHAKE_RING 4096
+#define DP_HANDSHAKE_UNDER_LOAD 512
+
+enum dp_poll { DP_POLL_ADAPTIVE, DP_POLL_BUSY, DP_POLL_INTERRUPT };
+
+/* What a packet from one peer's allowed IPs to another's may do. */
+enum dp_between {
+	DP_BETWEEN_DENY,   /* dropped on both ways: encap and decap (TOML default) */
+	DP_BETWEEN_KERNEL, /* written to TUN; the kernel decides (UAPI default) */
+	DP_BETWEEN_DIRECT, /* forwarded inside the worker, without TUN */
+};
+
+struct dp_config {
+	unsigned workers; /* 1..DP_WORKERS_MAX */
+	enum dp_poll poll;
+	enum dp_between between;
+	/* TUN queue i belongs to worker i; a descriptor may be -1 (that worker has no queue). */
+	int tun_fd[DP_WORKERS_MAX];
+	unsigned tun_flags; /* enum plat_tun_flags */
+	unsigned mtu;       /* of the TUN */
+	/*
+	 * UDP sockets of the workers per family, -1 where there is none. With one socket for all
+	 * (no steering on this platform) worker 0 has it and hands handshakes over by the ring.
+	 */
+	int udp4_fd[DP_WORKERS_MAX];
+	int udp6_fd[DP_WORKERS_MAX];
+	unsigned udp_flags; /* enum plat_udp_flags */
+};
+
+struct dp_plane;
+
+/* Descriptors stay the caller's; close them after dp_plane_destroy(). 0 or -errno. */
+int dp_plane_create(const struct dp_config *cfg, struct dp_plane **out);
+int dp_plane_start(struct dp_plane *pl); /* starts the threads */
+void dp_plane_stop(struct dp_plane *pl); /* joins them; packets in flight are dropped, counted */
+void dp_plane_destroy(struct dp_plane *pl);
+
+/*
+ * Replaces descriptors while running (listen-port change): the workers switch at their next turn;
+ * returns when all have, so that the caller may close the old ones.
+ */
+int dp_plane_set_udp(struct dp_plane *pl, const int udp4_fd[DP_WORKERS_MAX],
+		     const int udp6_fd[DP_WORKERS_MAX]);
+void dp_plane_set_mtu(struct dp_plane *pl, unsigned mtu);
+void dp_plane_set_between(struct dp_plane *pl, enum dp_between between);
+/* Source of ICMP errors to the inside; family NONE: the first hop address of the RFCs is used. */
+void dp_plane_set_inner_addresses(struct dp_plane *pl, const struct tt_ip *v4,
+				  const struct tt_ip *v6);
+/* Key of mac1 for messages to us (BLAKE2s("mac1----" || public key)); workers check it. */
+void dp_plane_set_mac1_key(struct dp_plane *pl, const uint8_t key[32]);
+
+struct tt_epoch *dp_plane_epoch(struct dp_plane *pl);
+
+/* --- peers ----------------------------------------------------------------------------------- */
+
+/* A new data-path peer under `id`, published at once with no path and no session. NULL: no memory. */
+struct dp_peer *dp_peer_add(struct dp_plane *pl, tt_peer_id id);
+/* Unpublishes and retires it; its staged packets are dropped. Its sessions were unpublished before. */
+void dp_peer_remove(struct dp_plane *pl, struct dp_peer *p);
+/* Publishes where to send; NULL: nowhere. Copies. */
+void dp_peer_set_path(struct dp_plane *pl, struct dp_peer *p, const struct plat_udp_dest *dest);
+/* The session to send with, or NULL; wakes the workers to send what is staged. */
+void dp_peer_set_session(struct dp_plane *pl, struct dp_peer *p, struct wg_session *s);
+void dp_peer_drop_staged(struct dp_plane *pl, struct dp_peer *p);
+/* Takes the flags (all but RUNG are cleared too) and, where ROAMED is among them, the roam. */
+uint32_t dp_peer_take_facts(struct dp_peer *p, struct dp_roam *roam);
+
+/* --- sessions -------------------------------------------------------------------------------- */
+
+/* Receive side: packets with this local_index are decrypted from here on. */
+void dp_session_publish(struct dp_plane *pl, struct wg_session *s);
+/* Takes it out of the index table (and out of sending, where it is current); destroy(s, ctx) runs
+ * after the grace period. */
+void dp_session_unpublish(struct dp_plane *pl, struct wg_session *s,
+			  void (*destroy)(void *s, void *ctx), void *ctx);
+
+/* --- allowed IPs ----------------------------------------------------------------------------- */
+
+/* Publishes a new table; takes ownership of lpm (freed with free() after the grace period). */
+void dp_plane_publish_lpm(struct dp_plane *pl, struct wg_lpm *lpm);
+
+/* --- doorbell: workers -> control ------------------------------------------------------------ */
+
+/* Becomes readable when a peer has new facts or a handshake waits in the ring. */
+int dp_plane_doorbell_fd(const struct dp_plane *pl);
+/*
+ * Drains up to max peer ids with new facts. *overflow: the ring overflowed, look at every peer.
+ * Clears the descriptor's readiness.
+ */
+unsigned dp_plane_doorbell_drain(struct dp_plane *pl, tt_peer_id *ids, unsigned max, bool *overflow);
+
+/* --- handshakes ------------------------------------------------------------------------------ */
+
+struct dp_handshake {
+	struct tt_endpoint src;
+	struct tt_ip dst;
+	uint32_t ifindex;
+	uint16_t len;
+	uint8_t bytes[148];
+};
+
+/*
+ * Any thread. Checks type, length and mac1, then queues; the reason where it does not (NONE: it
+ * did). Called by workers, and by the control thread for what its own UDP socket received.
+ */
+enum tt_drop dp_handshake_push(struct dp_plane *pl, const struct dp_handshake *h);
+/* Control: up to max handshakes, oldest first. */
+unsigned dp_handshake_pop(struct dp_plane *pl, struct dp_handshake *out, unsigned max);
+/* How many wait; >= DP_HANDSHAKE_UNDER_LOAD means "under load". */
+unsigned dp_handshake_depth(const struct dp_plane *pl);
+
+/* --- counters -------------------------------------------------------------------------------- */
+
+struct dp_stats {
+	uint64_t drops[TT_DROP_COUNT];
+	uint64_t rx_packets, rx_bytes, rx_batches;   /* from the wire */
+	uint64_t tx_packets, tx_bytes, tx_batches;   /* to the wire */
+	uint64_t tun_rx_packets, tun_rx_reads;       /* packets counted after segmentation */
+	uint64_t tun_tx_packets, tun_tx_writes;      /* packets counted before coalescing */
+	uint64_t forwarded_packets;                  /* peer to peer inside the worker */
+	uint64_t staged_packets;
+	uint64_t loops, sleeps;
+	bool gso_off, uso_off; /* an offload was turned off at run time, because it failed */
+};
+/* Of one worker, or of all for worker == UINT_MAX. Any thread. */
+void dp_plane_stats(const struct dp_plane *pl, unsigned worker, struct dp_stats *out);
+unsigned dp_plane_workers(const struct dp_plane *pl);
+
+/* State of the TUN as the workers see it: worker 0 checks once a second and on errors. */
+enum plat_tun_state dp_plane_tun_state(const struct dp_plane *pl);
+
+#endif
