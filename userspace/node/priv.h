@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Between the unprivileged engine and the privileged monitor: a closed list of fixed-size requests
+ * over one SOCK_SEQPACKET pair. A reply carries the request's id, a result, and descriptors. No
+ * library handle and no pointer crosses. The monitor checks every field before it acts; a malformed
+ * request ends the engine, because only a taken-over engine can send one.
+ *
+ * The monitor parses nothing that comes from the network. Requests are idempotent: an engine that
+ * was restarted after a crash sends the same ones and gets duplicates of the descriptors that are
+ * already open, addresses and routes that are already there.
+ */
+#ifndef TT_NODE_PRIV_H
+#define TT_NODE_PRIV_H
+
+#include "base/addr.h"
+#include "base/types.h"
+#include "plat/tun.h"
+
+#define NODE_PRIV_FDS_MAX 48 /* 2 * (16 workers + 1), with room */
+#define NODE_PRIV_ERROR_MAX 256
+
+enum node_priv_op {
+	/*
+	 * tun: name, queues, want_flags -> queues descriptors, u.tun. Opened once; asked again, the
+	 * monitor returns duplicates of what is open. An interface of this name that is not ours:
+	 * -EEXIST with text.
+	 */
+	NODE_PRIV_TUN_OPEN = 1,
+	/*
+	 * udp: udp_port (0: any), fwmark, workers -> u.udp and descriptors: v4 of worker 0 .. n-1,
+	 * control's v4, then the same for v6 where have_v6. All in one SO_REUSEPORT group per family,
+	 * steered. Same port and number of workers as open: duplicates. Another port: a new group is
+	 * opened; the old one is closed by the monitor at NODE_PRIV_UDP_COMMIT (after the workers
+	 * have switched), so that a failed change leaves the old one in place.
+	 */
+	NODE_PRIV_UDP_OPEN,
+	NODE_PRIV_UDP_COMMIT,
+	NODE_PRIV_UDP_FWMARK, /* udp.fwmark on the open group */
+	/* net: what the interface looks like from the host. */
+	NODE_PRIV_NET_MTU, /* net.mtu */
+	NODE_PRIV_NET_UP,  /* net.on: up or down */
+	NODE_PRIV_ADDR,    /* net.on: add or remove net.prefix (address with its length) */
+	NODE_PRIV_ROUTE,   /* net.on, net.prefix, net.table, net.metric */
+	/* Default route of net.prefix' family through the tunnel, by fwmark and policy rules. */
+	NODE_PRIV_DEFAULT_ROUTE, /* net.on, net.prefix (family), net.fwmark, net.table */
+	/* Listening unix sockets: -> one descriptor. */
+	NODE_PRIV_LISTEN_UAPI,
+	NODE_PRIV_LISTEN_CONTROL,
+	/*
+	 * Runs the loader child on the configuration file given at start: -> memfd holding a struct
+	 * node_config (sealed), or error text.
+	 */
+	NODE_PRIV_CONFIG_LOAD,
+	/* The engine has applied the configuration it loaded last; a restarted engine gets this one. */
+	NODE_PRIV_CONFIG_COMMIT,
+	/*
+	 * Saves the state blob (a descriptor travels with the request: a memfd of state.len bytes)
+	 * to STATE_DIR/IFNAME.state atomically: temp, fsync, rename, fsync of the directory.
+	 */
+	NODE_PRIV_STATE_SAVE,
+	/* -> read-only descriptor of the saved state file, or -ENOENT. */
+	NODE_PRIV_STATE_LOAD,
+	/* The engine serves now: whoever started the daemon may return. */
+	NODE_PRIV_READY,
+	/* The engine is about to end on purpose (signal, interface deleted, `taltun down`). */
+	NODE_PRIV_EXIT, /* exit.status */
+	NODE_PRIV_OP_COUNT
+};
+
+struct node_priv_request {
+	uint32_t op; /* enum node_priv_op */
+	uint32_t id; /* the requester's; comes back in the reply */
+	union {
+		struct {
+			char name[PLAT_IFNAME_MAX];
+			uint32_t queues;
+			uint32_t want_flags; /* enum plat_tun_flags */
+		} tun;
+		struct {
+			uint16_t udp_port;
+			uint16_t workers;
+			uint32_t fwmark;
+		} udp;
+		struct {
+			struct tt_cidr prefix;
+			uint32_t mtu;
+			uint32_t table; /* 0: main */
+			uint32_t metric;
+			uint32_t fwmark;
+			uint8_t on;
+		} net;
+		struct {
+			uint32_t len;
+		} state;
+		struct {
+			int32_t status;
+		} exit;
+	} u;
+};
+
+struct node_priv_reply {
+	uint32_t op;
+	uint32_t id;
+	int32_t result; /* 0 or -errno */
+	uint32_t fds;   /* how many descriptors came with it */
+	union {
+		struct {
+			char name[PLAT_IFNAME_MAX];
+			uint32_t ifindex;
+			uint32_t flags;
+			uint32_t queues;
+			uint32_t mtu;
+		} tun;
+		struct {
+			uint16_t udp_port;
+			uint16_t workers;
+			uint32_t flags; /* enum plat_udp_flags, as probed */
+			uint8_t have_v4, have_v6;
+			uint8_t steered; /* 0: one socket per family for everything */
+		} udp;
+	} u;
+	char error[NODE_PRIV_ERROR_MAX]; /* what happened and what to do; empty on success */
+};
+
+/* --- engine side --------------------------------------------------------------------------- */
+
+struct node_priv_client;
+
+/* reply->fds descriptors in fds[] belong to the callback. Runs on the control thread. */
+typedef void (*node_priv_done)(void *arg, const struct node_priv_reply *reply, const int *fds);
+
+int node_priv_client_create(int fd, struct node_priv_client **out); /* takes the descriptor */
+void node_priv_client_destroy(struct node_priv_client *c);
+int node_priv_client_fd(const struct node_priv_client *c);
+/*
+ * Queues a request; fd_to_send is -1 or travels with it (closed afterwards). done may be NULL.
+ * Never blocks; at most 4,096 requests wait, then -ENOBUFS.
+ */
+int node_priv_send(struct node_priv_client *c, struct node_priv_request *req, int fd_to_send,
+		   node_priv_done done, void *arg);
+/* Reads replies and runs their callbacks; call it when the descriptor is readable or writable.
+ * -EPIPE: the monitor is gone. */
+int node_priv_dispatch(struct node_priv_client *c);
+/* True where requests wait for the socket to become writable. */
+bool node_priv_wants_write(const struct node_priv_client *c);
+/*
+ * Sends and waits, for start-up only (other replies that arrive meanwhile run their callbacks).
+ * Returns reply->result. fds has room for NODE_PRIV_FDS_MAX.
+ */
+int node_priv_call(struct node_priv_client *c, struct node_priv_request *req, int fd_to_send,
+		   struct node_priv_reply *reply, int *fds);
+
+#endif
