@@ -1,0 +1,424 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+#
+# Library of the namespace tests: `. "$(dirname "$0")/lib.sh"` (or ../netns/lib.sh) first.
+#
+#   ns_add a b             namespaces, each with its own /run/wireguard, /run/taltun, /var/lib/taltun
+#   in_ns a CMD...         runs CMD inside           ns_name a     full name, for `ip -n`
+#   bg_ns a LOG CMD...     the same in the background; BG_PID is its pid, ended by the clean-up
+#   veth a if0 ADDR[,ADDR] b if1 ADDR[,ADDR]
+#   wan_start a if0 ADDR[,ADDR] b if1 ADDR[,ADDR] [WAN OPTION]...; wan_set NAME VALUE; wan_stats
+#   ifname x               interface name that no other test run uses
+#   wait_for SECONDS CMD   polls until CMD succeeds; 1 on time-out
+#   pass/fail/skip MESSAGE; check MESSAGE CMD...; check_not MESSAGE CMD...; equal MESSAGE WANT GOT
+#   finish                 last line of every test; skip_all REASON ends it as skipped (status 77)
+#   wg_keys NAME...        makes keys; key NAME, pub NAME print them; key_file NAME is the path
+#   tt_start a CONFIG|IFNAME [ARG]...; tt_stop a IFNAME; tt_pid a IFNAME; tt_log a IFNAME
+#   wgo_start a IFNAME; wgo_stop a IFNAME          Debian's wireguard-go, the peer of interop tests
+#   iperf_run CLIENT_NS SERVER_NS ADDRESS [IPERF3 ARG]...    prints the receiver's Mbit/s
+#
+# Whatever way the test ends, everything it made goes away. TT_KEEP=1 keeps the work folder.
+set -u
+
+TT_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+TT_NAME=$(basename "$0" .sh)
+TT_WORK=$(mktemp -d "/tmp/tt-$TT_NAME.XXXXXX") || exit 1
+TT_BIN=${TT_BIN:-$TT_ROOT/build/bin}
+TT_TOOLS=${TT_TOOLS:-$TT_ROOT/build/tests/tools}
+PATH=$TT_BIN:$PATH
+TT_PRIVATE_DIRS="/run/wireguard /run/taltun /var/lib/taltun"
+
+tt_passed=0 tt_failed=0 tt_skipped=0 tt_done=
+tt_pids=()          # everything started, in order
+declare -A tt_ns    # short name -> full name
+declare -A tt_mnt   # short name -> pid that holds the namespace's mounts
+declare -A tt_proc  # "ns ifname" -> pid of the daemon
+tt_made_dirs=()
+BG_PID=
+
+# --- results ---------------------------------------------------------------------------------
+
+pass() {
+	tt_passed=$((tt_passed + 1))
+	echo "  ok    $*"
+}
+
+fail() {
+	tt_failed=$((tt_failed + 1))
+	echo "  FAIL  $*"
+}
+
+skip() {
+	tt_skipped=$((tt_skipped + 1))
+	echo "  skip  $*"
+}
+
+check() {
+	local message=$1
+	shift
+	# Not in a subshell: what CMD sets stays set.
+	if "$@" >"$TT_WORK/check.out" 2>&1; then
+		pass "$message"
+	else
+		fail "$message"
+		echo "        $ $*"
+		tail -n 20 "$TT_WORK/check.out" | sed 's/^/        | /'
+		return 1
+	fi
+}
+
+check_not() {
+	local message=$1
+	shift
+	if "$@" >/dev/null 2>&1; then
+		fail "$message (succeeded: $*)"
+		return 1
+	fi
+	pass "$message"
+}
+
+equal() {
+	if [ "$2" = "$3" ]; then
+		pass "$1"
+	else
+		fail "$1: wanted '$2', got '$3'"
+		return 1
+	fi
+}
+
+# less MESSAGE A B: passes where A < B, numbers of any kind.
+less() {
+	if awk -v a="$2" -v b="$3" 'BEGIN { exit !(a + 0 < b + 0) }'; then
+		pass "$1 ($2 < $3)"
+	else
+		fail "$1: $2 is not below $3"
+		return 1
+	fi
+}
+
+# The logs of what a failed test started say more than the test.
+show_logs() {
+	local log
+	for log in "$TT_WORK"/*.log; do
+		[ -s "$log" ] || continue
+		echo "  -- $(basename "$log"), the end:"
+		tail -n "${TT_LOG_LINES:-25}" "$log" | sed 's/^/        | /'
+	done
+}
+
+finish() {
+	[ "$tt_failed" -eq 0 ] || show_logs
+	tt_cleanup
+	echo "$TT_NAME: $tt_passed passed, $tt_failed failed, $tt_skipped skipped"
+	[ "$tt_failed" -eq 0 ]
+	exit
+}
+
+skip_all() {
+	tt_cleanup
+	echo "$TT_NAME: skipped: $*"
+	exit 77
+}
+
+need_root() {
+	[ "$(id -u)" -eq 0 ] || skip_all "needs root"
+	[ -c /dev/net/tun ] || skip_all "needs /dev/net/tun"
+}
+
+need_commands() {
+	local c
+	for c in "$@"; do
+		command -v "$c" >/dev/null || skip_all "needs $c"
+	done
+}
+
+wait_for() {
+	local end=$((${EPOCHREALTIME/[.,]/} + ${1%.*} * 1000000))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "${EPOCHREALTIME/[.,]/}" -lt "$end" ] || return 1
+		sleep 0.02
+	done
+}
+
+# --- clean-up ----------------------------------------------------------------------------------
+
+pid_gone() {
+	local state
+	[ -r "/proc/$1/stat" ] || return 0
+	state=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -c1)
+	[ "$state" = Z ] || [ -z "$state" ]
+}
+
+# kill_pids SECONDS PID...: TERM, then KILL for those that are left.
+kill_pids() {
+	local seconds=$1 p
+	shift
+	[ $# -gt 0 ] || return 0
+	kill -TERM "$@" 2>/dev/null
+	for p in "$@"; do
+		wait_for "$seconds" pid_gone "$p" || kill -KILL "$p" 2>/dev/null
+	done
+	wait "$@" 2>/dev/null
+	return 0
+}
+
+# Daemons that went into the background by themselves are found by the namespaces we made.
+ns_pids() {
+	local ns
+	for ns in "${tt_ns[@]}"; do
+		ip netns pids "$ns" 2>/dev/null
+	done | sort -u | grep -vx "$$"
+}
+
+tt_cleanup() {
+	local ns holder left
+	[ -z "$tt_done" ] || return 0
+	tt_done=1
+	trap '' INT TERM
+	kill_pids 3 "${tt_pids[@]}"
+	if [ ${#tt_mnt[@]} -gt 0 ]; then
+		mapfile -t left < <(comm -23 <(ns_pids) <(printf '%s\n' "${tt_mnt[@]}" | sort -u))
+		kill_pids 3 "${left[@]}"
+	fi
+	for holder in "${tt_mnt[@]}"; do
+		kill -KILL "$holder" 2>/dev/null
+		wait "$holder" 2>/dev/null
+	done
+	for ns in "${tt_ns[@]}"; do
+		ip netns del "$ns" 2>/dev/null
+	done
+	[ ${#tt_made_dirs[@]} -eq 0 ] || rmdir "${tt_made_dirs[@]}" 2>/dev/null
+	if [ -n "${TT_KEEP:-}" ]; then
+		echo "  kept $TT_WORK"
+	else
+		rm -rf "$TT_WORK"
+	fi
+}
+
+trap tt_cleanup EXIT
+trap 'tt_cleanup; exit 130' INT
+trap 'tt_cleanup; exit 143' TERM
+
+# --- namespaces and links ----------------------------------------------------------------------
+
+ns_name() {
+	echo "${tt_ns[$1]}"
+}
+
+ns_add() {
+	local short full d
+	for d in $TT_PRIVATE_DIRS; do
+		[ -d "$d" ] || { mkdir -p "$d" && tt_made_dirs+=("$d"); }
+	done
+	for short in "$@"; do
+		full=tt$$$short
+		ip netns add "$full" || exit 1
+		tt_ns[$short]=$full
+		# A process holds the mounts: mount namespaces bound to a file are not dependable.
+		ip netns exec "$full" unshare -m sh -c "
+			mount --make-rprivate / || exit 1
+			for d in $TT_PRIVATE_DIRS; do mount -t tmpfs -o size=16m none \$d || exit 1; done
+			: >'$TT_WORK/$full.held'
+			exec sleep infinity" </dev/null &>"$TT_WORK/$full.holder" &
+		tt_mnt[$short]=$!
+		wait_for 5 test -e "$TT_WORK/$full.held" || {
+			fail "namespace $full: $(cat "$TT_WORK/$full.holder")"
+			finish
+		}
+		in_ns "$short" ip link set lo up
+	done
+}
+
+# Entering replaces the process, so that a pid taken from & is the command's own.
+in_ns() {
+	local holder=${tt_mnt[$1]}
+	shift
+	nsenter -t "$holder" -m -n -- "$@"
+}
+
+bg_ns() {
+	local holder=${tt_mnt[$1]} log=$2
+	shift 2
+	nsenter -t "$holder" -m -n -- "$@" </dev/null >>"$log" 2>&1 &
+	BG_PID=$!
+	tt_pids+=("$BG_PID")
+}
+
+# Addresses with DAD off: a test does not wait a second for an address nobody else can have.
+addr_add() {
+	local ns=$1 dev=$2 a
+	for a in ${3//,/ }; do
+		case $a in
+		*:*) in_ns "$ns" ip addr add "$a" dev "$dev" nodad ;;
+		*) in_ns "$ns" ip addr add "$a" dev "$dev" ;;
+		esac
+	done
+}
+
+veth() {
+	local a=$1 if_a=$2 addr_a=$3 b=$4 if_b=$5 addr_b=$6
+	ip link add "$if_a" netns "$(ns_name "$a")" type veth peer name "$if_b" netns "$(ns_name "$b")" || return 1
+	addr_add "$a" "$if_a" "$addr_a"
+	addr_add "$b" "$if_b" "$addr_b"
+	in_ns "$a" ip link set "$if_a" up
+	in_ns "$b" ip link set "$if_b" up
+}
+
+ifname() {
+	echo "tt$$$1"
+}
+
+# --- WAN emulator --------------------------------------------------------------------------------
+
+wan_pid=
+
+wan_start() {
+	local left right
+	left=$(ns_name "$1"):$2:$3 right=$(ns_name "$4"):$5:$6
+	shift 6
+	"$TT_TOOLS/wan" --left "$left" --right "$right" --control "$TT_WORK/wan.sock" "$@" \
+		</dev/null >"$TT_WORK/wan.log" 2>&1 &
+	wan_pid=$!
+	tt_pids+=("$wan_pid")
+	wait_for 5 grep -qx ready "$TT_WORK/wan.log"
+}
+
+wan_do() {
+	printf '%s\n' "$*" | socat -t 2 - "UNIX-CONNECT:$TT_WORK/wan.sock"
+}
+
+wan_set() {
+	[ "$(wan_do set "$@")" = ok ]
+}
+
+wan_stats() {
+	wan_do stats
+}
+
+# wan_count lr.lost: one counter.
+wan_count() {
+	wan_stats | jq ".$1"
+}
+
+# --- keys ----------------------------------------------------------------------------------------
+
+wg_keys() {
+	local n
+	for n in "$@"; do
+		(umask 077 && wg genkey >"$TT_WORK/$n.key")
+		wg pubkey <"$TT_WORK/$n.key" >"$TT_WORK/$n.pub"
+	done
+}
+
+key() {
+	cat "$TT_WORK/$1.key"
+}
+
+pub() {
+	cat "$TT_WORK/$1.pub"
+}
+
+key_file() {
+	echo "$TT_WORK/$1.key"
+}
+
+# --- daemons -------------------------------------------------------------------------------------
+
+tt_config_name() {
+	sed -n 's/^[[:space:]]*name[[:space:]]*=[[:space:]]*"\([^"]*\)".*/\1/p' "$1" | head -n 1
+}
+
+tt_log() {
+	echo "$TT_WORK/${tt_ns[$1]}-$2.log"
+}
+
+tt_pid() {
+	echo "${tt_proc["$1 $2"]:-}"
+}
+
+daemon_answers() {
+	in_ns "$1" wg show "$2" public-key || in_ns "$1" test -S "/run/taltun/$2.sock"
+}
+
+# The daemon answers, or died while starting, which need not be waited for.
+daemon_settled() {
+	pid_gone "$3" || daemon_answers "$1" "$2"
+}
+
+# daemon_start NS IFNAME COMMAND...
+daemon_start() {
+	local ns=$1 ifname=$2 pid
+	shift 2
+	bg_ns "$ns" "$(tt_log "$ns" "$ifname")" "$@"
+	pid=$BG_PID
+	tt_proc["$ns $ifname"]=$pid
+	if ! wait_for 10 daemon_settled "$ns" "$ifname" "$pid" || pid_gone "$pid"; then
+		echo "  $1 did not start for $ifname:"
+		tail -n 15 "$(tt_log "$ns" "$ifname")" | sed 's/^/        | /'
+		return 1
+	fi
+}
+
+daemon_stop() {
+	local pid
+	pid=$(tt_pid "$1" "$2")
+	[ -n "$pid" ] || return 1
+	unset "tt_proc[$1 $2]"
+	kill_pids 5 "$pid"
+}
+
+tt_start() {
+	local ns=$1 what=$2 ifname=$2
+	shift 2
+	if [ -f "$what" ]; then
+		ifname=$(tt_config_name "$what")
+		daemon_start "$ns" "$ifname" "$TT_BIN/taltund" -f --config "$what" "$@"
+	else
+		daemon_start "$ns" "$ifname" "$TT_BIN/taltund" -f "$@" "$ifname"
+	fi
+}
+
+tt_stop() {
+	daemon_stop "$1" "$2"
+}
+
+wgo_start() {
+	daemon_start "$1" "$2" env LOG_LEVEL="${WGO_LOG_LEVEL:-error}" WG_PROCESS_FOREGROUND=1 \
+		wireguard-go "$2"
+}
+
+wgo_stop() {
+	daemon_stop "$1" "$2"
+}
+
+need_taltund() {
+	[ -x "$TT_BIN/taltund" ] || skip_all "needs $TT_BIN/taltund (make)"
+}
+
+# --- traffic -------------------------------------------------------------------------------------
+
+can_ping() {
+	local ns=$1 addr=$2
+	shift 2
+	in_ns "$ns" ping -n -q -c 1 -W 1 "$@" "$addr"
+}
+
+# listening NS PORT: a TCP server is ready there.
+listening() {
+	in_ns "$1" ss -Hltn "sport = :$2" | grep -q .
+}
+
+iperf_run() {
+	local client=$1 server=$2 addr=$3 port=${IPERF_PORT:-5201} json=$TT_WORK/iperf.json pid rc
+	shift 3
+	in_ns "$server" iperf3 -s -1 -p "$port" </dev/null >"$TT_WORK/iperf-server.txt" 2>&1 &
+	pid=$!
+	wait_for 5 listening "$server" "$port"
+	in_ns "$client" timeout "${IPERF_TIMEOUT:-60}" iperf3 -J -c "$addr" -p "$port" "$@" >"$json" 2>&1
+	rc=$?
+	[ "$rc" -eq 0 ] || kill_pids 1 "$pid"
+	wait "$pid" 2>/dev/null
+	jq -r '(.end.sum_received // .end.sum).bits_per_second // 0 | . / 1e6 | . * 100 | round / 100' "$json" 2>/dev/null || echo 0
+	return "$rc"
+}
