@@ -30,7 +30,7 @@ struct wg_allowedips_peer {
 
 struct wg_allowedips {
 	struct wg_allowedips_entry *entries; /* [capacity], caller's */
-	uint32_t *buckets;                   /* [capacity], caller's */
+	uint32_t *buckets;		     /* [capacity], caller's */
 	struct wg_allowedips_peer *peers;    /* [peer_capacity], caller's */
 	uint32_t capacity;
 	uint32_t peer_capacity;
@@ -40,7 +40,7 @@ struct wg_allowedips {
 
 enum wg_allowedips_outcome {
 	WG_AIP_ADDED,
-	WG_AIP_MOVED,   /* another peer held it */
+	WG_AIP_MOVED,	/* another peer held it */
 	WG_AIP_PRESENT, /* this peer holds it already */
 	WG_AIP_REMOVED,
 	WG_AIP_ABSENT,

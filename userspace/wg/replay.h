@@ -11,8 +11,8 @@
 
 #include "base/types.h"
 
-#define WG_REPLAY_BITS 8192
-#define WG_REPLAY_WORDS (WG_REPLAY_BITS / 64)
+#define WG_REPLAY_BITS	 8192
+#define WG_REPLAY_WORDS	 (WG_REPLAY_BITS / 64)
 #define WG_REPLAY_WINDOW (WG_REPLAY_BITS - 64)
 
 struct wg_replay {
@@ -21,10 +21,10 @@ struct wg_replay {
 };
 
 enum wg_replay_verdict {
-	WG_REPLAY_OK,      /* new, and marked as seen */
+	WG_REPLAY_OK,	     /* new, and marked as seen */
 	WG_REPLAY_OK_NEWEST, /* the same, and higher than all before: may report a new endpoint */
 	WG_REPLAY_SEEN,
-	WG_REPLAY_OLD,   /* left of the window */
+	WG_REPLAY_OLD,	 /* left of the window */
 	WG_REPLAY_LIMIT, /* at or past WG_REJECT_AFTER_MESSAGES */
 };
 

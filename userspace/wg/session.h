@@ -35,7 +35,8 @@ struct wg_session {
 	struct wg_replay replay;
 
 	/* Level-triggered facts for the control thread; set by workers, cleared by control. */
-	_Alignas(TT_CACHELINE) _Atomic bool confirmed;  /* a packet arrived: `next` may become current */
+	_Alignas(TT_CACHELINE) _Atomic bool confirmed; /* a packet arrived: `next` may become
+							  current */
 	_Atomic bool rekey_asked; /* this session has asked for its successor */
 };
 
@@ -43,7 +44,7 @@ struct wg_session {
 enum wg_session_use {
 	WG_SESSION_USABLE,
 	WG_SESSION_USABLE_REKEY, /* usable, and a new handshake is due */
-	WG_SESSION_DEAD,         /* too old or out of counters: handshake first */
+	WG_SESSION_DEAD,	 /* too old or out of counters: handshake first */
 };
 
 /*

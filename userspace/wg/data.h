@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One transport message at a time: the control thread's keepalives, and tests. The workers have
+ * their own pipeline of bursts over the same session.
+ */
+#ifndef TT_WG_DATA_H
+#define TT_WG_DATA_H
+
+#include "base/drop.h"
+#include "wg/session.h"
+
+/* Bytes that sealing len bytes of plaintext takes. */
+static inline size_t wg_data_sealed_len(size_t len)
+{
+	return TT_ALIGN_UP(len, (size_t)WG_PADDING) + WG_DATA_OVERHEAD;
+}
+
+/*
+ * Pads with zeros and seals into out[wg_data_sealed_len(len)]. len 0 is a keepalive. On DEAD out is
+ * untouched. Any thread. plaintext and out do not overlap.
+ */
+enum wg_session_use wg_data_seal(struct wg_session *s, struct tt_mono now, const uint8_t *plaintext,
+				 size_t len, uint8_t *out);
+
+struct wg_data_opened {
+	size_t len;  /* plaintext with its padding; 0: a keepalive */
+	bool newest; /* raised the highest counter: may report a new endpoint */
+};
+
+/*
+ * Opens one datagram into out[packet_len - WG_DATA_OVERHEAD]; TT_DROP_NONE or why not. The caller
+ * holds the receive side. Limits are looked at before the tag, the window only after it.
+ */
+enum tt_drop wg_data_open(struct wg_session *s, struct tt_mono now, const uint8_t *packet,
+			  size_t packet_len, uint8_t *out, struct wg_data_opened *opened);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One peer of a device: long-term keys, at most one initiation under way, three sessions, timers.
+ * Control thread only. Its endpoint is the caller's; what may move it is said in struct
+ * wg_rx_result and by the workers.
+ *
+ * Sessions: `next` was made by us as responder and waits for the first packet that proves that the
+ * initiator has it; `current` is what we send with; `previous` still receives. A session is memory
+ * of the caller. It goes in as `spare` and comes back in struct wg_displaced: unpublish it from the
+ * workers, wait for their grace period, then crypto_wipe() it.
+ */
+#ifndef TT_WG_PEER_H
+#define TT_WG_PEER_H
+
+#include "wg/cookie.h"
+#include "wg/noise.h"
+#include "wg/session.h"
+#include "wg/tai64n.h"
+#include "wg/timers.h"
+
+struct wg_device;
+
+enum wg_handshake_state {
+	WG_HANDSHAKE_NONE = 0,
+	WG_HANDSHAKE_INITIATED, /* an initiation of ours waits for its response */
+};
+
+/* Sessions that a call has pushed out; the caller's again. Their indices are free already. */
+struct wg_displaced {
+	struct wg_session *session[4];
+	uint32_t count;
+};
+
+struct wg_peer {
+	tt_peer_id id;
+	uint32_t hash_next; /* device's table of public keys: id + 1 */
+	struct wg_noise_remote remote;
+	bool static_static_known; /* computed at the first handshake, not at configuration */
+	struct wg_cookie cookie;
+
+	enum wg_handshake_state handshake;
+	struct wg_noise_initiator initiator; /* while INITIATED */
+
+	struct wg_session *previous, *current, *next;
+	bool next_crossed; /* `next` and an initiation of ours were under way at the same time */
+
+	struct wg_timers timers;
+	struct tt_wall last_handshake; /* wall time of the last completed one; sec 0: never */
+
+	/* Replay protection of initiations. Both may be read and set, to be kept over restarts;
+	 * setting stamp_received to zero lets a peer in whose clock was ahead once. */
+	struct wg_tai64n stamp_sent;
+	struct wg_tai64n stamp_received;
+	struct tt_mono initiation_received;
+};
+
+void wg_peer_set_psk(struct wg_peer *p, const uint8_t psk[WG_KEY_LEN]);
+
+enum wg_initiate_outcome {
+	WG_INITIATE_OK,	       /* out is filled: send it */
+	WG_INITIATE_NO_KEY,    /* the device has no private key */
+	WG_INITIATE_LOW_ORDER, /* no handshake is possible with this public key */
+	WG_INITIATE_TOO_SOON,  /* 5 s since the last handshake message are not over */
+	WG_INITIATE_NO_INDEX,  /* the index table is full */
+	WG_INITIATE_CLOCK,     /* the stamp would lie past dev->stamp_limit */
+};
+
+/* Makes a new initiation, which supersedes one that is under way. Call it on WG_TIMER_INITIATE
+ * where the peer has an endpoint. */
+enum wg_initiate_outcome wg_peer_initiate(struct wg_device *dev, struct wg_peer *p,
+					  struct tt_mono now, struct tt_wall wall,
+					  const struct tt_rng *rng, struct wg_msg_initiation *out);
+
+enum wg_confirm_outcome {
+	WG_CONFIRM_PROMOTED, /* it was `next` and is `current`: send with it, flush the staging */
+	WG_CONFIRM_KEPT,     /* initiations crossed, and ours wins: it stays for receiving only */
+	WG_CONFIRM_STALE,    /* it is not `next` (any more): nothing happened */
+};
+
+/* A packet has arrived on session s (its `confirmed` flag). */
+enum wg_confirm_outcome wg_peer_session_confirmed(struct wg_device *dev, struct wg_peer *p,
+						  struct wg_session *s, struct tt_mono now,
+						  struct tt_wall wall, struct wg_displaced *out);
+
+/* Drops the initiation under way, if any. */
+void wg_peer_handshake_clear(struct wg_device *dev, struct wg_peer *p, struct tt_mono now);
+
+/* Drops the initiation and all sessions (WG_TIMER_ZERO_KEYS, new private key, removal). */
+void wg_peer_expire(struct wg_device *dev, struct wg_peer *p, struct tt_mono now,
+		    struct wg_displaced *out);
+
+/* The session to send with, or NULL where a handshake must come first. */
+struct wg_session *wg_peer_sending_session(const struct wg_peer *p, struct tt_mono now);
+
+#endif

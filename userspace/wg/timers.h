@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The timers of one peer: facts in, actions and the next deadline out (whitepaper section 6).
+ * Control thread only. Nothing here reads a clock; all times are CLOCK_BOOTTIME.
+ *
+ * Calling wg_timers_run() more often than needed, or late, is harmless: every rule looks at levels,
+ * not at edges, and an action that was given is not given again before its own interval.
+ */
+#ifndef TT_WG_TIMERS_H
+#define TT_WG_TIMERS_H
+
+#include "base/rng.h"
+#include "wg/messages.h"
+
+/* New handshake after data was sent and nothing at all came back. */
+#define WG_NEW_HANDSHAKE_NS (WG_KEEPALIVE_TIMEOUT_NS + WG_REKEY_TIMEOUT_NS)
+#define WG_ZERO_KEYS_NS	    (3 * WG_REJECT_AFTER_TIME_NS)
+#define WG_ONLINE_NS	    WG_REJECT_AFTER_TIME_NS
+
+/*
+ * What the workers know of a peer, as levels. "Data" is a packet with a payload; keepalives count
+ * in last_tx and last_rx only. Handshake messages count in neither: this module knows of them.
+ */
+struct wg_facts {
+	struct tt_mono last_tx;		    /* last packet sent */
+	struct tt_mono last_rx;		    /* last authenticated packet received */
+	struct tt_mono last_data_tx;	    /* last data sent */
+	struct tt_mono last_data_rx;	    /* last data received */
+	struct tt_mono unanswered_tx_since; /* first data sent since last_rx; 0: none */
+	struct tt_mono unanswered_rx_since; /* first data received since last_tx; 0: none */
+	bool need_handshake; /* a worker wants a session, or a younger one; the caller clears it */
+};
+
+enum wg_timer_action {
+	WG_TIMER_INITIATE = 1 << 0,   /* wg_peer_initiate(), and send it */
+	WG_TIMER_KEEPALIVE = 1 << 1,  /* passive: send an empty packet on the current session */
+	WG_TIMER_PERSISTENT = 1 << 2, /* the same, because the interval says so */
+	WG_TIMER_GIVE_UP = 1 << 3,    /* 90 s of attempts: drop what is staged */
+	/* The first attempt of a series had no answer for 5 s: the peer goes offline. Clear staging
+	 * and next hop. The handshake's own state goes with its retry; keys that live stay. */
+	WG_TIMER_UNANSWERED = 1 << 4,
+	WG_TIMER_ZERO_KEYS = 1 << 5, /* wg_peer_expire(): nothing new for 3 * 180 s */
+};
+
+enum wg_peer_status {
+	WG_PEER_NEVER,	 /* no handshake with it has ever been completed */
+	WG_PEER_ONLINE,	 /* an authenticated packet within 180 s, and no unanswered handshake */
+	WG_PEER_IDLE,	 /* has been up; silent for 180 s, and nobody asks for it */
+	WG_PEER_OFFLINE, /* the last series of initiations has had no answer for 5 s or more */
+};
+
+/* Part of struct wg_peer; all zero is a peer to which nothing has happened. */
+struct wg_timers {
+	struct tt_mono series_start;	/* of the attempts that are going on; 0: none */
+	struct tt_mono retry_at;	/* next attempt of the series */
+	struct tt_mono handshake_sent;	/* last initiation or response: 5 s of silence after it */
+	struct tt_mono handshake_rx;	/* last authenticated handshake message received */
+	struct tt_mono session_born;	/* last time a session was derived; 0: keys are zeroed */
+	struct tt_mono keepalive_given; /* last passive keepalive action */
+	struct tt_mono persistent_base; /* persistent interval counts from here at the earliest */
+	struct tt_mono renewed;		/* last new handshake for want of any answer */
+	uint64_t jitter_ns;		/* of the next retry; drawn anew for each */
+	uint32_t unanswered;		/* initiations without an answer, until one arrives */
+	uint16_t persistent_s;		/* 0: off */
+	bool wanted;	  /* a handshake is due as soon as the 5 s after the last one are over */
+	bool offline;	  /* see WG_PEER_OFFLINE */
+	bool established; /* a handshake was completed once */
+	bool usable;	  /* there is a current session; kept by wg/peer */
+};
+
+/* Returns enum wg_timer_action bits. An action counts as done; what fails is asked for again at its
+ * next interval. */
+uint32_t wg_timers_run(struct wg_timers *t, const struct wg_facts *f, struct tt_mono now,
+		       const struct tt_rng *rng);
+
+/* When to call wg_timers_run() again if no fact changes; UINT64_MAX ns: no need. It may be past. */
+struct tt_mono wg_timers_next_deadline(const struct wg_timers *t, const struct wg_facts *f);
+
+enum wg_peer_status wg_timers_status(const struct wg_timers *t, const struct wg_facts *f,
+				     struct tt_mono now);
+
+/* Seconds, 0 is off. Turning it on asks for a keepalive at once, as the kernel driver does. */
+void wg_timers_set_persistent(struct wg_timers *t, uint16_t seconds, struct tt_mono now);
+
+/* Asks for a handshake from outside (start of the node, key set late). */
+void wg_timers_want_handshake(struct wg_timers *t);
+
+/* The peer may be reachable in another way now (endpoint or address changed): a series that is
+ * going on starts over at once, without waiting for the 5 s. */
+void wg_timers_restart(struct wg_timers *t);
+
+/* Events of the protocol core; wg/peer and wg/device call these. */
+void wg_timers_initiation_sent(struct wg_timers *t, struct tt_mono now);
+void wg_timers_response_sent(struct wg_timers *t, struct tt_mono now);
+void wg_timers_session_made(struct wg_timers *t, struct tt_mono now);
+/* A session is known to both sides: the series is over. */
+void wg_timers_handshake_done(struct wg_timers *t, struct tt_mono now);
+void wg_timers_keys_gone(struct wg_timers *t);
+
+#endif
