@@ -10,14 +10,14 @@
 #include <sys/uio.h>
 #include "base/types.h"
 
-#define PLAT_IFNAME_MAX 16
+#define PLAT_IFNAME_MAX	    16
 #define PLAT_TUN_QUEUES_MAX 16
 
 /* What the kernel agreed to; without VNET_HDR a packet stands alone in the buffer. */
 enum plat_tun_flags {
 	PLAT_TUN_VNET_HDR = 1 << 0, /* struct plat_vnet_hdr in front of every packet */
-	PLAT_TUN_TSO = 1 << 1,      /* TCP super-packets, both families */
-	PLAT_TUN_USO = 1 << 2,      /* UDP super-packets, both families */
+	PLAT_TUN_TSO = 1 << 1,	    /* TCP super-packets, both families */
+	PLAT_TUN_USO = 1 << 2,	    /* UDP super-packets, both families */
 };
 
 /* virtio_net_hdr as of the virtio specification 1.2, section 5.1.6; little-endian, 10 bytes. */
@@ -33,12 +33,12 @@ _Static_assert(sizeof(struct plat_vnet_hdr) == 10, "virtio_net_hdr");
 
 #define PLAT_VNET_F_NEEDS_CSUM 1
 #define PLAT_VNET_F_DATA_VALID 2
-#define PLAT_VNET_GSO_NONE 0
-#define PLAT_VNET_GSO_TCPV4 1
-#define PLAT_VNET_GSO_UDP 3 /* deprecated UFO; never offered, never accepted */
-#define PLAT_VNET_GSO_TCPV6 4
-#define PLAT_VNET_GSO_UDP_L4 5
-#define PLAT_VNET_GSO_ECN 0x80 /* or'ed in */
+#define PLAT_VNET_GSO_NONE     0
+#define PLAT_VNET_GSO_TCPV4    1
+#define PLAT_VNET_GSO_UDP      3 /* deprecated UFO; never offered, never accepted */
+#define PLAT_VNET_GSO_TCPV6    4
+#define PLAT_VNET_GSO_UDP_L4   5
+#define PLAT_VNET_GSO_ECN      0x80 /* or'ed in: TCP CWR, which only the first segment carries */
 
 struct plat_tun_info {
 	char name[PLAT_IFNAME_MAX];
@@ -56,19 +56,31 @@ enum plat_tun_state {
 
 /*
  * Creates the device with up to `queues` queues (fewer where the system has no multi-queue).
- * want_flags: offloads to ask for; what was granted is in out->flags.
- * -EEXIST: a device of this name exists; -EPERM, -ENODEV: see errno.
+ * name may hold "%d" or be empty: the kernel chooses, out->name says what.
+ * want_flags: offloads to ask for (TSO and USO need VNET_HDR); what was granted is in out->flags.
+ * The new device is down and without addresses. -EEXIST: a device of this name exists; -EPERM: not
+ * allowed; -ENODEV: no TUN driver or no /dev/net/tun; -EINVAL: bad name or number of queues.
  */
 int plat_tun_create(const char *name, unsigned queues, unsigned want_flags,
 		    struct plat_tun_info *out);
+/* The device goes when the last descriptor, in any process, is closed. */
 void plat_tun_close(struct plat_tun_info *t);
-/* State through the descriptor alone, so that it holds after the device moved elsewhere. */
+/*
+ * State through the descriptor alone, so that it holds after the device moved to another network
+ * namespace or was renamed. A detached queue says GONE: ask one that is attached.
+ */
 enum plat_tun_state plat_tun_state(int fd);
-/* Takes a queue out of the kernel's flow steering, or puts it back (TUNSETQUEUE). */
+/*
+ * Takes a queue out of the kernel's flow steering, or puts it back; what it held is lost. 0 or
+ * -errno: -EINVAL where it is so already or the device has one queue, -ENOTSUP.
+ */
 int plat_tun_queue_detach(int fd);
 int plat_tun_queue_attach(int fd);
 
-/* One packet (with its plat_vnet_hdr where granted). Bytes, or -EAGAIN, or -errno. */
+/*
+ * One packet (with its plat_vnet_hdr where granted); what exceeds cap is lost. Bytes, or -EAGAIN,
+ * or -errno (-EBADFD: gone or detached).
+ */
 ssize_t plat_tun_read(int fd, void *buf, size_t cap);
 /* One packet gathered from n pieces, header first. Bytes, or -errno (-EIO: link down). */
 ssize_t plat_tun_writev(int fd, const struct iovec *iov, int n);

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The part of udp_io that runs once: opening, steering, and the probe of what the kernel can do.
+ */
+#include "plat/udp_io.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/filter.h>
+
+/* A result that is as good with or without: what the kernel refuses shows in the daily work. */
+static void udp_option(int fd, int level, int name, int value)
+{
+	(void)setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+static int udp_option_needed(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+static void udp_set_buffers(int fd, int bytes)
+{
+	if (bytes <= 0)
+		return;
+	if (udp_option_needed(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes))
+		udp_option(fd, SOL_SOCKET, SO_RCVBUF, bytes);
+	if (udp_option_needed(fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes))
+		udp_option(fd, SOL_SOCKET, SO_SNDBUF, bytes);
+}
+
+static int udp_set_family_options(int fd, enum tt_family family)
+{
+	int err;
+
+	if (family == TT_FAMILY_V4) {
+		udp_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+		udp_option(fd, IPPROTO_IP, IP_RECVTOS, 1);
+		return udp_option_needed(fd, IPPROTO_IP, IP_PKTINFO, 1);
+	}
+	udp_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
+	udp_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+	err = udp_option_needed(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	return err ? err : udp_option_needed(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+}
+
+static int udp_bind_any(int fd, enum tt_family family, uint16_t udp_port)
+{
+	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(udp_port)};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(udp_port)};
+	int r;
+
+	if (family == TT_FAMILY_V4)
+		r = bind(fd, (struct sockaddr *)&v4, sizeof(v4));
+	else
+		r = bind(fd, (struct sockaddr *)&v6, sizeof(v6));
+	return r < 0 ? -errno : 0;
+}
+
+static int udp_port_of(int fd, uint16_t *udp_port)
+{
+	/* sin_port and sin6_port lie at the same place. */
+	struct sockaddr_in6 a;
+	socklen_t len = sizeof(a);
+
+	if (getsockname(fd, (struct sockaddr *)&a, &len) < 0)
+		return -errno;
+	*udp_port = ntohs(a.sin6_port);
+	return 0;
+}
+
+int plat_udp_open(const struct plat_udp_options *opt, uint16_t *bound_port)
+{
+	int domain = opt->family == TT_FAMILY_V4 ? AF_INET : AF_INET6, err = 0, fd;
+
+	if (opt->family != TT_FAMILY_V4 && opt->family != TT_FAMILY_V6)
+		return -EINVAL;
+	fd = socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+	if (fd < 0)
+		return -errno;
+	if (opt->reuseport)
+		err = udp_option_needed(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (!err && opt->fwmark)
+		err = plat_udp_set_fwmark(fd, opt->fwmark);
+	if (!err)
+		err = udp_set_family_options(fd, opt->family);
+	udp_set_buffers(fd, opt->buffer_bytes);
+	if (!err)
+		err = udp_bind_any(fd, opt->family, opt->udp_port);
+	if (!err)
+		err = udp_port_of(fd, bound_port);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+int plat_udp_set_fwmark(int fd, uint32_t fwmark)
+{
+	return setsockopt(fd, SOL_SOCKET, SO_MARK, &fwmark, sizeof(fwmark)) < 0 ? -errno : 0;
+}
+
+int plat_udp_enable_gro(int fd, bool on)
+{
+	return udp_option_needed(fd, IPPROTO_UDP, UDP_GRO, on);
+}
+
+/*
+ * The kernel runs the program with the UDP payload at offset 0. A load beyond the end would end the
+ * program with member 0, hence the length first. Little-endian: byte 7 is the highest.
+ */
+int plat_udp_steer(int fd, unsigned workers)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 8, 0, 17),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x04000000, 0, 15),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 7),
+		BPF_STMT(BPF_ALU | BPF_LSH | BPF_K, 8),
+		BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),
+		BPF_STMT(BPF_ALU | BPF_OR | BPF_X, 0),
+		BPF_STMT(BPF_ALU | BPF_LSH | BPF_K, 8),
+		BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 5),
+		BPF_STMT(BPF_ALU | BPF_OR | BPF_X, 0),
+		BPF_STMT(BPF_ALU | BPF_LSH | BPF_K, 8),
+		BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 4),
+		BPF_STMT(BPF_ALU | BPF_OR | BPF_X, 0),
+		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, workers),
+		BPF_STMT(BPF_RET | BPF_A, 0),
+		BPF_STMT(BPF_RET | BPF_K, workers),
+	};
+	struct sock_fprog program = {.len = TT_ARRAY_LEN(code), .filter = code};
+
+	if (workers < 1 || workers > 255)
+		return -EINVAL;
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) < 0)
+		return errno == ENOPROTOOPT ? -ENOTSUP : -errno;
+	return 0;
+}
+
+/* --- probe ----------------------------------------------------------------------------------- */
+
+#define PROBE_SEGMENT 1000
+#define PROBE_LEN     2500 /* 1000, 1000, 500 */
+#define PROBE_WAIT_MS 100
+
+struct udp_probe {
+	int tx, rx;
+	struct plat_udp_dest dest;
+};
+
+static bool udp_probe_open(struct udp_probe *p)
+{
+	struct plat_udp_options opt = {.family = TT_FAMILY_V4};
+	uint16_t tx_port, rx_port;
+
+	p->rx = plat_udp_open(&opt, &rx_port);
+	if (p->rx < 0)
+		return false;
+	p->tx = plat_udp_open(&opt, &tx_port);
+	if (p->tx < 0) {
+		close(p->rx);
+		return false;
+	}
+	p->dest = (struct plat_udp_dest){0};
+	p->dest.to.ip = tt_ip_v4_host(INADDR_LOOPBACK);
+	p->dest.to.udp_port = rx_port;
+	plat_udp_dest_prepare(&p->dest);
+	return true;
+}
+
+static void udp_probe_close(struct udp_probe *p)
+{
+	close(p->tx);
+	close(p->rx);
+}
+
+static void udp_probe_fill(uint8_t buf[PROBE_LEN])
+{
+	for (unsigned i = 0; i < PROBE_LEN; i++)
+		buf[i] = (uint8_t)(i * 7 + i / 251);
+}
+
+/* 0, 1: the super-datagram was sent and it could really go as one; -1: nothing goes on loopback. */
+static int udp_probe_send(struct udp_probe *p, const uint8_t *buf, uint32_t segment)
+{
+	struct plat_udp_tx tx = {
+		.buf = buf, .len = PROBE_LEN, .segment = segment, .dest = &p->dest};
+	bool lost;
+
+	if (plat_udp_send(p->tx, &tx, 1, &lost) != 1)
+		return -1;
+	return !tx.gso_refused;
+}
+
+/* True where exactly the bytes arrive, in the given datagrams (segment == 0: any coalesced form).
+ */
+static bool udp_probe_receive(struct udp_probe *p, const uint8_t *want, bool coalesced)
+{
+	uint8_t buf[2 * PROBE_LEN];
+	uint32_t at = 0, messages = 0;
+
+	while (at < PROBE_LEN) {
+		struct pollfd wait = {.fd = p->rx, .events = POLLIN};
+		struct plat_udp_rx rx = {.buf = buf, .cap = sizeof(buf)};
+		uint32_t expect = TT_MIN((uint32_t)PROBE_SEGMENT, PROBE_LEN - at);
+
+		if (poll(&wait, 1, PROBE_WAIT_MS) != 1 || plat_udp_recv(p->rx, &rx, 1) != 1)
+			return false;
+		if (rx.len > PROBE_LEN - at || rx.segment != expect ||
+		    (!coalesced && rx.len != expect) || memcmp(buf, want + at, rx.len) != 0)
+			return false;
+		at += rx.len;
+		messages++;
+	}
+	return !coalesced || messages == 1;
+}
+
+static unsigned udp_probe_run(struct udp_probe *p)
+{
+	uint8_t data[PROBE_LEN];
+	unsigned flags = 0;
+	int sent;
+
+	udp_probe_fill(data);
+	sent = udp_probe_send(p, data, PROBE_SEGMENT);
+	if (sent < 0) {
+		/* Loopback is down, as in a new network namespace: believe what the kernel says. */
+		if (!udp_option_needed(p->tx, IPPROTO_UDP, UDP_SEGMENT, PROBE_SEGMENT))
+			flags |= PLAT_UDP_GSO;
+		if (!plat_udp_enable_gro(p->rx, true))
+			flags |= PLAT_UDP_GRO;
+		return flags;
+	}
+	if (!sent || !udp_probe_receive(p, data, false))
+		return 0;
+	flags |= PLAT_UDP_GSO;
+	if (!plat_udp_enable_gro(p->rx, true) && udp_probe_send(p, data, PROBE_SEGMENT) == 1 &&
+	    udp_probe_receive(p, data, true))
+		flags |= PLAT_UDP_GRO;
+	return flags;
+}
+
+unsigned plat_udp_probe(void)
+{
+	struct udp_probe p;
+	unsigned flags;
+
+	if (!udp_probe_open(&p))
+		return 0;
+	flags = udp_probe_run(&p);
+	udp_probe_close(&p);
+	return flags;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#include "plat/udp_io.h"
+
+#include <errno.h>
+
+int plat_udp_open(const struct plat_udp_options *opt, uint16_t *bound_port)
+{
+	(void)opt;
+	(void)bound_port;
+	return -ENOTSUP;
+}
+
+int plat_udp_set_fwmark(int fd, uint32_t fwmark)
+{
+	(void)fd;
+	(void)fwmark;
+	return -ENOTSUP;
+}
+
+int plat_udp_steer(int fd, unsigned workers)
+{
+	(void)fd;
+	(void)workers;
+	return -ENOTSUP;
+}
+
+unsigned plat_udp_probe(void)
+{
+	return 0;
+}
+
+int plat_udp_enable_gro(int fd, bool on)
+{
+	(void)fd;
+	(void)on;
+	return -ENOTSUP;
+}
+
+void plat_udp_dest_prepare(struct plat_udp_dest *d)
+{
+	d->sockaddr_len = 0;
+	d->control_len = 0;
+}
+
+int plat_udp_recv(int fd, struct plat_udp_rx *rx, unsigned n)
+{
+	(void)fd;
+	(void)rx;
+	(void)n;
+	return -ENOTSUP;
+}
+
+unsigned plat_udp_send(int fd, struct plat_udp_tx *tx, unsigned n, bool *lost_source)
+{
+	(void)fd;
+	for (unsigned i = 0; i < n; i++) {
+		tx[i].error = -ENOTSUP;
+		tx[i].gso_refused = false;
+	}
+	*lost_source = false;
+	return 0;
+}
