@@ -54,10 +54,10 @@ struct dp_gro_group {
 	uint16_t gso_size;
 	uint16_t packets;
 	uint16_t first, last; /* packet numbers; 0xffff ends the chain */
-	uint16_t next_id;     /* IPv4 */
-	bool id_fixed;
-	bool checked; /* the head's checksums hold */
-	bool closed;  /* nothing more fits behind it */
+	bool id_fixed;	      /* IPv4 id of all packets is the head's */
+	bool psh;	      /* the last packet pushes */
+	bool checked;	      /* the head's checksums hold */
+	bool closed;	      /* nothing more fits behind it */
 };
 
 struct dp_gro {
