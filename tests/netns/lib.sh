@@ -226,6 +226,8 @@ ns_add() {
 			fail "namespace $full: $(cat "$TT_WORK/$full.holder")"
 			finish
 		}
+		in_ns "$short" sysctl -qw net.ipv6.conf.default.accept_dad=0 \
+			net.ipv6.conf.default.router_solicitations=0
 		in_ns "$short" ip link set lo up
 	done
 }
@@ -263,6 +265,13 @@ veth() {
 	addr_add "$b" "$if_b" "$addr_b"
 	in_ns "$a" ip link set "$if_a" up
 	in_ns "$b" ip link set "$if_b" up
+	# IPv6 is dead on a link until the kernel has noticed its carrier.
+	wait_for 3 link_is_up "$a" "$if_a" && wait_for 3 link_is_up "$b" "$if_b"
+}
+
+link_is_up() {
+	in_ns "$1" ip -o link show dev "$2" | grep -q 'state UP' &&
+		! in_ns "$1" ip -6 route show dev "$2" | grep -q linkdown
 }
 
 ifname() {
