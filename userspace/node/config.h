@@ -86,16 +86,17 @@ struct node_config {
 	struct node_config_range routes;    /* struct tt_cidr; NODE_ROUTES_LIST only */
 
 	/* [interface], as wg-quick knows them */
-	struct node_config_range dns;			 /* struct tt_ip */
-	struct node_config_range dns_search;		 /* struct node_config_text */
-	struct node_config_range hooks[NODE_HOOK_COUNT]; /* struct node_config_text: shell lines */
+	struct node_config_range dns;	     /* struct tt_ip */
+	struct node_config_range dns_search; /* struct node_config_text */
+	/* struct node_config_text: shell lines, in which "%i" stands for the interface's name */
+	struct node_config_range hooks[NODE_HOOK_COUNT];
 	uint8_t save_config; /* write the running state back to the wg-quick file at down */
 
 	/* [datapath] */
-	uint8_t poll; /* enum node_poll */
-	uint8_t aead; /* enum node_aead */
-	uint8_t forward_between_peers;
-	uint32_t workers; /* 0: auto */
+	uint8_t poll;		       /* enum node_poll */
+	uint8_t aead;		       /* enum node_aead */
+	uint8_t forward_between_peers; /* default: false in TOML, true for a wg-quick file */
+	uint32_t workers;	       /* 0: auto */
 
 	/* [log] */
 	uint8_t log_level;  /* enum tt_log_level */

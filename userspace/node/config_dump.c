@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#include "node/config.h"
+
+static const char *set_or_none(bool set)
+{
+	return set ? "(set)" : "(none)";
+}
+
+static const char *true_or_false(bool b)
+{
+	return b ? "true" : "false";
+}
+
+static void dump_number(FILE *out, const char *key, uint32_t number, const char *zero)
+{
+	if (number == 0 && zero)
+		fprintf(out, "%s = %s\n", key, zero);
+	else
+		fprintf(out, "%s = %u\n", key, number);
+}
+
+static void dump_cidrs(const struct node_config *cfg, FILE *out, const char *key,
+		       struct node_config_range r)
+{
+	char text[TT_CIDR_TEXT_MAX];
+
+	for (uint32_t i = 0; i < r.count; i++)
+		fprintf(out, "%s = %s\n", key, tt_cidr_format(node_config_cidr(cfg, r, i), text));
+}
+
+static void dump_lines(const struct node_config *cfg, FILE *out, const char *key,
+		       struct node_config_range r)
+{
+	for (uint32_t i = 0; i < r.count; i++)
+		fprintf(out, "%s = %s\n", key, node_config_line(cfg, r, i));
+}
+
+static void dump_interface(const struct node_config *cfg, FILE *out)
+{
+	char text[TT_IP_TEXT_MAX];
+
+	fprintf(out, "interface.name = %s\n", cfg->name);
+	fprintf(out, "interface.private_key = %s\n", set_or_none(cfg->has_private_key));
+	dump_cidrs(cfg, out, "interface.address", cfg->addresses);
+	dump_number(out, "interface.listen_port", cfg->listen_port, "any");
+	dump_number(out, "interface.mtu", cfg->mtu, "auto");
+	fprintf(out, "interface.routes = %s\n", node_routes_name(cfg->routes_mode));
+	dump_cidrs(cfg, out, "interface.routes", cfg->routes);
+	dump_number(out, "interface.fwmark", cfg->fwmark, NULL);
+	dump_number(out, "interface.table", cfg->table, "auto");
+	for (uint32_t i = 0; i < cfg->dns.count; i++)
+		fprintf(out, "interface.dns = %s\n", tt_ip_format(node_config_dns(cfg, i), text));
+	dump_lines(cfg, out, "interface.dns_search", cfg->dns_search);
+	for (int i = 0; i < NODE_HOOK_COUNT; i++) {
+		char key[32];
+		snprintf(key, sizeof(key), "interface.%s", node_hook_name((enum node_hook)i));
+		dump_lines(cfg, out, key, cfg->hooks[i]);
+	}
+	fprintf(out, "interface.save_config = %s\n", true_or_false(cfg->save_config));
+}
+
+static void dump_peer(const struct node_config *cfg, FILE *out, const struct node_config_peer *p)
+{
+	char key[TT_KEY_B64_LEN + 1], text[TT_ENDPOINT_TEXT_MAX];
+
+	tt_key_to_b64(p->public_key, key);
+	fprintf(out, "peer %s\n", key);
+	fprintf(out, "  name = %s\n", p->name.len ? node_config_str(cfg, p->name) : "(none)");
+	fprintf(out, "  preshared_key = %s\n", set_or_none(p->has_preshared_key));
+	if (tt_endpoint_is_set(&p->endpoint))
+		fprintf(out, "  endpoint = %s\n", tt_endpoint_format(&p->endpoint, text));
+	else if (p->host.len)
+		fprintf(out, "  endpoint = %s port %u (name)\n", node_config_str(cfg, p->host),
+			p->udp_port);
+	else
+		fprintf(out, "  endpoint = (none)\n");
+	dump_cidrs(cfg, out, "  allowed_ips", p->allowed_ips);
+	dump_number(out, "  keepalive", p->keepalive, "off");
+}
+
+void node_config_dump(const struct node_config *cfg, FILE *out)
+{
+	static const char *const levels[] = {"error", "warn", "info", "debug"};
+
+	dump_interface(cfg, out);
+	dump_number(out, "datapath.workers", cfg->workers, "auto");
+	fprintf(out, "datapath.poll = %s\n", node_poll_name(cfg->poll));
+	fprintf(out, "datapath.aead = %s\n", node_aead_name(cfg->aead));
+	fprintf(out, "datapath.forward_between_peers = %s\n",
+		true_or_false(cfg->forward_between_peers));
+	fprintf(out, "log.level = %s\n", levels[cfg->log_level & 3]);
+	fprintf(out, "log.format = %s\n", cfg->log_format == TT_LOG_JSON ? "json" : "logfmt");
+	for (uint32_t i = 0; i < cfg->peers.count; i++)
+		dump_peer(cfg, out, node_config_peer(cfg, i));
+}

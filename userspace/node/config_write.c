@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A configuration back as text: TOML (`taltun import`) and wg-quick (SaveConfig).
+ */
+#include "node/config_wgquick.h"
+
+#include <errno.h>
+#include "crypto/mem.h"
+
+static void put_key(FILE *out, const char *name, const uint8_t key[TT_KEY_LEN], const char *quote)
+{
+	char text[TT_KEY_B64_LEN + 1];
+
+	tt_key_to_b64(key, text);
+	fprintf(out, "%s = %s%s%s\n", name, quote, text, quote);
+	crypto_wipe(text, sizeof(text));
+}
+
+/* --- TOML ------------------------------------------------------------------------------------ */
+
+static void put_string(FILE *out, const char *text)
+{
+	fputc('"', out);
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+		if (*p == '"' || *p == '\\')
+			fprintf(out, "\\%c", *p);
+		else if (*p < 32 || *p == 127)
+			fprintf(out, "\\u%04X", *p);
+		else
+			fputc(*p, out);
+	}
+	fputc('"', out);
+}
+
+static void put_pair(FILE *out, const char *key, const char *text)
+{
+	fprintf(out, "%s = ", key);
+	put_string(out, text);
+	fputc('\n', out);
+}
+
+static void put_number(FILE *out, const char *key, uint32_t number)
+{
+	if (number)
+		fprintf(out, "%s = %u\n", key, number);
+}
+
+static void put_cidrs(const struct node_config *cfg, FILE *out, struct node_config_range r)
+{
+	char text[TT_CIDR_TEXT_MAX];
+
+	for (uint32_t i = 0; i < r.count; i++)
+		fprintf(out, "%s\"%s\"", i ? ", " : "",
+			tt_cidr_format(node_config_cidr(cfg, r, i), text));
+}
+
+static void put_cidr_list(const struct node_config *cfg, FILE *out, const char *key,
+			  struct node_config_range r)
+{
+	fprintf(out, "%s = [", key);
+	put_cidrs(cfg, out, r);
+	fputs("]\n", out);
+}
+
+static void put_lines(const struct node_config *cfg, FILE *out, const char *key,
+		      struct node_config_range r)
+{
+	if (!r.count)
+		return;
+	fprintf(out, "%s = [", key);
+	for (uint32_t i = 0; i < r.count; i++) {
+		fputs(i ? ", " : "", out);
+		put_string(out, node_config_line(cfg, r, i));
+	}
+	fputs("]\n", out);
+}
+
+static void put_dns(const struct node_config *cfg, FILE *out)
+{
+	char text[TT_IP_TEXT_MAX];
+
+	if (cfg->dns.count)
+		fputs("dns = [", out);
+	for (uint32_t i = 0; i < cfg->dns.count; i++)
+		fprintf(out, "%s\"%s\"", i ? ", " : "",
+			tt_ip_format(node_config_dns(cfg, i), text));
+	if (cfg->dns.count)
+		fputs("]\n", out);
+	put_lines(cfg, out, "dns_search", cfg->dns_search);
+}
+
+static void put_interface(const struct node_config *cfg, FILE *out)
+{
+	fputs("[interface]\n", out);
+	put_pair(out, "name", cfg->name);
+	fputs("# Or keep the key in a file of mode 600: private_key_file = "
+	      "\"/etc/taltun/NAME.key\"\n",
+	      out);
+	put_key(out, "private_key", cfg->private_key, "\"");
+	if (cfg->addresses.count)
+		put_cidr_list(cfg, out, "address", cfg->addresses);
+	put_number(out, "listen_port", cfg->listen_port);
+	put_number(out, "mtu", cfg->mtu);
+	if (cfg->routes_mode == NODE_ROUTES_LIST)
+		put_cidr_list(cfg, out, "routes", cfg->routes);
+	else
+		put_pair(out, "routes", node_routes_name(cfg->routes_mode));
+	put_number(out, "fwmark", cfg->fwmark);
+	put_number(out, "table", cfg->table);
+	put_dns(cfg, out);
+	for (int i = 0; i < NODE_HOOK_COUNT; i++)
+		put_lines(cfg, out, node_hook_name((enum node_hook)i), cfg->hooks[i]);
+	if (cfg->save_config)
+		fputs("# SaveConfig = true is left out: a TOML file is never written back.\n", out);
+}
+
+static void put_datapath(const struct node_config *cfg, FILE *out)
+{
+	fputs("\n[datapath]\n", out);
+	put_number(out, "workers", cfg->workers);
+	put_pair(out, "poll", node_poll_name(cfg->poll));
+	put_pair(out, "aead", node_aead_name(cfg->aead));
+	fprintf(out, "forward_between_peers = %s\n", cfg->forward_between_peers ? "true" : "false");
+}
+
+static void put_log(const struct node_config *cfg, FILE *out)
+{
+	static const char *const levels[] = {"error", "warn", "info", "debug"};
+
+	fputs("\n[log]\n", out);
+	put_pair(out, "level", levels[cfg->log_level & 3]);
+	put_pair(out, "format", cfg->log_format == TT_LOG_JSON ? "json" : "logfmt");
+}
+
+/* "host:port", "[v6]:port" */
+static void put_endpoint(const struct node_config *cfg, FILE *out, const struct node_config_peer *p)
+{
+	const char *host = node_config_str(cfg, p->host);
+
+	fprintf(out, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, p->udp_port);
+}
+
+static void put_peer(const struct node_config *cfg, FILE *out, const struct node_config_peer *p)
+{
+	fputs("\n[[peer]]\n", out);
+	if (p->name.len)
+		put_pair(out, "name", node_config_str(cfg, p->name));
+	put_key(out, "public_key", p->public_key, "\"");
+	if (p->has_preshared_key)
+		put_key(out, "preshared_key", p->preshared_key, "\"");
+	if (p->host.len) {
+		fputs("endpoint = \"", out);
+		put_endpoint(cfg, out, p);
+		fputs("\"\n", out);
+	}
+	put_cidr_list(cfg, out, "allowed_ips", p->allowed_ips);
+	put_number(out, "keepalive", p->keepalive);
+}
+
+int node_config_to_toml(const struct node_config *cfg, FILE *out)
+{
+	put_interface(cfg, out);
+	put_datapath(cfg, out);
+	put_log(cfg, out);
+	for (uint32_t i = 0; i < cfg->peers.count; i++)
+		put_peer(cfg, out, node_config_peer(cfg, i));
+	return fflush(out) || ferror(out) ? -EIO : 0;
+}
+
+/* --- wg-quick -------------------------------------------------------------------------------- */
+
+static void put_ini_number(FILE *out, const char *key, uint32_t number)
+{
+	if (number)
+		fprintf(out, "%s = %u\n", key, number);
+}
+
+static void put_ini_cidrs(const struct node_config *cfg, FILE *out, const char *key,
+			  struct node_config_range r)
+{
+	char text[TT_CIDR_TEXT_MAX];
+
+	if (r.count)
+		fprintf(out, "%s = ", key);
+	for (uint32_t i = 0; i < r.count; i++)
+		fprintf(out, "%s%s", i ? ", " : "",
+			tt_cidr_format(node_config_cidr(cfg, r, i), text));
+	if (r.count)
+		fputc('\n', out);
+}
+
+static void put_ini_interface(const struct node_config *cfg, FILE *out)
+{
+	static const char *const hooks[] = {"PreUp", "PostUp", "PreDown", "PostDown"};
+	char text[TT_IP_TEXT_MAX];
+
+	fputs("[Interface]\n", out);
+	put_ini_cidrs(cfg, out, "Address", cfg->addresses);
+	for (uint32_t i = 0; i < cfg->dns.count; i++)
+		fprintf(out, "DNS = %s\n", tt_ip_format(node_config_dns(cfg, i), text));
+	for (uint32_t i = 0; i < cfg->dns_search.count; i++)
+		fprintf(out, "DNS = %s\n", node_config_line(cfg, cfg->dns_search, i));
+	put_ini_number(out, "MTU", cfg->mtu);
+	if (cfg->routes_mode == NODE_ROUTES_NONE)
+		fputs("Table = off\n", out);
+	else
+		put_ini_number(out, "Table", cfg->table);
+	if (cfg->save_config)
+		fputs("SaveConfig = true\n", out);
+	for (int h = 0; h < NODE_HOOK_COUNT; h++) {
+		for (uint32_t i = 0; i < cfg->hooks[h].count; i++)
+			fprintf(out, "%s = %s\n", hooks[h],
+				node_config_line(cfg, cfg->hooks[h], i));
+	}
+	put_ini_number(out, "ListenPort", cfg->listen_port);
+	put_ini_number(out, "FwMark", cfg->fwmark);
+	put_key(out, "PrivateKey", cfg->private_key, "");
+}
+
+static void put_ini_peer(const struct node_config *cfg, FILE *out, const struct node_config_peer *p)
+{
+	fputs("\n[Peer]\n", out);
+	if (p->name.len)
+		fprintf(out, "# %s\n", node_config_str(cfg, p->name));
+	put_key(out, "PublicKey", p->public_key, "");
+	if (p->has_preshared_key)
+		put_key(out, "PresharedKey", p->preshared_key, "");
+	put_ini_cidrs(cfg, out, "AllowedIPs", p->allowed_ips);
+	if (p->host.len) {
+		fputs("Endpoint = ", out);
+		put_endpoint(cfg, out, p);
+		fputc('\n', out);
+	}
+	put_ini_number(out, "PersistentKeepalive", p->keepalive);
+}
+
+int node_config_to_wgquick(const struct node_config *cfg, FILE *out)
+{
+	put_ini_interface(cfg, out);
+	for (uint32_t i = 0; i < cfg->peers.count; i++)
+		put_ini_peer(cfg, out, node_config_peer(cfg, i));
+	return fflush(out) || ferror(out) ? -EIO : 0;
+}
