@@ -32,6 +32,14 @@ enum crypto_aead_choice crypto_aead_select_from(const struct crypto_aead_backend
 /* Known answers for one-shot and bursts, in and out of place, good and bad tags. */
 bool crypto_aead_self_test(const struct crypto_aead_backend *backend, void *state);
 
+/* One-shot with any nonce: for published vectors, whose nonces are not WireGuard's. */
+void crypto_aead_seal_nonce(const struct crypto_aead_key *key, const uint8_t nonce[12],
+			    const void *aad, size_t aad_len, const uint8_t *src, size_t len,
+			    uint8_t *dst);
+bool crypto_aead_open_nonce(const struct crypto_aead_key *key, const uint8_t nonce[12],
+			    const void *aad, size_t aad_len, const uint8_t *src, size_t len,
+			    uint8_t *dst) __attribute__((warn_unused_result));
+
 static inline void crypto_aead_nonce(uint8_t nonce[12], uint64_t counter)
 {
 	memset(nonce, 0, 4);

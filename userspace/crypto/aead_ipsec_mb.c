@@ -11,6 +11,7 @@
 
 struct ipsec_mb_state {
 	IMB_MGR *mgr;
+	IMB_JOB *queue[CRYPTO_AEAD_BURST_MAX];	   /* not on the stack: builds that zero it pay */
 	uint8_t nonces[CRYPTO_AEAD_BURST_MAX][16]; /* 12 bytes used; 16 keep them in one line */
 	uint8_t tags[CRYPTO_AEAD_BURST_MAX][CRYPTO_AEAD_TAG_LEN];
 };
@@ -54,7 +55,7 @@ static void seal_burst(void *state, const struct crypto_aead_key *key,
 		       const struct crypto_aead_job *jobs, size_t n)
 {
 	struct ipsec_mb_state *s = state;
-	IMB_JOB *queue[IMB_MAX_BURST_SIZE];
+	IMB_JOB **queue = s->queue;
 	uint32_t got = IMB_GET_NEXT_BURST(s->mgr, (uint32_t)n, queue);
 
 	tt_assert(got == n);
@@ -71,7 +72,7 @@ static uint64_t open_burst(void *state, const struct crypto_aead_key *key,
 			   const struct crypto_aead_job *jobs, size_t n)
 {
 	struct ipsec_mb_state *s = state;
-	IMB_JOB *queue[IMB_MAX_BURST_SIZE];
+	IMB_JOB **queue = s->queue;
 	uint32_t got = IMB_GET_NEXT_BURST(s->mgr, (uint32_t)n, queue);
 	uint64_t ok = 0;
 

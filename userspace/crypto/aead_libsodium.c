@@ -8,15 +8,34 @@
 #include <sodium/crypto_aead_chacha20poly1305.h>
 #include "crypto/mem.h"
 
+void crypto_aead_seal_nonce(const struct crypto_aead_key *key, const uint8_t nonce[12],
+			    const void *aad, size_t aad_len, const uint8_t *src, size_t len,
+			    uint8_t *dst)
+{
+	tt_assert(key->suite == CRYPTO_AEAD_CHACHA20_POLY1305);
+	crypto_aead_chacha20poly1305_ietf_encrypt_detached(dst, dst + len, NULL, src, len, aad,
+							   aad_len, NULL, nonce, key->bytes);
+}
+
+bool crypto_aead_open_nonce(const struct crypto_aead_key *key, const uint8_t nonce[12],
+			    const void *aad, size_t aad_len, const uint8_t *src, size_t len,
+			    uint8_t *dst)
+{
+	tt_assert(key->suite == CRYPTO_AEAD_CHACHA20_POLY1305);
+	if (crypto_aead_chacha20poly1305_ietf_decrypt_detached(dst, NULL, src, len, src + len, aad,
+							       aad_len, nonce, key->bytes) == 0)
+		return true;
+	crypto_wipe(dst, len);
+	return false;
+}
+
 void crypto_aead_seal(const struct crypto_aead_key *key, uint64_t counter, const void *aad,
 		      size_t aad_len, const uint8_t *src, size_t len, uint8_t *dst)
 {
 	uint8_t nonce[12];
 
-	tt_assert(key->suite == CRYPTO_AEAD_CHACHA20_POLY1305);
 	crypto_aead_nonce(nonce, counter);
-	crypto_aead_chacha20poly1305_ietf_encrypt_detached(dst, dst + len, NULL, src, len, aad,
-							   aad_len, NULL, nonce, key->bytes);
+	crypto_aead_seal_nonce(key, nonce, aad, aad_len, src, len, dst);
 }
 
 bool crypto_aead_open(const struct crypto_aead_key *key, uint64_t counter, const void *aad,
@@ -24,13 +43,8 @@ bool crypto_aead_open(const struct crypto_aead_key *key, uint64_t counter, const
 {
 	uint8_t nonce[12];
 
-	tt_assert(key->suite == CRYPTO_AEAD_CHACHA20_POLY1305);
 	crypto_aead_nonce(nonce, counter);
-	if (crypto_aead_chacha20poly1305_ietf_decrypt_detached(dst, NULL, src, len, src + len, aad,
-							       aad_len, nonce, key->bytes) == 0)
-		return true;
-	crypto_wipe(dst, len);
-	return false;
+	return crypto_aead_open_nonce(key, nonce, aad, aad_len, src, len, dst);
 }
 
 static void seal_burst(void *state, const struct crypto_aead_key *key,
