@@ -151,9 +151,9 @@ int plat_udp_steer(int fd, unsigned workers)
 
 /* --- probe ----------------------------------------------------------------------------------- */
 
-#define PROBE_SEGMENT 1000
-#define PROBE_LEN     2500 /* 1000, 1000, 500 */
-#define PROBE_WAIT_MS 100
+#define PROBE_SEGMENT 1000u
+#define PROBE_LEN     2500u /* 1000, 1000, 500 */
+#define PROBE_WAIT_MS 50
 
 struct udp_probe {
 	int tx, rx;
@@ -186,70 +186,65 @@ static void udp_probe_close(struct udp_probe *p)
 	close(p->rx);
 }
 
-static void udp_probe_fill(uint8_t buf[PROBE_LEN])
-{
-	for (unsigned i = 0; i < PROBE_LEN; i++)
-		buf[i] = (uint8_t)(i * 7 + i / 251);
-}
-
-/* 0, 1: the super-datagram was sent and it could really go as one; -1: nothing goes on loopback. */
-static int udp_probe_send(struct udp_probe *p, const uint8_t *buf, uint32_t segment)
+/* True where it went as one super-datagram, and not one by one after a refusal. */
+static bool udp_probe_send(struct udp_probe *p, const uint8_t *buf, uint32_t len)
 {
 	struct plat_udp_tx tx = {
-		.buf = buf, .len = PROBE_LEN, .segment = segment, .dest = &p->dest};
+		.buf = buf, .len = len, .segment = TT_MIN(len, PROBE_SEGMENT), .dest = &p->dest};
 	bool lost;
 
-	if (plat_udp_send(p->tx, &tx, 1, &lost) != 1)
-		return -1;
-	return !tx.gso_refused;
+	return plat_udp_send(p->tx, &tx, 1, &lost) == 1 && !tx.gso_refused;
 }
 
-/* True where exactly the bytes arrive, in the given datagrams (segment == 0: any coalesced form).
- */
-static bool udp_probe_receive(struct udp_probe *p, const uint8_t *want, bool coalesced)
+/* True where exactly these bytes arrive, cut as they should be: in one message, or one by one. */
+static bool udp_probe_receive(struct udp_probe *p, const uint8_t *want, uint32_t len,
+			      bool coalesced)
 {
 	uint8_t buf[2 * PROBE_LEN];
 	uint32_t at = 0, messages = 0;
 
-	while (at < PROBE_LEN) {
+	for (; at < len; messages++) {
 		struct pollfd wait = {.fd = p->rx, .events = POLLIN};
 		struct plat_udp_rx rx = {.buf = buf, .cap = sizeof(buf)};
-		uint32_t expect = TT_MIN((uint32_t)PROBE_SEGMENT, PROBE_LEN - at);
+		uint32_t expect = TT_MIN(len - at, PROBE_SEGMENT);
 
 		if (poll(&wait, 1, PROBE_WAIT_MS) != 1 || plat_udp_recv(p->rx, &rx, 1) != 1)
 			return false;
-		if (rx.len > PROBE_LEN - at || rx.segment != expect ||
-		    (!coalesced && rx.len != expect) || memcmp(buf, want + at, rx.len) != 0)
+		if (rx.len > len - at || rx.segment != expect || (!coalesced && rx.len != expect) ||
+		    memcmp(buf, want + at, rx.len) != 0)
 			return false;
 		at += rx.len;
-		messages++;
 	}
 	return !coalesced || messages == 1;
+}
+
+/* What the kernel says it can, where nothing can be shown. */
+static unsigned udp_probe_claimed(struct udp_probe *p)
+{
+	unsigned flags = 0;
+
+	if (!udp_option_needed(p->tx, IPPROTO_UDP, UDP_SEGMENT, PROBE_SEGMENT))
+		flags |= PLAT_UDP_GSO;
+	if (!plat_udp_enable_gro(p->rx, true))
+		flags |= PLAT_UDP_GRO;
+	return flags;
 }
 
 static unsigned udp_probe_run(struct udp_probe *p)
 {
 	uint8_t data[PROBE_LEN];
-	unsigned flags = 0;
-	int sent;
 
-	udp_probe_fill(data);
-	sent = udp_probe_send(p, data, PROBE_SEGMENT);
-	if (sent < 0) {
-		/* Loopback is down, as in a new network namespace: believe what the kernel says. */
-		if (!udp_option_needed(p->tx, IPPROTO_UDP, UDP_SEGMENT, PROBE_SEGMENT))
-			flags |= PLAT_UDP_GSO;
-		if (!plat_udp_enable_gro(p->rx, true))
-			flags |= PLAT_UDP_GRO;
-		return flags;
-	}
-	if (!sent || !udp_probe_receive(p, data, false))
+	for (unsigned i = 0; i < PROBE_LEN; i++)
+		data[i] = (uint8_t)(i * 7 + i / 251);
+	/* Loopback may be down, as in a new network namespace, or closed by a firewall. */
+	if (!udp_probe_send(p, data, 1) || !udp_probe_receive(p, data, 1, false))
+		return udp_probe_claimed(p);
+	if (!udp_probe_send(p, data, PROBE_LEN) || !udp_probe_receive(p, data, PROBE_LEN, false))
 		return 0;
-	flags |= PLAT_UDP_GSO;
-	if (!plat_udp_enable_gro(p->rx, true) && udp_probe_send(p, data, PROBE_SEGMENT) == 1 &&
-	    udp_probe_receive(p, data, true))
-		flags |= PLAT_UDP_GRO;
-	return flags;
+	if (plat_udp_enable_gro(p->rx, true) || !udp_probe_send(p, data, PROBE_LEN) ||
+	    !udp_probe_receive(p, data, PROBE_LEN, true))
+		return PLAT_UDP_GSO;
+	return PLAT_UDP_GSO | PLAT_UDP_GRO;
 }
 
 unsigned plat_udp_probe(void)
