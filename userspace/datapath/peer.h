@@ -82,4 +82,17 @@ struct dp_peer {
 void dp_peer_note_tx(struct dp_peer *p, struct tt_mono now, uint64_t bytes, bool data);
 void dp_peer_note_rx(struct dp_peer *p, struct tt_mono now, uint64_t bytes, bool data);
 
+/* Handshake messages: they count as bytes, but the timers know of them by themselves. */
+static inline void dp_peer_note_bytes(struct dp_peer *p, uint64_t tx, uint64_t rx)
+{
+	atomic_fetch_add_explicit(&p->tx_bytes, tx, memory_order_relaxed);
+	atomic_fetch_add_explicit(&p->rx_bytes, rx, memory_order_relaxed);
+}
+
+/* Whether any worker holds packets that wait for a session. Any thread; may be stale. */
+static inline bool dp_peer_staged(const struct dp_peer *p)
+{
+	return atomic_load_explicit(&p->staged_count, memory_order_relaxed) != 0;
+}
+
 #endif

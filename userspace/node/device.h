@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A device as the control thread owns it: our key, the peers, the protocol core's state, and the
+ * data plane they are published to. Configuration (UAPI, TOML, reload) goes through the functions
+ * here and through nothing else. Control thread only.
+ *
+ * Changes take effect at once, except allowed IPs: they are collected and published as one table by
+ * node_device_commit(), which every transaction ends with.
+ */
+#ifndef TT_NODE_DEVICE_H
+#define TT_NODE_DEVICE_H
+
+#include "base/addr.h"
+#include "base/list.h"
+#include "base/types.h"
+#include "datapath/plane.h"
+#include "wg/device.h"
+
+#define NODE_PEER_NAME_MAX 64
+
+struct node_device;
+struct node_peer;
+
+struct node_device_options {
+	char name[PLAT_IFNAME_MAX];
+	struct dp_plane *plane; /* created and started by the caller; outlives the device */
+	struct tt_rng rng;
+	/* Sends one datagram from the control thread's socket of its family; 0 or -errno. */
+	int (*send)(void *ctx, const struct plat_udp_dest *dest, const void *data, size_t len,
+		    bool *lost_source);
+	/* Moves the UDP sockets to another udp_port (0: any) or sets the mark; 0 or -errno. */
+	int (*rebind)(void *ctx, uint16_t udp_port, uint16_t *bound);
+	int (*fwmark)(void *ctx, uint32_t fwmark);
+	/* Asks for the addresses of a name; node_device_resolved() is called with the answer. */
+	void (*resolve)(void *ctx, tt_peer_id peer, const char *host, uint16_t udp_port);
+	/* The earliest deadline has changed. */
+	void (*arm)(void *ctx, struct tt_mono deadline);
+	void *ctx;
+};
+
+int node_device_create(const struct node_device_options *opt, struct node_device **out);
+/* Zeroes keys, unpublishes everything, waits for the workers' grace period. */
+void node_device_destroy(struct node_device *d);
+
+/* Reserves and locks the memory for secrets; before privileges are dropped. 0 or -errno. */
+int node_device_prepare(void);
+
+/* --- configuration ---------------------------------------------------------------------------- */
+
+/* NULL: none. A peer that has our own public key is removed, as wg(8) expects. */
+int node_device_set_private_key(struct node_device *d, const uint8_t key[WG_KEY_LEN]);
+int node_device_set_udp_port(struct node_device *d, uint16_t udp_port);
+int node_device_set_fwmark(struct node_device *d, uint32_t fwmark);
+/* Interface up or down; keepalives and persistent handshakes start when it comes up. */
+void node_device_set_up(struct node_device *d, bool up);
+
+struct node_peer *node_device_find_peer(struct node_device *d, const uint8_t pub[WG_KEY_LEN]);
+/* 0; -EADDRINUSE: our own public key; -EEXIST; -ENOSPC: too many peers; -ENOMEM. */
+int node_device_add_peer(struct node_device *d, const uint8_t pub[WG_KEY_LEN],
+			 struct node_peer **out);
+void node_device_remove_peer(struct node_device *d, struct node_peer *p);
+void node_device_remove_all_peers(struct node_device *d);
+
+int node_peer_set_name(struct node_peer *p, const char *name);
+void node_peer_set_psk(struct node_device *d, struct node_peer *p, const uint8_t psk[WG_KEY_LEN]);
+void node_peer_set_endpoint(struct node_device *d, struct node_peer *p,
+			    const struct tt_endpoint *e);
+/* A name to resolve now, and again after three unanswered handshakes. 0 or -ENOMEM. */
+int node_peer_set_host(struct node_device *d, struct node_peer *p, const char *host,
+		       uint16_t udp_port);
+void node_peer_set_keepalive(struct node_device *d, struct node_peer *p, uint16_t seconds);
+int node_peer_add_allowed_ip(struct node_device *d, struct node_peer *p, const struct tt_cidr *c);
+void node_peer_remove_allowed_ip(struct node_device *d, struct node_peer *p,
+				 const struct tt_cidr *c);
+void node_peer_clear_allowed_ips(struct node_device *d, struct node_peer *p);
+/* Publishes the collected allowed IPs. 0 or -ENOMEM (then the old table stays). */
+int node_device_commit(struct node_device *d);
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+struct node_device_info {
+	char name[PLAT_IFNAME_MAX];
+	bool has_private_key;
+	const uint8_t *private_key; /* locked memory; do not keep */
+	uint8_t public_key[WG_KEY_LEN];
+	uint16_t udp_port;
+	uint32_t fwmark;
+	uint32_t peers;
+	bool up;
+};
+void node_device_get_info(const struct node_device *d, struct node_device_info *out);
+
+struct node_peer_info {
+	tt_peer_id id;
+	const char *name; /* "" where there is none */
+	const uint8_t *public_key;
+	const uint8_t *psk; /* locked memory; do not keep */
+	bool has_psk;
+	struct tt_endpoint endpoint;
+	const char *host; /* configured name, or NULL */
+	enum wg_peer_status status;
+	struct tt_wall last_handshake; /* 0: never */
+	uint64_t handshakes;	       /* completed */
+	uint32_t handshake_rtt_us;     /* of the last handshake we began; 0: none */
+	uint64_t tx_bytes, rx_bytes, tx_packets, rx_packets;
+	uint16_t keepalive;
+	uint32_t allowed_ips;
+};
+void node_peer_get_info(const struct node_device *d, const struct node_peer *p,
+			struct node_peer_info *out);
+/* Peers in order of insertion; NULL at the end. Safe across calls only while none is removed. */
+struct node_peer *node_device_next_peer(struct node_device *d, struct node_peer *after);
+/* By id, for cursors that live across loop turns; NULL where there is none (any more). */
+struct node_peer *node_device_peer_by_id(struct node_device *d, tt_peer_id id);
+tt_peer_id node_peer_id(const struct node_peer *p);
+/* Iterates a peer's allowed IPs: *cursor = 0 to start; false at the end. */
+bool node_peer_next_allowed_ip(const struct node_device *d, const struct node_peer *p,
+			       uint32_t *cursor, struct tt_cidr *out);
+/* Drops of the protocol core and the workers together. */
+void node_device_drops(const struct node_device *d, uint64_t drops[TT_DROP_COUNT]);
+struct dp_plane *node_device_plane(struct node_device *d);
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+/* A datagram from the control thread's own socket. */
+void node_device_datagram(struct node_device *d, struct tt_mono now, const struct plat_udp_rx *rx);
+/* The doorbell rang: facts of peers, handshakes in the ring. True where more handshakes wait. */
+bool node_device_doorbell(struct node_device *d, struct tt_mono now);
+/* The deadline given to arm() has come. */
+void node_device_tick(struct node_device *d, struct tt_mono now);
+void node_device_resolved(struct node_device *d, tt_peer_id peer, const struct tt_endpoint *addr,
+			  unsigned count);
+/* A local address vanished: sources that use it are forgotten. */
+void node_device_address_gone(struct node_device *d, const struct tt_ip *ip);
+/* The network has changed (address, route): handshakes that wait are tried at once. */
+void node_device_network_changed(struct node_device *d);
+
+#endif

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Handshake datagrams and keepalives: between the protocol core and the control thread's socket.
+ */
+#include <errno.h>
+
+#include "base/log.h"
+#include "node/device_impl.h"
+#include "plat/clock.h"
+#include "plat/secmem.h"
+#include "wg/data.h"
+
+static void drop(struct node_device *d, enum tt_drop reason)
+{
+	d->drops[reason]++;
+}
+
+/* Sends to the peer's endpoint; true where it left. */
+static bool send_to_peer(struct node_device *d, struct node_peer *p, const void *data, size_t len)
+{
+	bool lost_source = false;
+
+	int err = d->opt.send(d->opt.ctx, &p->dest, data, len, &lost_source);
+	if (lost_source) {
+		/* the kernel chose another source; so do we from now on */
+		memset(&p->dest.from, 0, sizeof(p->dest.from));
+		p->dest.from_ifindex = 0;
+		node_peer_publish_path(d, p);
+	}
+	if (!err)
+		return true;
+	drop(d, TT_DROP_TX_SOCKET);
+	uint32_t left_out;
+	if (tt_log_limit_pass(&d->log_send, plat_clock_mono(), 1, &left_out))
+		tt_log(TT_LOG_WARN, "send.failed", TT_F_STR("peer", p->name ? p->name : ""),
+		       TT_F_ENDPOINT("endpoint", &p->dest.to), TT_F_ERRNO("error", err),
+		       TT_F_U64("suppressed", left_out));
+	return false;
+}
+
+/* --- sending ---------------------------------------------------------------------------------- */
+
+void node_peer_send_initiation(struct node_device *d, struct node_peer *p, struct tt_mono now)
+{
+	struct wg_msg_initiation msg;
+
+	if (!d->up)
+		return;
+	if (!tt_endpoint_is_set(&p->dest.to)) {
+		drop(d, TT_DROP_TX_NO_ENDPOINT);
+		return;
+	}
+	switch (wg_peer_initiate(d->wg, p->wg, now, plat_clock_wall(), &d->opt.rng, &msg)) {
+	case WG_INITIATE_OK:
+		p->initiation_sent = now;
+		if (send_to_peer(d, p, &msg, sizeof(msg)))
+			dp_peer_note_bytes(p->dp, sizeof(msg), 0);
+		break;
+	case WG_INITIATE_NO_KEY:
+		drop(d, TT_DROP_TX_NO_KEY);
+		break;
+	case WG_INITIATE_LOW_ORDER:
+		drop(d, TT_DROP_HS_LOW_ORDER);
+		break;
+	case WG_INITIATE_NO_INDEX:
+		drop(d, TT_DROP_HS_NO_INDEX);
+		break;
+	case WG_INITIATE_CLOCK:
+		tt_log(TT_LOG_ERROR, "handshake.clock", TT_F_STR("peer", p->name ? p->name : ""),
+		       TT_F_STR("hint", "the clock is decades ahead; set it"));
+		break;
+	case WG_INITIATE_TOO_SOON:
+		break;
+	}
+}
+
+void node_peer_send_keepalive(struct node_device *d, struct node_peer *p, struct tt_mono now)
+{
+	uint8_t msg[WG_DATA_MIN];
+	struct wg_session *s = wg_peer_sending_session(p->wg, now);
+
+	if (!d->up || !tt_endpoint_is_set(&p->dest.to))
+		return;
+	if (!s) {
+		node_peer_want_handshake(d, p);
+		return;
+	}
+	if (wg_data_seal(s, now, NULL, 0, msg) == WG_SESSION_DEAD) {
+		node_peer_want_handshake(d, p);
+		return;
+	}
+	if (send_to_peer(d, p, msg, sizeof(msg)))
+		dp_peer_note_tx(p->dp, now, sizeof(msg), false);
+}
+
+/* --- receiving -------------------------------------------------------------------------------- */
+
+void node_peer_move(struct node_device *d, struct node_peer *p, const struct tt_endpoint *src,
+		    const struct tt_ip *dst, uint32_t ifindex)
+{
+	if (tt_endpoint_equal(&p->dest.to, src) && tt_ip_equal(&p->dest.from, dst) &&
+	    p->dest.from_ifindex == ifindex)
+		return;
+	if (!tt_endpoint_equal(&p->dest.to, src))
+		tt_log(TT_LOG_DEBUG, "peer.moved", TT_F_STR("peer", p->name ? p->name : ""),
+		       TT_F_ENDPOINT("from", &p->dest.to), TT_F_ENDPOINT("to", src));
+	memset(&p->dest, 0, sizeof(p->dest));
+	p->dest.to = *src;
+	p->dest.from = *dst;
+	p->dest.from_ifindex = ifindex;
+	node_peer_publish_path(d, p);
+}
+
+/* A session stands: workers may use it, and what is staged goes out. */
+static void use_session(struct node_device *d, struct node_peer *p, struct wg_session *s)
+{
+	p->handshakes++;
+	dp_peer_set_session(d->opt.plane, p->dp, s);
+}
+
+static void reply_to_source(struct node_device *d, const struct dp_handshake *h,
+			    const struct wg_rx_result *r)
+{
+	struct plat_udp_dest dest = {.to = h->src, .from = h->dst, .from_ifindex = h->ifindex};
+	bool lost_source;
+
+	plat_udp_dest_prepare(&dest);
+	if (d->opt.send(d->opt.ctx, &dest, r->reply, r->reply_len, &lost_source) != 0)
+		drop(d, TT_DROP_TX_SOCKET);
+}
+
+/* The initiator's part: the session stands, and the responder waits for a first packet. */
+static void session_ready(struct node_device *d, struct node_peer *p, struct wg_session *s,
+			  struct tt_mono now)
+{
+	p->handshake_rtt_us = (uint32_t)(tt_mono_since(now, p->initiation_sent) / TT_NS_PER_US);
+	tt_log(TT_LOG_DEBUG, "handshake.done", TT_F_STR("peer", p->name ? p->name : ""),
+	       TT_F_STR("role", "initiator"), TT_F_U64("rtt_us", p->handshake_rtt_us));
+	bool staged = dp_peer_staged(p->dp);
+	use_session(d, p, s);
+	if (!staged)
+		node_peer_send_keepalive(d, p, now);
+}
+
+static void act_on_result(struct node_device *d, const struct dp_handshake *h,
+			  const struct wg_rx_result *r, struct tt_mono now)
+{
+	struct node_peer *p = node_device_peer_by_id(d, r->peer);
+
+	if (p && r->authenticated) {
+		dp_peer_note_bytes(p->dp, 0, h->len);
+		node_peer_move(d, p, &h->src, &h->dst, h->ifindex);
+	}
+	switch (r->outcome) {
+	case WG_RX_SEND_COOKIE:
+		reply_to_source(d, h, r);
+		break;
+	case WG_RX_SEND_RESPONSE:
+		/* published first (act_on_handshake), so that the answer finds its session */
+		reply_to_source(d, h, r);
+		if (p)
+			dp_peer_note_bytes(p->dp, r->reply_len, 0);
+		break;
+	case WG_RX_SESSION_READY:
+		session_ready(d, p, r->session, now);
+		break;
+	case WG_RX_COOKIE_STORED:
+	case WG_RX_DROP:
+		break;
+	}
+	node_device_unpublish(d, &r->displaced);
+	if (p)
+		node_peer_run(d, p, now, 0);
+}
+
+static bool take_spare(struct node_device *d)
+{
+	if (!d->spare)
+		d->spare = node_session_alloc();
+	return d->spare != NULL;
+}
+
+static void handshake(struct node_device *d, const struct dp_handshake *h, bool under_load,
+		      struct tt_mono now)
+{
+	struct wg_rx_result r;
+
+	/* without memory for a session nothing that could make one is looked at */
+	if (!take_spare(d)) {
+		drop(d, TT_DROP_HS_NO_INDEX);
+		return;
+	}
+	wg_device_receive(d->wg, now, plat_clock_wall(), &d->opt.rng, under_load, &h->src, h->bytes,
+			  h->len, d->spare, &r);
+	if (r.session) {
+		d->spare = NULL;
+		dp_session_publish(d->opt.plane, r.session);
+	}
+	act_on_result(d, h, &r, now);
+}
+
+unsigned node_device_handshakes(struct node_device *d, struct tt_mono now)
+{
+	static struct dp_handshake batch[NODE_HANDSHAKES_PER_TURN];
+	bool under_load = dp_handshake_depth(d->opt.plane) >= DP_HANDSHAKE_UNDER_LOAD;
+	unsigned n = dp_handshake_pop(d->opt.plane, batch, NODE_HANDSHAKES_PER_TURN);
+
+	for (unsigned i = 0; i < n; i++)
+		handshake(d, &batch[i], under_load, now);
+	return n;
+}
+
+void node_device_datagram(struct node_device *d, struct tt_mono now, const struct plat_udp_rx *rx)
+{
+	struct dp_handshake h = {.src = rx->src, .dst = rx->dst, .ifindex = rx->ifindex};
+
+	(void)now;
+	if (rx->truncated) {
+		drop(d, TT_DROP_RX_TRUNCATED);
+		return;
+	}
+	for (uint32_t off = 0; off < rx->len; off += rx->segment) {
+		uint32_t len = TT_MIN(rx->segment, rx->len - off);
+		if (!d->wg->has_key) {
+			drop(d, TT_DROP_HS_NO_KEY);
+			return;
+		}
+		if (len > sizeof(h.bytes)) {
+			drop(d, wg_message_type_of(rx->buf + off, len) ? TT_DROP_HS_BAD_LENGTH
+								       : TT_DROP_RX_BAD_TYPE);
+			continue;
+		}
+		h.len = (uint16_t)len;
+		memcpy(h.bytes, rx->buf + off, len);
+		enum tt_drop why = dp_handshake_push(d->opt.plane, &h);
+		if (why != TT_DROP_NONE)
+			drop(d, why);
+	}
+	if (rx->len == 0)
+		drop(d, TT_DROP_RX_TOO_SHORT);
+}

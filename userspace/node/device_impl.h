@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The device's own state, shared by device*.c alone.
+ */
+#ifndef TT_NODE_DEVICE_IMPL_H
+#define TT_NODE_DEVICE_IMPL_H
+
+#include "base/heap.h"
+#include "node/device.h"
+#include "plat/secmem.h"
+
+/* A name is looked up again after this many unanswered handshakes, and not sooner than this. */
+#define NODE_RESOLVE_AFTER_UNANSWERED 3
+#define NODE_RESOLVE_MIN_NS	      TT_NS_PER_SEC
+#define NODE_RESOLVE_MAX_NS	      (60 * TT_NS_PER_SEC)
+
+#define NODE_HANDSHAKES_PER_TURN 64
+
+struct node_peer {
+	tt_peer_id id;
+	struct wg_peer *wg; /* locked memory */
+	struct dp_peer *dp;
+	struct tt_list link;	      /* node_device.peers, in order of insertion */
+	struct tt_heap_item deadline; /* node_device.deadlines */
+	char *name;		      /* NULL: none */
+	bool has_psk;
+
+	struct plat_udp_dest dest; /* where to send now; not set: nowhere */
+	char *host;		   /* configured name, NULL: an address or none */
+	uint16_t host_port;
+	bool resolving;
+	struct tt_mono resolve_after; /* no look-up before it */
+	uint64_t resolve_gap_ns;      /* doubles up to NODE_RESOLVE_MAX_NS */
+	uint32_t resolved_at;	      /* timers.unanswered at the last look-up */
+
+	uint64_t handshakes;
+	uint32_t handshake_rtt_us;
+	struct tt_mono initiation_sent;
+	enum wg_peer_status status; /* as it was last logged */
+};
+
+struct node_device {
+	struct node_device_options opt;
+	struct wg_device *wg; /* locked memory */
+	struct wg_session *spare;
+	struct node_peer **peers; /* [DP_PEERS_MAX] by id */
+	struct tt_list order;
+	uint32_t count;
+	struct tt_heap deadlines;
+	struct tt_heap_item **deadline_slots;
+	struct tt_mono armed;
+
+	struct wg_allowedips allowed;
+	bool allowed_changed;
+
+	uint16_t udp_port;
+	uint32_t fwmark;
+	bool up;
+	uint64_t
+		drops[TT_DROP_COUNT]; /* of this layer: cookies and mac1 of our own socket, sends */
+	struct tt_log_limit log_send, log_hs;
+};
+
+/* device.c: zeroed locked memory, or NULL; it comes back through node_device_unpublish(). */
+struct wg_session *node_session_alloc(void);
+
+/* device_keep.c: facts, timers, and what they ask for. */
+void node_peer_run(struct node_device *d, struct node_peer *p, struct tt_mono now, uint32_t flags);
+/* As if a worker had asked for a handshake. */
+void node_peer_want_handshake(struct node_device *d, struct node_peer *p);
+void node_peer_publish_path(struct node_device *d, struct node_peer *p);
+void node_peer_forget_path(struct node_device *d, struct node_peer *p);
+void node_device_rearm(struct node_device *d);
+
+/* device_exchange.c: handshake datagrams and keepalives. */
+void node_peer_send_initiation(struct node_device *d, struct node_peer *p, struct tt_mono now);
+void node_peer_send_keepalive(struct node_device *d, struct node_peer *p, struct tt_mono now);
+void node_device_unpublish(struct node_device *d, const struct wg_displaced *out);
+/* A packet came from here, authenticated: the peer's endpoint follows. */
+void node_peer_move(struct node_device *d, struct node_peer *p, const struct tt_endpoint *src,
+		    const struct tt_ip *dst, uint32_t ifindex);
+unsigned node_device_handshakes(struct node_device *d, struct tt_mono now);
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Upkeep of peers: the workers' facts go into the timers, the timers' actions come out.
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "node/device_impl.h"
+#include "plat/clock.h"
+
+#define NEVER UINT64_MAX
+
+static struct tt_mono at(const _Atomic uint64_t *ns)
+{
+	return (struct tt_mono){atomic_load_explicit(ns, memory_order_relaxed)};
+}
+
+static struct wg_facts facts_of(const struct dp_peer *dp)
+{
+	return (struct wg_facts){
+		.last_tx = at(&dp->last_tx),
+		.last_rx = at(&dp->last_rx),
+		.last_data_tx = at(&dp->last_data_tx),
+		.last_data_rx = at(&dp->last_data_rx),
+		.unanswered_tx_since = at(&dp->unanswered_tx_since),
+		.unanswered_rx_since = at(&dp->unanswered_rx_since),
+	};
+}
+
+/* --- paths ------------------------------------------------------------------------------------ */
+
+void node_peer_publish_path(struct node_device *d, struct node_peer *p)
+{
+	plat_udp_dest_prepare(&p->dest);
+	dp_peer_set_path(d->opt.plane, p->dp,
+			 tt_endpoint_is_set(&p->dest.to) ? &p->dest : NULL);
+}
+
+/* The way back may be another one now; the endpoint stays. */
+void node_peer_forget_path(struct node_device *d, struct node_peer *p)
+{
+	memset(&p->dest.from, 0, sizeof(p->dest.from));
+	p->dest.from_ifindex = 0;
+	node_peer_publish_path(d, p);
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+static void resolve_again(struct node_device *d, struct node_peer *p, struct tt_mono now)
+{
+	uint32_t unanswered = p->wg->timers.unanswered;
+
+	if (!p->host || p->resolving || tt_mono_before(now, p->resolve_after))
+		return;
+	if (tt_endpoint_is_set(&p->dest.to) &&
+	    unanswered < p->resolved_at + NODE_RESOLVE_AFTER_UNANSWERED)
+		return;
+	p->resolving = true;
+	p->resolved_at = unanswered;
+	d->opt.resolve(d->opt.ctx, p->id, p->host, p->host_port);
+}
+
+void node_device_resolved(struct node_device *d, tt_peer_id id, const struct tt_endpoint *addr,
+			  unsigned count)
+{
+	struct node_peer *p = node_device_peer_by_id(d, id);
+	struct tt_mono now = plat_clock_mono();
+
+	if (!p || !p->host)
+		return;
+	p->resolving = false;
+	p->resolve_after = tt_mono_add_ns(now, p->resolve_gap_ns);
+	p->resolve_gap_ns = TT_MIN(p->resolve_gap_ns * 2, NODE_RESOLVE_MAX_NS);
+	if (!count) {
+		node_peer_run(d, p, now, 0);
+		node_device_rearm(d);
+		return;
+	}
+	/* an address that is among the answers stays: changing answers must not move a live peer */
+	for (unsigned i = 0; i < count; i++)
+		if (tt_endpoint_equal(&p->dest.to, &addr[i]))
+			return;
+	tt_log(TT_LOG_INFO, "peer.resolved", TT_F_STR("peer", p->name ? p->name : ""),
+	       TT_F_STR("host", p->host), TT_F_ENDPOINT("endpoint", &addr[0]));
+	node_peer_set_endpoint(d, p, &addr[0]);
+}
+
+/* --- timers ----------------------------------------------------------------------------------- */
+
+static void log_status(struct node_peer *p, enum wg_peer_status now_is)
+{
+	static const char *const name[] = {"never", "online", "idle", "offline"};
+
+	if (p->status == now_is)
+		return;
+	bool matters = now_is == WG_PEER_ONLINE || now_is == WG_PEER_OFFLINE;
+	tt_log(matters ? TT_LOG_INFO : TT_LOG_DEBUG, "peer.status",
+	       TT_F_STR("peer", p->name ? p->name : ""), TT_F_U64("id", p->id),
+	       TT_F_STR("was", name[p->status]), TT_F_STR("is", name[now_is]),
+	       TT_F_ENDPOINT("endpoint", &p->dest.to));
+	p->status = now_is;
+}
+
+static void act(struct node_device *d, struct node_peer *p, uint32_t actions, struct tt_mono now)
+{
+	if (actions & WG_TIMER_ZERO_KEYS) {
+		struct wg_displaced gone = {.count = 0};
+		wg_peer_expire(d->wg, p->wg, now, &gone);
+		dp_peer_set_session(d->opt.plane, p->dp, NULL);
+		node_device_unpublish(d, &gone);
+	}
+	if (actions & (WG_TIMER_GIVE_UP | WG_TIMER_UNANSWERED)) {
+		dp_peer_drop_staged(d->opt.plane, p->dp);
+		node_peer_forget_path(d, p);
+	}
+	if (actions & WG_TIMER_INITIATE)
+		node_peer_send_initiation(d, p, now);
+	if (actions & (WG_TIMER_KEEPALIVE | WG_TIMER_PERSISTENT))
+		node_peer_send_keepalive(d, p, now);
+}
+
+static void set_deadline(struct node_device *d, struct node_peer *p, const struct wg_facts *f)
+{
+	struct tt_mono next = wg_timers_next_deadline(&p->wg->timers, f);
+
+	/* a look-up that failed is repeated even where no timer runs */
+	if (p->host && !p->resolving && !tt_endpoint_is_set(&p->dest.to))
+		next.ns = TT_MIN(next.ns, p->resolve_after.ns);
+	if (next.ns == NEVER || !d->up)
+		tt_heap_remove(&d->deadlines, &p->deadline);
+	else
+		tt_heap_set(&d->deadlines, &p->deadline, next.ns);
+}
+
+static void confirm(struct node_device *d, struct node_peer *p, struct tt_mono now)
+{
+	struct wg_displaced gone = {.count = 0};
+	struct wg_session *s = p->wg->next;
+
+	if (!s || !atomic_load_explicit(&s->confirmed, memory_order_acquire))
+		return;
+	if (wg_peer_session_confirmed(d->wg, p->wg, s, now, plat_clock_wall(), &gone) ==
+	    WG_CONFIRM_PROMOTED) {
+		p->handshakes++;
+		tt_log(TT_LOG_DEBUG, "handshake.done", TT_F_STR("peer", p->name ? p->name : ""),
+		       TT_F_STR("role", "responder"));
+		dp_peer_set_session(d->opt.plane, p->dp, s);
+	}
+	node_device_unpublish(d, &gone);
+}
+
+void node_peer_run(struct node_device *d, struct node_peer *p, struct tt_mono now, uint32_t flags)
+{
+	confirm(d, p, now);
+	if (!d->up || !d->wg->has_key) {
+		tt_heap_remove(&d->deadlines, &p->deadline);
+		return;
+	}
+	struct wg_facts f = facts_of(p->dp);
+	f.need_handshake = flags & DP_FACT_NEED_HANDSHAKE;
+	act(d, p, wg_timers_run(&p->wg->timers, &f, now, &d->opt.rng), now);
+	resolve_again(d, p, now);
+	f = facts_of(p->dp);
+	log_status(p, wg_timers_status(&p->wg->timers, &f, now));
+	set_deadline(d, p, &f);
+}
+
+void node_peer_want_handshake(struct node_device *d, struct node_peer *p)
+{
+	struct wg_facts f = facts_of(p->dp);
+
+	wg_timers_want_handshake(&p->wg->timers);
+	set_deadline(d, p, &f);
+	node_device_rearm(d);
+}
+
+void node_device_rearm(struct node_device *d)
+{
+	struct tt_heap_item *min = tt_heap_min(&d->deadlines);
+	struct tt_mono next = {min ? min->key : 0};
+
+	if (next.ns == d->armed.ns)
+		return;
+	d->armed = next;
+	d->opt.arm(d->opt.ctx, next);
+}
+
+void node_device_tick(struct node_device *d, struct tt_mono now)
+{
+	struct tt_heap_item *min;
+	/* each peer once a tick: an action that sets its own deadline in the past cannot stall us */
+	uint32_t left = d->count;
+
+	d->armed.ns = 0;
+	while (left-- && (min = tt_heap_min(&d->deadlines)) && min->key <= now.ns)
+		node_peer_run(d, TT_CONTAINER_OF(min, struct node_peer, deadline), now, 0);
+	node_device_rearm(d);
+}
+
+/* --- the doorbell ----------------------------------------------------------------------------- */
+
+static void look_at(struct node_device *d, struct node_peer *p, struct tt_mono now)
+{
+	struct dp_roam roam;
+	uint32_t flags = dp_peer_take_facts(p->dp, &roam);
+
+	if (flags & DP_FACT_ROAMED)
+		node_peer_move(d, p, &roam.src, &roam.dst, roam.ifindex);
+	if (flags & DP_FACT_LOST_SOURCE)
+		node_peer_forget_path(d, p);
+	node_peer_run(d, p, now, flags);
+}
+
+bool node_device_doorbell(struct node_device *d, struct tt_mono now)
+{
+	tt_peer_id ids[256];
+	bool overflow = false;
+	unsigned n = dp_plane_doorbell_drain(d->opt.plane, ids, TT_ARRAY_LEN(ids), &overflow);
+
+	for (unsigned i = 0; i < n && !overflow; i++) {
+		struct node_peer *p = node_device_peer_by_id(d, ids[i]);
+		if (p)
+			look_at(d, p, now);
+	}
+	if (overflow)
+		for (struct node_peer *p = node_device_next_peer(d, NULL); p;
+		     p = node_device_next_peer(d, p))
+			look_at(d, p, now);
+	unsigned handled = node_device_handshakes(d, now);
+	node_device_rearm(d);
+	return n == TT_ARRAY_LEN(ids) || handled == NODE_HANDSHAKES_PER_TURN;
+}
+
+/* --- the network ------------------------------------------------------------------------------ */
+
+void node_device_address_gone(struct node_device *d, const struct tt_ip *ip)
+{
+	for (struct node_peer *p = node_device_next_peer(d, NULL); p;
+	     p = node_device_next_peer(d, p))
+		if (tt_ip_equal(&p->dest.from, ip))
+			node_peer_forget_path(d, p);
+}
+
+void node_device_network_changed(struct node_device *d)
+{
+	struct tt_mono now = plat_clock_mono();
+
+	for (struct node_peer *p = node_device_next_peer(d, NULL); p;
+	     p = node_device_next_peer(d, p)) {
+		if (!p->wg->timers.series_start.ns)
+			continue;
+		wg_timers_restart(&p->wg->timers);
+		p->resolve_gap_ns = NODE_RESOLVE_MIN_NS;
+		node_peer_run(d, p, now, 0);
+	}
+	node_device_rearm(d);
+}
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+void node_peer_get_info(const struct node_device *d, const struct node_peer *p,
+			struct node_peer_info *out)
+{
+	struct wg_facts f = facts_of(p->dp);
+
+	*out = (struct node_peer_info){
+		.id = p->id,
+		.name = p->name ? p->name : "",
+		.public_key = p->wg->remote.public_key,
+		.psk = p->wg->remote.psk,
+		.has_psk = p->has_psk,
+		.endpoint = p->dest.to,
+		.host = p->host,
+		.status = wg_timers_status(&p->wg->timers, &f, plat_clock_mono()),
+		.last_handshake = p->wg->last_handshake,
+		.handshakes = p->handshakes,
+		.handshake_rtt_us = p->handshake_rtt_us,
+		.tx_bytes = atomic_load_explicit(&p->dp->tx_bytes, memory_order_relaxed),
+		.rx_bytes = atomic_load_explicit(&p->dp->rx_bytes, memory_order_relaxed),
+		.tx_packets = atomic_load_explicit(&p->dp->tx_packets, memory_order_relaxed),
+		.rx_packets = atomic_load_explicit(&p->dp->rx_packets, memory_order_relaxed),
+		.keepalive = p->wg->timers.persistent_s,
+		.allowed_ips = d->allowed.peers[p->id].count,
+	};
+}

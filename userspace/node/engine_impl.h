@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The engine's own state, shared by engine*.c alone.
+ */
+#ifndef TT_NODE_ENGINE_IMPL_H
+#define TT_NODE_ENGINE_IMPL_H
+
+#include <uv.h>
+
+#include "node/config.h"
+#include "node/control.h"
+#include "node/device.h"
+#include "node/engine.h"
+#include "node/memory.h"
+#include "node/net.h"
+#include "node/priv.h"
+#include "node/uapi.h"
+
+/* Sockets of one udp_port; index `workers` is the control thread's own. */
+struct node_sockets {
+	uint16_t udp_port;
+	unsigned workers;
+	unsigned flags; /* enum plat_udp_flags */
+	bool steered;
+	int fd4[DP_WORKERS_MAX + 1];
+	int fd6[DP_WORKERS_MAX + 1];
+};
+
+struct node_engine {
+	const struct node_engine_start *start;
+	struct node_priv_client *priv;
+	struct node_memory *memory;
+	struct node_config *config; /* mapped copy of what was applied last; NULL in UAPI mode */
+	struct plat_tun_info tun;
+	unsigned mtu;
+	struct node_sockets sockets;
+	uint32_t fwmark;
+	struct dp_plane *plane;
+	struct node_device *device;
+	struct node_net *net;
+	struct node_uapi *uapi;
+	struct node_control *control;
+	const char *aead;
+
+	uv_loop_t loop;
+	uv_poll_t poll_priv, poll_signal, poll_resolver, poll_doorbell, poll_deadline, poll_watch;
+	uv_poll_t poll_udp4, poll_udp6;
+	bool udp4_polled, udp6_polled, deadline_polled, watch_polled;
+	uv_timer_t second;   /* housekeeping once a second */
+	uv_timer_t deadline; /* where the platform has no deadline descriptor */
+	uv_idle_t more;	     /* handshakes wait: go on after one look at everything else */
+	int deadline_fd;
+	int watch_fd;
+	uint8_t *udp_buffers;
+
+	struct tt_mono started;
+	struct tt_mono state_saved;
+	bool memory_dirty;
+	bool stopping;
+	bool reloading;
+	int status; /* enum node_exit */
+};
+
+/* engine_start.c: everything up to READY, in order; on failure what was made is undone. */
+int node_engine_bring_up(struct node_engine *e);
+void node_engine_tear_down(struct node_engine *e);
+
+/* engine_io.c: descriptors of the loop. */
+int node_engine_io_start(struct node_engine *e);
+void node_engine_io_stop(struct node_engine *e);
+int node_engine_send(void *ctx, const struct plat_udp_dest *dest, const void *data, size_t len,
+		     bool *lost_source);
+void node_engine_arm(void *ctx, struct tt_mono deadline);
+void node_engine_resolve(void *ctx, tt_peer_id peer, const char *host, uint16_t udp_port);
+/* Opens (or moves to) a udp_port and switches workers and loop over. */
+int node_engine_open_udp(struct node_engine *e, uint16_t udp_port);
+int node_engine_rebind(void *ctx, uint16_t udp_port, uint16_t *bound);
+int node_engine_set_fwmark(void *ctx, uint32_t fwmark);
+
+/* engine_reload.c */
+void node_engine_reload(struct node_engine *e);
+/* Asks the monitor for the configuration: maps the blob it answers with. 0 or -errno; text in
+ * error. */
+int node_engine_load_config(struct node_engine *e, struct node_config **out, char *error,
+			    size_t cap);
+void node_engine_config_free(struct node_config *cfg);
+
+/* engine_keep.c: what outlives the engine. */
+void node_engine_memory_save(struct node_engine *e);
+void node_engine_memory_restore(struct node_engine *e);
+void node_engine_state_load(struct node_engine *e);
+void node_engine_state_save(struct node_engine *e, bool wait);
+
+void node_engine_stop(struct node_engine *e, int status);
+
+#endif
