@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Threads of the data path.
+ */
+#ifndef TT_PLAT_THREAD_H
+#define TT_PLAT_THREAD_H
+
+#include "base/types.h"
+
+struct plat_thread {
+	uintptr_t handle; /* private */
+	void (*fn)(void *arg);
+	void *arg;
+	char name[16];
+};
+
+/* Starts fn(arg) with all signals blocked. *t stays in place until joined. 0 or -errno. */
+int plat_thread_start(struct plat_thread *t, const char *name, void (*fn)(void *arg), void *arg);
+void plat_thread_join(struct plat_thread *t);
+/* CPUs this process may use, at least 1. */
+unsigned plat_thread_cpus(void);
+/* Binds the calling thread to the n-th (modulo their number) of these CPUs. 0, -ENOTSUP, -errno. */
+int plat_thread_pin(unsigned n);
+
+static inline void plat_thread_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+#include "plat/wait.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+int plat_event_open(struct plat_event *e)
+{
+	e->fd = e->raise_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return e->fd < 0 ? -errno : 0;
+}
+
+void plat_event_close(struct plat_event *e)
+{
+	if (e->fd >= 0)
+		close(e->fd);
+	e->fd = e->raise_fd = -1;
+}
+
+void plat_event_raise(const struct plat_event *e)
+{
+	const uint64_t one = 1;
+	ssize_t n = write(e->raise_fd, &one, sizeof(one));
+	(void)n; /* EAGAIN: it is raised already */
+}
+
+void plat_event_clear(const struct plat_event *e)
+{
+	uint64_t count;
+	ssize_t n = read(e->fd, &count, sizeof(count));
+	(void)n; /* EAGAIN: it was not raised */
+}
+
+static int waiter_control(struct plat_waiter *w, int op, int fd, uint32_t tag)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.u32 = tag};
+
+	return epoll_ctl(w->fd, op, fd, &ev) < 0 ? -errno : 0;
+}
+
+int plat_waiter_open(struct plat_waiter *w)
+{
+	int err = plat_event_open(&w->wake);
+
+	for (unsigned i = 0; i < PLAT_WAITER_SLOTS; i++)
+		w->slot[i] = -1;
+	w->fd = -1;
+	if (err)
+		return err;
+	w->fd = epoll_create1(EPOLL_CLOEXEC);
+	err = w->fd < 0 ? -errno : waiter_control(w, EPOLL_CTL_ADD, w->wake.fd, PLAT_WAITER_SLOTS);
+	if (err)
+		plat_waiter_close(w);
+	return err;
+}
+
+void plat_waiter_close(struct plat_waiter *w)
+{
+	if (w->fd >= 0)
+		close(w->fd);
+	w->fd = -1;
+	plat_event_close(&w->wake);
+}
+
+int plat_waiter_set(struct plat_waiter *w, unsigned slot, int fd)
+{
+	if (w->slot[slot] == fd)
+		return 0;
+	if (w->slot[slot] >= 0)
+		waiter_control(w, EPOLL_CTL_DEL, w->slot[slot], slot);
+	w->slot[slot] = -1;
+	if (fd < 0)
+		return 0;
+	int err = waiter_control(w, EPOLL_CTL_ADD, fd, slot);
+
+	if (!err)
+		w->slot[slot] = fd;
+	return err;
+}
+
+uint32_t plat_waiter_wait(struct plat_waiter *w, uint64_t timeout_ns)
+{
+	struct epoll_event ev[PLAT_WAITER_SLOTS + 1];
+	uint64_t ms = timeout_ns / TT_NS_PER_MS + (timeout_ns % TT_NS_PER_MS != 0);
+	int timeout = timeout_ns == PLAT_WAITER_FOREVER ? -1 : (int)TT_MIN(ms, (uint64_t)INT_MAX);
+	int n = epoll_wait(w->fd, ev, PLAT_WAITER_SLOTS + 1, timeout);
+	uint32_t ready = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (ev[i].data.u32 < PLAT_WAITER_SLOTS) {
+			ready |= 1u << ev[i].data.u32;
+			continue;
+		}
+		plat_event_clear(&w->wake);
+		ready |= PLAT_WAITER_WOKEN;
+	}
+	return ready;
+}
+
+void plat_waiter_wake(struct plat_waiter *w)
+{
+	plat_event_raise(&w->wake);
+}
