@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <unistd.h>
+#include "tt_test.h"
+
+static int pipe_fd[2];
+static char line[8192];
+
+static void setup(enum tt_log_level level, enum tt_log_format format)
+{
+	if (pipe_fd[1] == 0) {
+		CU_ASSERT_EQUAL_FATAL(pipe2(pipe_fd, O_NONBLOCK), 0);
+	}
+	tt_log_setup(level, format, pipe_fd[1]);
+}
+
+/* What was logged since the last call, without its time stamp and newline. */
+static const char *logged(void)
+{
+	ssize_t n = read(pipe_fd[0], line, sizeof(line) - 1);
+	const char *prefix = "ts=";
+
+	line[n > 0 ? n : 0] = '\0';
+	if (n <= 0)
+		return line;
+	CU_ASSERT_EQUAL(line[n - 1], '\n');
+	line[n - 1] = '\0';
+	if (line[0] == '{')
+		return line;
+	CU_ASSERT_EQUAL(strncmp(line, prefix, strlen(prefix)), 0);
+	CU_ASSERT_EQUAL(strlen(line) > 28 ? line[27] : 0, ' ');
+	CU_ASSERT_EQUAL(line[26], 'Z');
+	return line + 28;
+}
+
+static void types(void)
+{
+	struct tt_ip ip;
+	struct tt_endpoint e;
+	struct tt_cidr c;
+
+	tt_ip_parse("fd77::1", &ip);
+	tt_endpoint_parse("[fd77::1]:5", &e);
+	tt_cidr_parse("10.0.0.0/8", &c);
+	setup(TT_LOG_INFO, TT_LOG_LOGFMT);
+	tt_log(TT_LOG_WARN, "a.b", TT_F_STR("s", "x"), TT_F_U64("u", UINT64_MAX),
+	       TT_F_I64("i", INT64_MIN), TT_F_BOOL("yes", true), TT_F_BOOL("no", false));
+	CU_ASSERT_STRING_EQUAL(logged(), "level=warn event=a.b s=x u=18446744073709551615 "
+					 "i=-9223372036854775808 yes=true no=false");
+	tt_log(TT_LOG_ERROR, "net", TT_F_IP("ip", &ip), TT_F_ENDPOINT("e", &e), TT_F_CIDR("c", &c),
+	       TT_F_ERRNO("err", -ENOENT), TT_F_ERRNO("err2", ENOENT));
+	CU_ASSERT_STRING_EQUAL(logged(),
+			       "level=error event=net ip=fd77::1 e=[fd77::1]:5 c=10.0.0.0/8 "
+			       "err=\"No such file or directory\" "
+			       "err2=\"No such file or directory\"");
+}
+
+static void levels_and_process(void)
+{
+	setup(TT_LOG_WARN, TT_LOG_LOGFMT);
+	tt_log(TT_LOG_INFO, "quiet", TT_F_U64("n", 1));
+	CU_ASSERT_STRING_EQUAL(logged(), "");
+	tt_log_set_level(TT_LOG_DEBUG);
+	CU_ASSERT_TRUE(tt_log_enabled(TT_LOG_DEBUG));
+	tt_log_process("engine");
+	tt_log(TT_LOG_DEBUG, "loud", TT_F_U64("n", 1));
+	CU_ASSERT_STRING_EQUAL(logged(), "level=debug process=engine event=loud n=1");
+	tt_log_process(NULL);
+}
+
+static const char *str_as_logfmt(const char *s)
+{
+	tt_log(TT_LOG_INFO, "e", TT_F_STR("s", s));
+	return logged() + strlen("level=info event=e s=");
+}
+
+static void logfmt_escaping(void)
+{
+	setup(TT_LOG_INFO, TT_LOG_LOGFMT);
+	CU_ASSERT_STRING_EQUAL(str_as_logfmt(""), "\"\"");
+	CU_ASSERT_STRING_EQUAL(str_as_logfmt(NULL), "\"\"");
+	CU_ASSERT_STRING_EQUAL(str_as_logfmt("a b"), "\"a b\"");
+	CU_ASSERT_STRING_EQUAL(str_as_logfmt("a=b"), "\"a=b\"");
+	CU_ASSERT_STRING_EQUAL(str_as_logfmt("\"\\"), "\"\\\"\\\\\"");
+	/* no forged second line, no terminal control */
+	CU_ASSERT_STRING_EQUAL(str_as_logfmt("x\nts=1 level=error"), "\"x\\nts=1 level=error\"");
+	CU_ASSERT_STRING_EQUAL(str_as_logfmt("\r\t\x1b[31m\x7f\x01"),
+			       "\"\\r\\t\\u001b[31m\\u007f\\u0001\"");
+	CU_ASSERT_STRING_EQUAL(str_as_logfmt("\xc2\x9b"), "\"\\u009b\"");
+	CU_ASSERT_STRING_EQUAL(str_as_logfmt("gr\xc3\xbc\xc3\x9f"), "\"gr\xc3\xbc\xc3\x9f\"");
+	/* overlong, surrogate, too large, cut off, stray */
+	CU_ASSERT_STRING_EQUAL(str_as_logfmt("\xc0\xaf"), "\"\\ufffd\\ufffd\"");
+	CU_ASSERT_STRING_EQUAL(str_as_logfmt("\xed\xa0\x80"), "\"\\ufffd\\ufffd\\ufffd\"");
+	CU_ASSERT_STRING_EQUAL(str_as_logfmt("\xf4\x90\x80\x80"),
+			       "\"\\ufffd\\ufffd\\ufffd\\ufffd\"");
+	CU_ASSERT_STRING_EQUAL(str_as_logfmt("\xe2\x82"), "\"\\ufffd\\ufffd\"");
+	CU_ASSERT_STRING_EQUAL(str_as_logfmt("\x80"
+					     "a"),
+			       "\"\\ufffda\"");
+	CU_ASSERT_STRING_EQUAL(str_as_logfmt("\xf0\x9f\x98\x80"), "\"\xf0\x9f\x98\x80\"");
+}
+
+/* Every string of random bytes gives a line that a strict JSON parser reads back. */
+static void json(void)
+{
+	setup(TT_LOG_INFO, TT_LOG_JSON);
+	for (unsigned seed = 1; seed < 500; seed++) {
+		char s[40];
+		uint32_t x = seed * 2654435761u;
+
+		for (size_t i = 0; i < sizeof(s) - 1; i++) {
+			x = x * 1664525 + 1013904223;
+			s[i] = (char)(x >> 24 ? x >> 24 : 1);
+		}
+		s[sizeof(s) - 1] = '\0';
+		tt_log(TT_LOG_INFO, "e", TT_F_STR("s", s), TT_F_U64("n", seed),
+		       TT_F_BOOL("b", true));
+		json_t *root = json_loads(logged(), JSON_REJECT_DUPLICATES, NULL);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(root);
+		CU_ASSERT_EQUAL(json_integer_value(json_object_get(root, "n")), seed);
+		CU_ASSERT_TRUE(json_is_true(json_object_get(root, "b")));
+		CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(root, "level")), "info");
+		CU_ASSERT_TRUE(json_is_string(json_object_get(root, "s")));
+		json_decref(root);
+	}
+	static const char text[] = "\"q\\ \n\t\x01 gr\xc3\xbc";
+	tt_log(TT_LOG_INFO, "e", TT_F_STR("s", text));
+	json_t *root = json_loads(logged(), 0, NULL);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(root, "s")), text);
+	json_decref(root);
+}
+
+static void long_values(void)
+{
+	static char s[3000];
+	const char *got;
+
+	setup(TT_LOG_INFO, TT_LOG_LOGFMT);
+	memset(s, 'x', 512);
+	CU_ASSERT_EQUAL(strlen(str_as_logfmt(s)), 512);
+	memset(s, 'x', sizeof(s) - 1);
+	got = str_as_logfmt(s);
+	CU_ASSERT_EQUAL(strlen(got), 512 + 5);
+	CU_ASSERT_STRING_EQUAL(got + 512 - 2, "xxx...\"");
+	/* the cut falls into the middle of a two-byte character */
+	memset(s, 'x', 511);
+	memcpy(s + 511, "\xc3\xbc", 2);
+	CU_ASSERT_STRING_EQUAL(str_as_logfmt(s) + 509, "xxx...\"");
+	/* a cut string of escapes, twelve times: fields fall off whole, and the line says so */
+	memset(s, 1, 600);
+	struct tt_field f[12];
+	for (size_t i = 0; i < TT_ARRAY_LEN(f); i++)
+		f[i] = TT_F_STR("k", s);
+	tt_log_fields(TT_LOG_INFO, "e", f, TT_ARRAY_LEN(f));
+	got = logged();
+	CU_ASSERT(strlen(line) < 4096);
+	CU_ASSERT_STRING_EQUAL(got + strlen(got) - strlen(" truncated=true"), " truncated=true");
+	setup(TT_LOG_INFO, TT_LOG_JSON);
+	tt_log_fields(TT_LOG_INFO, "e", f, TT_ARRAY_LEN(f));
+	json_t *root = json_loads(logged(), 0, NULL);
+	CU_ASSERT_TRUE(json_is_true(json_object_get(root, "truncated")));
+	json_decref(root);
+}
+
+static void errno_survives(void)
+{
+	tt_log_setup(TT_LOG_INFO, TT_LOG_LOGFMT, -1);
+	errno = EXDEV;
+	tt_log(TT_LOG_INFO, "nowhere", TT_F_U64("n", 1));
+	CU_ASSERT_EQUAL(errno, EXDEV);
+	setup(TT_LOG_INFO, TT_LOG_LOGFMT);
+}
+
+static void limit(void)
+{
+	struct tt_log_limit l = {0};
+	struct tt_mono t = {5 * TT_NS_PER_SEC};
+	uint32_t suppressed = 99;
+
+	CU_ASSERT_TRUE(tt_log_limit_pass(&l, t, 2, &suppressed));
+	CU_ASSERT_EQUAL(suppressed, 0);
+	CU_ASSERT_TRUE(tt_log_limit_pass(&l, t, 2, &suppressed));
+	for (int i = 0; i < 7; i++)
+		CU_ASSERT_FALSE(tt_log_limit_pass(&l, t, 2, &suppressed));
+	t = tt_mono_add_ns(t, TT_NS_PER_SEC - 1);
+	CU_ASSERT_FALSE(tt_log_limit_pass(&l, t, 2, &suppressed));
+	t = tt_mono_add_ns(t, 1);
+	CU_ASSERT_TRUE(tt_log_limit_pass(&l, t, 2, &suppressed));
+	CU_ASSERT_EQUAL(suppressed, 8);
+	CU_ASSERT_TRUE(tt_log_limit_pass(&l, t, 2, &suppressed));
+	CU_ASSERT_EQUAL(suppressed, 0);
+}
+
+static void *log_many(void *arg)
+{
+	for (int i = 0; i < 200; i++)
+		tt_log(TT_LOG_INFO, "thread", TT_F_STR("who", arg), TT_F_STR("text", "a b c"));
+	return NULL;
+}
+
+/* Lines of several threads never mix. */
+static void threads(void)
+{
+	int fd[2];
+	pthread_t t[2];
+	char buf[256];
+	int lines = 0;
+
+	CU_ASSERT_EQUAL_FATAL(pipe(fd), 0);
+	tt_log_setup(TT_LOG_INFO, TT_LOG_LOGFMT, fd[1]);
+	pthread_create(&t[0], NULL, log_many, "one");
+	pthread_create(&t[1], NULL, log_many, "two");
+	pthread_join(t[0], NULL);
+	pthread_join(t[1], NULL);
+	close(fd[1]);
+	FILE *f = fdopen(fd[0], "r");
+	for (; fgets(buf, sizeof(buf), f); lines++) {
+		CU_ASSERT_EQUAL(strncmp(buf, "ts=", 3), 0);
+		CU_ASSERT_STRING_EQUAL(buf + strlen(buf) - 13, "text=\"a b c\"\n");
+	}
+	CU_ASSERT_EQUAL(lines, 400);
+	fclose(f);
+	setup(TT_LOG_INFO, TT_LOG_LOGFMT);
+}
+
+TT_TESTS("base/log", {"types", types}, {"levels and process", levels_and_process},
+	 {"logfmt escaping", logfmt_escaping}, {"json", json}, {"long values", long_values},
+	 {"errno survives", errno_survives}, {"limit", limit}, {"threads", threads})
