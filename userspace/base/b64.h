@@ -8,7 +8,7 @@
 
 #include "base/types.h"
 
-#define TT_KEY_LEN 32
+#define TT_KEY_LEN     32
 #define TT_KEY_B64_LEN 44
 #define TT_KEY_HEX_LEN 64
 

@@ -9,6 +9,7 @@
 #include "base/types.h"
 
 /* X(symbol, text) */
+/* clang-format off */
 #define TT_DROP_REASONS(X)                                                                         \
 	X(NONE, "none")                                                                            \
 	/* any datagram */                                                                         \
@@ -59,6 +60,7 @@
 	X(TUN_WRITE, "tun_write_error")                                                            \
 	X(TUN_DOWN, "tun_down")                                                                    \
 	X(TUN_BAD_VNET_HDR, "tun_bad_vnet_hdr")
+/* clang-format on */
 
 enum tt_drop {
 #define X(sym, text) TT_DROP_##sym,

@@ -38,7 +38,8 @@ static inline void tt_list_del(struct tt_list *n)
 }
 
 #define tt_list_for_each(it, head) for ((it) = (head)->next; (it) != (head); (it) = (it)->next)
-#define tt_list_for_each_safe(it, tmp, head)                                                       \
-	for ((it) = (head)->next, (tmp) = (it)->next; (it) != (head); (it) = (tmp), (tmp) = (it)->next)
+#define tt_list_for_each_safe(it, tmp, head)                          \
+	for ((it) = (head)->next, (tmp) = (it)->next; (it) != (head); \
+	     (it) = (tmp), (tmp) = (it)->next)
 
 #endif

@@ -21,8 +21,8 @@ struct tt_wall {
 	uint32_t nsec;
 };
 
-#define TT_NS_PER_US UINT64_C(1000)
-#define TT_NS_PER_MS UINT64_C(1000000)
+#define TT_NS_PER_US  UINT64_C(1000)
+#define TT_NS_PER_MS  UINT64_C(1000000)
 #define TT_NS_PER_SEC UINT64_C(1000000000)
 
 static inline struct tt_mono tt_mono_add_ns(struct tt_mono t, uint64_t ns)
@@ -46,7 +46,7 @@ static inline bool tt_mono_is_set(struct tt_mono t)
 	return t.ns != 0;
 }
 
-/* Big-endian integers as they lie in a packet; a struct, so that they cannot be mixed with host ones. */
+/* Big-endian integers as they lie in a packet; structs, so that they do not mix with host ones. */
 typedef struct {
 	uint16_t raw;
 } be16;
@@ -146,25 +146,25 @@ static inline void tt_store_le64(void *p, uint64_t v)
 typedef uint32_t tt_peer_id;
 #define TT_PEER_NONE UINT32_MAX
 
-#define TT_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define TT_MIN(a, b) ((a) < (b) ? (a) : (b))
-#define TT_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define TT_ARRAY_LEN(a)	  (sizeof(a) / sizeof((a)[0]))
+#define TT_MIN(a, b)	  ((a) < (b) ? (a) : (b))
+#define TT_MAX(a, b)	  ((a) > (b) ? (a) : (b))
 #define TT_ALIGN_UP(v, a) (((v) + ((a)-1)) & ~((__typeof__(v))(a)-1))
 
 #define TT_CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
-#define TT_CACHELINE 64
-#define tt_likely(x) __builtin_expect(!!(x), 1)
+#define TT_CACHELINE   64
+#define tt_likely(x)   __builtin_expect(!!(x), 1)
 #define tt_unlikely(x) __builtin_expect(!!(x), 0)
 
 /*
  * Asserts what cannot happen. Stays on in release builds; never on a value that a packet, file,
  * socket, peer or hub can choose (those get an error or a counted drop).
  */
-#define tt_assert(cond)                                                                            \
-	do {                                                                                       \
-		if (tt_unlikely(!(cond)))                                                          \
-			tt_assert_failed(#cond, __FILE__, __LINE__);                               \
+#define tt_assert(cond)                                              \
+	do {                                                         \
+		if (tt_unlikely(!(cond)))                            \
+			tt_assert_failed(#cond, __FILE__, __LINE__); \
 	} while (0)
 
 _Noreturn void tt_assert_failed(const char *cond, const char *file, int line);

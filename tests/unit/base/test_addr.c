@@ -84,8 +84,7 @@ static void ip_refused(void)
 		"2001:db8::1%3",
 		"10.0.0.1%3",
 		"::1/64",
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		":",
+		"1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111",
 	};
 	struct tt_ip before = ip_of("1.2.3.4"), ip = before;
 
