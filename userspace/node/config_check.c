@@ -111,7 +111,7 @@ static int check_public_keys(struct node_draft *d, const struct index_set *seen)
 		uint32_t *slot = set_slot(seen, d, i);
 		if (*slot)
 			return node_draft_fail(d, at->public_key,
-					       "public key of the peer at line %u once more",
+					       "public_key is that of the peer at line %u already",
 					       node_draft_peer_place(d, *slot - 1)->header.line);
 		*slot = i + 1;
 	}

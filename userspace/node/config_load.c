@@ -83,8 +83,12 @@ static int visit_key(void *ctx, const struct node_toml_key *key, const struct no
 {
 	struct walk *w = ctx;
 	const struct node_schema_key *k = node_schema_find(w->section, key->text);
+	char quote[NODE_QUOTE_MAX];
 
-	if (!k || strlen(key->text) != key->len)
+	if (strlen(key->text) != key->len)
+		return node_draft_fail(w->d, key_place(w->d, key), "key %s holds a NUL character",
+				       node_quote(quote, key->text, key->len));
+	if (!k)
 		return node_schema_unknown_key(w->d, key_place(w->d, key), w->section, key->text);
 	return apply_toml(w, k, v);
 }
@@ -113,20 +117,12 @@ static int visit_peers(struct node_draft *d, const struct node_toml_key *key,
 	return 0;
 }
 
-static int unknown_section(struct node_draft *d, const struct node_toml_key *key, bool is_key)
+static int key_outside(struct node_draft *d, const struct node_toml_key *key)
 {
-	const char *names[NODE_SECTION_COUNT + 1] = {NULL};
 	char quote[NODE_QUOTE_MAX];
 
-	for (int s = 0; s < NODE_SECTION_COUNT; s++)
-		names[s] = node_section_name((enum node_section)s);
-	const char *near = node_suggest(key->text, names);
-	const char *what = is_key ? "key" : "section";
 	node_quote(quote, key->text, key->len);
-	if (near && !is_key)
-		return node_draft_fail(d, key_place(d, key),
-				       "unknown section %s; did you mean \"%s\"?", quote, near);
-	for (size_t i = 0; is_key && node_schema_at(i); i++) {
+	for (size_t i = 0; node_schema_at(i); i++) {
 		const struct node_schema_key *k = node_schema_at(i);
 		if (strcmp(k->name, key->text) == 0)
 			return node_draft_fail(
@@ -134,9 +130,27 @@ static int unknown_section(struct node_draft *d, const struct node_toml_key *key
 				"key %s stands outside of a section; it belongs in %s", quote,
 				node_section_title(k->section));
 	}
-	return node_draft_fail(d, key_place(d, key),
-			       "unknown %s %s; expected [interface], [datapath], [log] or [[peer]]",
-			       what, quote);
+	return node_draft_fail(d, key_place(d, key), "unknown key %s outside of a section", quote);
+}
+
+static int unknown_section(struct node_draft *d, const struct node_toml_key *key)
+{
+	const char *names[NODE_SECTION_COUNT + 1] = {NULL};
+	char quote[NODE_QUOTE_MAX];
+
+	for (int s = 0; s < NODE_SECTION_COUNT; s++)
+		names[s] = node_section_name((enum node_section)s);
+	const char *near = node_suggest(key->text, names);
+	node_quote(quote, key->text, key->len);
+	for (int s = 0; s < NODE_SECTION_COUNT; s++) {
+		if (near == names[s])
+			return node_draft_fail(d, key_place(d, key),
+					       "unknown section %s; did you mean %s?", quote,
+					       node_section_title((enum node_section)s));
+	}
+	return node_draft_fail(
+		d, key_place(d, key),
+		"unknown section %s; expected [interface], [datapath], [log] or [[peer]]", quote);
 }
 
 static int visit_section(void *ctx, const struct node_toml_key *key,
@@ -153,7 +167,7 @@ static int visit_section(void *ctx, const struct node_toml_key *key,
 		return visit_peers(d, key, v);
 	if (s == NODE_SECTION_COUNT) {
 		bool is_section = v->kind == NODE_TOML_TABLE || v->kind == NODE_TOML_ARRAY;
-		return unknown_section(d, key, !is_section);
+		return is_section ? unknown_section(d, key) : key_outside(d, key);
 	}
 	if (v->kind != NODE_TOML_TABLE) {
 		bool tables = v->kind == NODE_TOML_ARRAY;

@@ -391,8 +391,11 @@ const char *node_suggest(const char *name, const char *const *candidates)
 	size_t best_distance = SIZE_MAX;
 
 	for (; *candidates; candidates++) {
+		size_t len = strlen(*candidates);
 		size_t n = edit_distance(name, *candidates);
-		size_t limit = TT_MAX(strlen(*candidates) / 3, (size_t)1);
+		size_t limit = TT_MAX(len / 3, (size_t)1);
+		if (n > limit && len >= 5 && strstr(name, *candidates))
+			n = limit; /* "persistent_keepalive" */
 		if (n <= limit && n < best_distance) {
 			best = *candidates;
 			best_distance = n;

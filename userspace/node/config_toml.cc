@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstring>
 #include <new>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #define TOML_EXCEPTIONS 0
@@ -161,6 +163,25 @@ int fail(node_toml_error *err, uint32_t line, uint32_t column, const char *what,
 	return -EINVAL;
 }
 
+/* toml++'s words, shorter and with a hint at the two mistakes that everybody makes. */
+std::string describe(std::string_view d)
+{
+	static constexpr std::string_view lead = "Error while parsing ";
+	std::string out;
+
+	if (d.find("TOML_MAX_NESTED_VALUES") != d.npos)
+		return "lists and tables are nested too deeply; at most 16 levels are allowed";
+	if (d.substr(0, lead.size()) != lead)
+		return std::string(d);
+	d.remove_prefix(lead.size());
+	out = "in " + std::string(d);
+	if (d.substr(0, 8) == "boolean:" || d.find("could not determine value type") != d.npos)
+		out += "; text stands in quotes";
+	if (d.find("control characters other than TAB") != d.npos)
+		out = "in string: control character or end of line; expected a closing quote";
+	return out;
+}
+
 int parse(const char *text, size_t len, struct node_toml **out, struct node_toml_error *err)
 {
 	prescan scan(text, len);
@@ -169,7 +190,7 @@ int parse(const char *text, size_t len, struct node_toml **out, struct node_toml
 	toml::parse_result result = toml::parse(std::string_view(text, len));
 	if (!result) {
 		const auto &e = result.error();
-		std::string_view d = e.description();
+		std::string d = describe(e.description());
 		return fail(err, e.source().begin.line, e.source().begin.column, d.data(), d.size());
 	}
 	*out = new node_toml{std::move(result).table()};

@@ -233,7 +233,8 @@ int node_parse_endpoint(struct node_draft *d, const struct node_schema_key *k,
 	char text[256];
 
 	(void)k;
-	if (!colon || (brackets && (colon == v->text || colon[-1] != ']')))
+	if (!colon || memchr(v->text, '/', v->len) ||
+	    (brackets && (colon == v->text || colon[-1] != ']')))
 		return fail_endpoint(d, v, "expected \"host:port\", as \"vpn.example.com:51820\"");
 	size_t len = (size_t)(colon - host) - brackets;
 	if (!brackets && memchr(host, ':', len))

@@ -192,11 +192,21 @@ static void trim(const char **text, size_t *len)
 		(*len)--;
 }
 
+/* Only letters are shown in messages: a stray line may be (part of) a key. */
+static bool is_key_name(const char *name, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (!isalpha((unsigned char)name[i]))
+			return false;
+	}
+	return len > 0 && len <= 24;
+}
+
 static int read_line(struct reader *r, uint32_t number, const char *line, size_t len)
 {
 	struct node_where at = {r->d->path, number, 0, NODE_LEVEL_FILE};
 	const char *hash = memchr(line, '#', len);
-	char quote[NODE_QUOTE_MAX], name[64];
+	char name[32];
 
 	if (hash)
 		len = (size_t)(hash - line);
@@ -206,17 +216,17 @@ static int read_line(struct reader *r, uint32_t number, const char *line, size_t
 	if (line[0] == '[')
 		return open_section(r, at, line, len);
 	const char *eq = memchr(line, '=', len);
-	if (!eq)
-		return node_draft_fail(r->d, at, "%s is no setting; expected \"Key = value\"",
-				       node_quote(quote, line, TT_MIN(len, 16)));
-	size_t name_len = (size_t)(eq - line);
-	struct node_value v = {.text = eq + 1, .len = len - name_len - 1};
+	size_t name_len = eq ? (size_t)(eq - line) : 0;
+	struct node_value v = {.text = line + name_len + 1, .len = len - name_len - 1};
 	trim(&line, &name_len);
+	if (!is_key_name(line, name_len))
+		return node_draft_fail(r->d, at,
+				       "the line is no setting; expected \"Key = value\"");
 	trim(&v.text, &v.len);
-	snprintf(name, sizeof(name), "%.*s", (int)TT_MIN(name_len, sizeof(name) - 1), line);
+	snprintf(name, sizeof(name), "%.*s", (int)name_len, line);
 	if (r->section == NODE_SECTION_COUNT)
-		return node_draft_fail(r->d, at, "%s stands before [Interface] or [Peer]",
-				       node_quote(quote, name, strlen(name)));
+		return node_draft_fail(r->d, at, "\"%s\" stands before [Interface] or [Peer]",
+				       name);
 	return read_pair(r, at, name, v);
 }
 
