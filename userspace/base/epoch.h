@@ -66,7 +66,7 @@ static inline void tt_epoch_leave(struct tt_epoch *e, uint32_t id)
 /*
  * Control thread. Takes ownership of obj; destroy(obj, ctx) runs later on the control thread.
  * Where the list is full it waits for room, bounded by one turn of the slowest worker; a worker
- * that does not leave for 4 s ends the process, as the watchdog would.
+ * that does not leave for 2 to 5 s ends the process, as the watchdog would.
  */
 void tt_epoch_retire(struct tt_epoch *e, void *obj, void (*destroy)(void *obj, void *ctx),
 		     void *ctx);
