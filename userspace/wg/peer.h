@@ -82,14 +82,30 @@ enum wg_confirm_outcome wg_peer_session_confirmed(struct wg_device *dev, struct 
 						  struct wg_session *s, struct tt_mono now,
 						  struct tt_wall wall, struct wg_displaced *out);
 
+/*
+ * wg_timers_run() with what it means for the core itself: GIVE_UP drops the initiation under way,
+ * ZERO_KEYS expires the peer. The caller does the rest of the actions.
+ */
+uint32_t wg_peer_run_timers(struct wg_device *dev, struct wg_peer *p, const struct wg_facts *f,
+			    struct tt_mono now, const struct tt_rng *rng, struct wg_displaced *out);
+
 /* Drops the initiation under way, if any. */
 void wg_peer_handshake_clear(struct wg_device *dev, struct wg_peer *p, struct tt_mono now);
 
-/* Drops the initiation and all sessions (WG_TIMER_ZERO_KEYS, new private key, removal). */
+/* Drops the initiation and all sessions: new private key, interface down. */
 void wg_peer_expire(struct wg_device *dev, struct wg_peer *p, struct tt_mono now,
 		    struct wg_displaced *out);
 
 /* The session to send with, or NULL where a handshake must come first. */
 struct wg_session *wg_peer_sending_session(const struct wg_peer *p, struct tt_mono now);
+
+/* --- for wg/device ---------------------------------------------------------------------------- */
+
+/* Makes p->remote.static_static known; false where the peer's key is of low order. */
+bool wg_peer_static_static(const struct wg_device *dev, struct wg_peer *p);
+/* Fills s with the keys of a handshake that succeeded and puts it into its slot. */
+void wg_peer_adopt(struct wg_device *dev, struct wg_peer *p, struct wg_session *s,
+		   const struct wg_noise_keys *keys, bool initiator, struct tt_mono now,
+		   const struct tt_rng *rng, struct wg_displaced *out);
 
 #endif

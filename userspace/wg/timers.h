@@ -36,36 +36,46 @@ enum wg_timer_action {
 	WG_TIMER_KEEPALIVE = 1 << 1,  /* passive: send an empty packet on the current session */
 	WG_TIMER_PERSISTENT = 1 << 2, /* the same, because the interval says so */
 	WG_TIMER_GIVE_UP = 1 << 3,    /* 90 s of attempts: drop what is staged */
-	/* The first attempt of a series had no answer for 5 s: the peer goes offline. Clear staging
-	 * and next hop. The handshake's own state goes with its retry; keys that live stay. */
+	/* The first attempt of a series had no answer for 5 s, and nothing else came either: the
+	 * peer goes offline. Clear staging and next hop; keys that live stay. */
 	WG_TIMER_UNANSWERED = 1 << 4,
-	WG_TIMER_ZERO_KEYS = 1 << 5, /* wg_peer_expire(): nothing new for 3 * 180 s */
+	WG_TIMER_ZERO_KEYS = 1 << 5, /* no new session for 3 * 180 s: all keys go */
 };
 
+/*
+ * Status, first rule that fits:
+ *   never    no handshake with the peer has ever been completed
+ *   offline  the last series of initiations had no answer for 5 s or more, and no authenticated
+ *            packet has come since that series began
+ *   online   an authenticated packet within the last 180 s
+ *   idle     has been up, and nobody asks for it
+ */
 enum wg_peer_status {
-	WG_PEER_NEVER,	 /* no handshake with it has ever been completed */
-	WG_PEER_ONLINE,	 /* an authenticated packet within 180 s, and no unanswered handshake */
-	WG_PEER_IDLE,	 /* has been up; silent for 180 s, and nobody asks for it */
-	WG_PEER_OFFLINE, /* the last series of initiations has had no answer for 5 s or more */
+	WG_PEER_NEVER,
+	WG_PEER_ONLINE,
+	WG_PEER_IDLE,
+	WG_PEER_OFFLINE,
 };
 
 /* Part of struct wg_peer; all zero is a peer to which nothing has happened. */
 struct wg_timers {
-	struct tt_mono series_start;	/* of the attempts that are going on; 0: none */
-	struct tt_mono retry_at;	/* next attempt of the series */
-	struct tt_mono handshake_sent;	/* last initiation or response: 5 s of silence after it */
-	struct tt_mono handshake_rx;	/* last authenticated handshake message received */
-	struct tt_mono session_born;	/* last time a session was derived; 0: keys are zeroed */
-	struct tt_mono keepalive_given; /* last passive keepalive action */
-	struct tt_mono persistent_base; /* persistent interval counts from here at the earliest */
+	struct tt_mono series_start;   /* of the attempts that are going on; 0: none */
+	struct tt_mono give_up_at;     /* 90 s after the last time somebody asked */
+	struct tt_mono retry_at;       /* next attempt of the series */
+	struct tt_mono handshake_sent; /* last initiation or response; 5 s of silence after it */
+	struct tt_mono handshake_rx;   /* last authenticated handshake message received */
+	struct tt_mono keys_born;      /* last time a session was derived; 0: no keys */
+	struct tt_mono current_born;   /* of the current session; 0: none */
+	struct tt_mono keepalive_given;
+	struct tt_mono persistent_base; /* the interval counts from here at the earliest */
 	struct tt_mono renewed;		/* last new handshake for want of any answer */
+	struct tt_mono offline_since;	/* start of the series that had no answer; 0: online */
 	uint64_t jitter_ns;		/* of the next retry; drawn anew for each */
-	uint32_t unanswered;		/* initiations without an answer, until one arrives */
+	uint32_t attempts;		/* initiations since the last one that was answered */
 	uint16_t persistent_s;		/* 0: off */
-	bool wanted;	  /* a handshake is due as soon as the 5 s after the last one are over */
-	bool offline;	  /* see WG_PEER_OFFLINE */
+	bool persistent_now;		/* it was turned on: one keepalive at once */
+	bool wanted;	  /* a handshake is due when the 5 s after the last one are over */
 	bool established; /* a handshake was completed once */
-	bool usable;	  /* there is a current session; kept by wg/peer */
 };
 
 /* Returns enum wg_timer_action bits. An action counts as done; what fails is asked for again at its
@@ -85,16 +95,16 @@ void wg_timers_set_persistent(struct wg_timers *t, uint16_t seconds, struct tt_m
 /* Asks for a handshake from outside (start of the node, key set late). */
 void wg_timers_want_handshake(struct wg_timers *t);
 
-/* The peer may be reachable in another way now (endpoint or address changed): a series that is
- * going on starts over at once, without waiting for the 5 s. */
+/* The peer may be reachable in another way now (endpoint or address changed): what was unanswered
+ * is tried again at once, without waiting for the 5 s. */
 void wg_timers_restart(struct wg_timers *t);
 
 /* Events of the protocol core; wg/peer and wg/device call these. */
 void wg_timers_initiation_sent(struct wg_timers *t, struct tt_mono now);
 void wg_timers_response_sent(struct wg_timers *t, struct tt_mono now);
-void wg_timers_session_made(struct wg_timers *t, struct tt_mono now);
 /* A session is known to both sides: the series is over. */
 void wg_timers_handshake_done(struct wg_timers *t, struct tt_mono now);
-void wg_timers_keys_gone(struct wg_timers *t);
+/* Whether the 5 s after the last handshake message are over. */
+bool wg_timers_may_initiate(const struct wg_timers *t, struct tt_mono now);
 
 #endif
