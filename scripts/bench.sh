@@ -220,6 +220,7 @@ for c in $contenders; do
 	fi
 done
 bench_topology
+wg_keys a b
 needs_turns=
 for m in "${measurements[@]}"; do
 	[ "$m" = idle ] || needs_turns=1

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
 #
-# Contenders and measurements of scripts/bench.sh. One topology for all:
+# Contenders and measurements of scripts/bench.sh and scripts/demo.sh. One topology for all:
 #
 #   namespace a                                   namespace b
 #   [v0 10.99.0.1]-------------- veth --------------[v0 10.99.0.2]
@@ -23,7 +23,6 @@ bench_load_seconds=0
 bench_topology() {
 	ns_add a b
 	veth a v0 10.99.0.1/24 b v0 10.99.0.2/24
-	wg_keys a b
 }
 
 # bench_daemon NS COMMAND...: a daemon of the running contender.
@@ -47,10 +46,14 @@ contender_have() {
 	"have_${1//-/_}"
 }
 
+contender_launch() {
+	bench_contender=$1 bench_pids=() inner=10.77.0.2
+	"start_${1//-/_}"
+}
+
 # Starts the contender and waits until it carries a packet.
 contender_start() {
-	bench_contender=$1 bench_pids=() inner=10.77.0.2
-	"start_${1//-/_}" && wait_for 15 can_ping a "$inner"
+	contender_launch "$1" && wait_for 15 can_ping a "$inner"
 }
 
 contender_stop() {
@@ -63,6 +66,10 @@ contender_stop() {
 	wait_for 3 link_absent a "$ifa"
 	wait_for 3 link_absent b "$ifb"
 	return 0
+}
+
+link_flag_up() {
+	in_ns "$1" ip -o link show dev "$2" up | grep -q .
 }
 
 link_absent() {
@@ -110,7 +117,7 @@ start_taltun_binary() {
 	taltun_peer "$conf-b.toml" a "$(pub a)" 10.77.0.1/32 10.99.0.1:51820
 	bench_daemon a "$bin" -f --config "$conf-a.toml"
 	bench_daemon b "$bin" -f --config "$conf-b.toml"
-	wait_for 10 in_ns a ip link show "$ifa" up && wait_for 10 in_ns b ip link show "$ifb" up
+	wait_for 10 link_flag_up a "$ifa" && wait_for 10 link_flag_up b "$ifb"
 }
 
 BENCH_NULL=$TT_ROOT/build/variant-nullaead/bin/taltund
@@ -313,7 +320,7 @@ without_loss() {
 
 # ping_us PERCENTILE COUNT: round trip in µs, echoes 10 ms apart.
 ping_us() {
-	in_ns a ping -n -c "$2" -i 0.01 -W 1 "$inner" | sed -n 's/.*time=\([0-9.]*\) ms/\1/p' |
+	in_ns a ping -n -c "$2" -i 0.01 -W 2 "$inner" | sed -n 's/.*time=\([0-9.]*\) ms/\1/p' |
 		sort -n | awk -v p="$1" '{ v[NR] = $1 * 1000 }
 			END { i = int(NR * p / 100 + 0.999); if (i < 1) i = 1; print NR ? v[i] : 0 }'
 }
@@ -380,7 +387,7 @@ taltun_many_start() {
 	from=${EPOCHREALTIME/[.,]/}
 	bench_contender=taltun-many bench_pids=()
 	bench_daemon a "$TT_BIN/taltund" -f --config "$conf"
-	wait_for 30 in_ns a test -S "/run/taltun/$ifa.sock" && wait_for 30 in_ns a ip link show "$ifa" up || return 1
+	wait_for 30 in_ns a test -S "/run/taltun/$ifa.sock" && wait_for 30 link_flag_up a "$ifa" || return 1
 	# shellcheck disable=SC2034 # read by bench.sh
 	bench_load_seconds=$(awk -v a="$from" -v b="${EPOCHREALTIME/[.,]/}" 'BEGIN { print (b - a) / 1e6 }')
 }
