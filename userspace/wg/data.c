@@ -2,9 +2,9 @@
 #include "wg/data.h"
 
 enum wg_session_use wg_data_seal(struct wg_session *s, struct tt_mono now, const uint8_t *plaintext,
-				 size_t len, uint8_t *out)
+				 size_t len, size_t mtu, uint8_t *out)
 {
-	size_t padded = wg_data_sealed_len(len) - WG_DATA_OVERHEAD;
+	size_t padded = wg_data_padded_len(len, mtu);
 	uint64_t counter;
 	enum wg_session_use use = wg_session_reserve(s, now, 1, padded, &counter);
 

@@ -9,18 +9,20 @@
 #include "base/drop.h"
 #include "wg/session.h"
 
-/* Bytes that sealing len bytes of plaintext takes. */
-static inline size_t wg_data_sealed_len(size_t len)
+/* Plaintext with its padding: to 16 bytes, but not past the interface's MTU. */
+static inline size_t wg_data_padded_len(size_t len, size_t mtu)
 {
-	return TT_ALIGN_UP(len, (size_t)WG_PADDING) + WG_DATA_OVERHEAD;
+	size_t padded = TT_ALIGN_UP(len, (size_t)WG_PADDING);
+
+	return TT_MAX(len, TT_MIN(padded, mtu));
 }
 
 /*
- * Pads with zeros and seals into out[wg_data_sealed_len(len)]. len 0 is a keepalive. On DEAD out is
- * untouched. Any thread. plaintext and out do not overlap.
+ * Pads with zeros and seals into out[wg_data_padded_len(len, mtu) + WG_DATA_OVERHEAD]. len 0 is a
+ * keepalive. On DEAD out is untouched. Any thread. plaintext and out do not overlap.
  */
 enum wg_session_use wg_data_seal(struct wg_session *s, struct tt_mono now, const uint8_t *plaintext,
-				 size_t len, uint8_t *out);
+				 size_t len, size_t mtu, uint8_t *out);
 
 struct wg_data_opened {
 	size_t len;  /* plaintext with its padding; 0: a keepalive */
