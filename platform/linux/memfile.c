@@ -2,6 +2,7 @@
 #include "plat/memfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +24,13 @@ int64_t plat_memfile_size(int fd)
 {
 	struct stat st;
 	return fstat(fd, &st) < 0 ? -errno : (int64_t)st.st_size;
+}
+
+int plat_memfile_seal(int fd, bool contents)
+{
+	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | (contents ? F_SEAL_WRITE : 0);
+
+	return fcntl(fd, F_ADD_SEALS, seals) < 0 ? -errno : 0;
 }
 
 int plat_memfile_map(int fd, size_t bytes, bool writable, void **out)

@@ -16,6 +16,13 @@ int64_t plat_memfile_size(int fd)
 	return -ENOTSUP;
 }
 
+int plat_memfile_seal(int fd, bool contents)
+{
+	(void)fd;
+	(void)contents;
+	return 0;
+}
+
 int plat_memfile_map(int fd, size_t bytes, bool writable, void **out)
 {
 	(void)fd;

@@ -8,7 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* An unlinked file in memory-backed /tmp or /var/tmp; shm_open has a name space of its own to clash in. */
+/* An unlinked file in memory-backed /tmp or /var/tmp; shm_open has a name space of its own to clash
+ * in. */
 int plat_memfile_create(const char *name, size_t bytes)
 {
 	char path[64];
@@ -30,6 +31,13 @@ int64_t plat_memfile_size(int fd)
 {
 	struct stat st;
 	return fstat(fd, &st) < 0 ? -errno : (int64_t)st.st_size;
+}
+
+int plat_memfile_seal(int fd, bool contents)
+{
+	(void)fd;
+	(void)contents;
+	return 0;
 }
 
 int plat_memfile_map(int fd, size_t bytes, bool writable, void **out)

@@ -18,7 +18,7 @@
 
 #define NODE_CONTROL_VERSION	 1
 #define NODE_CONTROL_CLIENTS_MAX 32
-#define NODE_CONTROL_LINE_MAX	 65536
+#define NODE_CONTROL_LINE_MAX	 4096 /* of a request */
 
 struct node_control;
 

@@ -34,8 +34,9 @@ int node_device_prepare(void)
 		err = plat_secmem_create(sizeof(struct wg_peer), DP_PEERS_MAX, &mem_peers,
 					 &locked[1]);
 	if (!err)
-		err = plat_secmem_create(sizeof(struct wg_session), DP_PEERS_MAX * PEER_SESSIONS + 1,
-					 &mem_sessions, &locked[2]);
+		err = plat_secmem_create(sizeof(struct wg_session),
+					 DP_PEERS_MAX * PEER_SESSIONS + 1, &mem_sessions,
+					 &locked[2]);
 	if (err)
 		return err;
 	if (!locked[0] || !locked[1] || !locked[2])
@@ -134,6 +135,8 @@ int node_device_create(const struct node_device_options *opt, struct node_device
 	if (!d)
 		return -ENOMEM;
 	d->opt = *opt;
+	d->udp_port = opt->udp_port;
+	d->fwmark = opt->fwmark;
 	tt_list_init(&d->order);
 	err = alloc_tables(d);
 	if (!err)
@@ -206,7 +209,7 @@ int node_device_set_udp_port(struct node_device *d, uint16_t udp_port)
 
 int node_device_set_fwmark(struct node_device *d, uint32_t fwmark)
 {
-	int err = fwmark == d->fwmark ? 0 : d->opt.fwmark(d->opt.ctx, fwmark);
+	int err = fwmark == d->fwmark ? 0 : d->opt.fwmark_set(d->opt.ctx, fwmark);
 
 	if (!err)
 		d->fwmark = fwmark;
@@ -309,8 +312,7 @@ void node_device_remove_peer(struct node_device *d, struct node_peer *p)
 void node_device_remove_all_peers(struct node_device *d)
 {
 	while (!tt_list_empty(&d->order))
-		node_device_remove_peer(
-			d, TT_CONTAINER_OF(d->order.next, struct node_peer, link));
+		node_device_remove_peer(d, TT_CONTAINER_OF(d->order.next, struct node_peer, link));
 }
 
 int node_peer_set_name(struct node_peer *p, const char *name)
@@ -331,8 +333,7 @@ void node_peer_set_psk(struct node_device *d, struct node_peer *p, const uint8_t
 	p->has_psk = !crypto_is_zero(psk, WG_KEY_LEN);
 }
 
-void node_peer_set_endpoint(struct node_device *d, struct node_peer *p,
-			    const struct tt_endpoint *e)
+void node_peer_set_endpoint(struct node_device *d, struct node_peer *p, const struct tt_endpoint *e)
 {
 	if (tt_endpoint_equal(&p->dest.to, e))
 		return;

@@ -24,13 +24,15 @@ struct node_peer;
 struct node_device_options {
 	char name[PLAT_IFNAME_MAX];
 	struct dp_plane *plane; /* created and started by the caller; outlives the device */
+	uint16_t udp_port;	/* the sockets are bound to it already */
+	uint32_t fwmark;	/* and carry this mark */
 	struct tt_rng rng;
 	/* Sends one datagram from the control thread's socket of its family; 0 or -errno. */
 	int (*send)(void *ctx, const struct plat_udp_dest *dest, const void *data, size_t len,
 		    bool *lost_source);
 	/* Moves the UDP sockets to another udp_port (0: any) or sets the mark; 0 or -errno. */
 	int (*rebind)(void *ctx, uint16_t udp_port, uint16_t *bound);
-	int (*fwmark)(void *ctx, uint32_t fwmark);
+	int (*fwmark_set)(void *ctx, uint32_t fwmark);
 	/* Asks for the addresses of a name; node_device_resolved() is called with the answer. */
 	void (*resolve)(void *ctx, tt_peer_id peer, const char *host, uint16_t udp_port);
 	/* The earliest deadline has changed. */

@@ -31,7 +31,7 @@ struct node_peer {
 	bool resolving;
 	struct tt_mono resolve_after; /* no look-up before it */
 	uint64_t resolve_gap_ns;      /* doubles up to NODE_RESOLVE_MAX_NS */
-	uint32_t resolved_at;	      /* timers.unanswered at the last look-up */
+	uint32_t resolved_at;	      /* timers.attempts at the last look-up */
 
 	uint64_t handshakes;
 	uint32_t handshake_rtt_us;

@@ -32,8 +32,7 @@ static struct wg_facts facts_of(const struct dp_peer *dp)
 void node_peer_publish_path(struct node_device *d, struct node_peer *p)
 {
 	plat_udp_dest_prepare(&p->dest);
-	dp_peer_set_path(d->opt.plane, p->dp,
-			 tt_endpoint_is_set(&p->dest.to) ? &p->dest : NULL);
+	dp_peer_set_path(d->opt.plane, p->dp, tt_endpoint_is_set(&p->dest.to) ? &p->dest : NULL);
 }
 
 /* The way back may be another one now; the endpoint stays. */
@@ -48,15 +47,17 @@ void node_peer_forget_path(struct node_device *d, struct node_peer *p)
 
 static void resolve_again(struct node_device *d, struct node_peer *p, struct tt_mono now)
 {
-	uint32_t unanswered = p->wg->timers.unanswered;
+	uint32_t attempts = p->wg->timers.attempts;
 
+	if (attempts < p->resolved_at)
+		p->resolved_at = 0;
 	if (!p->host || p->resolving || tt_mono_before(now, p->resolve_after))
 		return;
 	if (tt_endpoint_is_set(&p->dest.to) &&
-	    unanswered < p->resolved_at + NODE_RESOLVE_AFTER_UNANSWERED)
+	    attempts <= p->resolved_at + NODE_RESOLVE_AFTER_UNANSWERED)
 		return;
 	p->resolving = true;
-	p->resolved_at = unanswered;
+	p->resolved_at = attempts;
 	d->opt.resolve(d->opt.ctx, p->id, p->host, p->host_port);
 }
 
@@ -188,7 +189,8 @@ void node_device_rearm(struct node_device *d)
 void node_device_tick(struct node_device *d, struct tt_mono now)
 {
 	struct tt_heap_item *min;
-	/* each peer once a tick: an action that sets its own deadline in the past cannot stall us */
+	/* each peer once a tick: an action that sets its own deadline in the past cannot stall us
+	 */
 	uint32_t left = d->count;
 
 	d->armed.ns = 0;

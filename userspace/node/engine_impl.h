@@ -44,8 +44,8 @@ struct node_engine {
 
 	uv_loop_t loop;
 	uv_poll_t poll_priv, poll_signal, poll_resolver, poll_doorbell, poll_deadline, poll_watch;
-	uv_poll_t poll_udp4, poll_udp6;
-	bool udp4_polled, udp6_polled, deadline_polled, watch_polled;
+	/* allocated: a closed handle outlives the socket it was for by one loop turn */
+	uv_poll_t *poll_udp4, *poll_udp6;
 	uv_timer_t second;   /* housekeeping once a second */
 	uv_timer_t deadline; /* where the platform has no deadline descriptor */
 	uv_idle_t more;	     /* handshakes wait: go on after one look at everything else */
@@ -61,9 +61,10 @@ struct node_engine {
 	int status; /* enum node_exit */
 };
 
-/* engine_start.c: everything up to READY, in order; on failure what was made is undone. */
-int node_engine_bring_up(struct node_engine *e);
-void node_engine_tear_down(struct node_engine *e);
+/* engine.c */
+void node_engine_stop(struct node_engine *e, int status);
+/* Our own inner addresses, as the configuration has them, become the source of ICMP errors. */
+void node_engine_publish_addresses(struct node_engine *e);
 
 /* engine_io.c: descriptors of the loop. */
 int node_engine_io_start(struct node_engine *e);
@@ -79,6 +80,10 @@ int node_engine_set_fwmark(void *ctx, uint32_t fwmark);
 
 /* engine_reload.c */
 void node_engine_reload(struct node_engine *e);
+/* The same; done (may be NULL) gets NULL or what went wrong. */
+void node_engine_reload_for(void *ctx, void (*done)(void *arg, const char *error), void *arg);
+/* The mark our own packets carry: configured, or needed for a default route, or 0. */
+uint32_t node_engine_config_fwmark(const struct node_config *cfg);
 /* Asks the monitor for the configuration: maps the blob it answers with. 0 or -errno; text in
  * error. */
 int node_engine_load_config(struct node_engine *e, struct node_config **out, char *error,
@@ -90,7 +95,5 @@ void node_engine_memory_save(struct node_engine *e);
 void node_engine_memory_restore(struct node_engine *e);
 void node_engine_state_load(struct node_engine *e);
 void node_engine_state_save(struct node_engine *e, bool wait);
-
-void node_engine_stop(struct node_engine *e, int status);
 
 #endif

@@ -10,7 +10,7 @@
 #include "plat/memfile.h"
 
 #define MEMORY_MAGIC UINT64_C(0x316d656d6e746c74) /* "tltnmem1" */
-#define SUM_LEN      32
+#define SUM_LEN	     32
 
 struct half_header {
 	uint64_t magic;

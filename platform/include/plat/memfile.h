@@ -12,6 +12,9 @@
 int plat_memfile_create(const char *name, size_t bytes);
 /* Size of the file behind fd, or -errno. */
 int64_t plat_memfile_size(int fd);
+/* Fixes the size for ever, and where `contents` the bytes too, where the system can. 0 or -errno.
+ */
+int plat_memfile_seal(int fd, bool contents);
 /*
  * Maps `bytes` of fd. writable: shared and, where the right to lock is still held, locked page by
  * page as it is used and left out of core dumps. 0 or -errno.

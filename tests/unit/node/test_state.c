@@ -52,10 +52,12 @@ static void damaged(void)
 
 	seen = 0;
 	for (size_t cut = 0; cut < len; cut++)
-		CU_ASSERT_NOT_EQUAL(node_state_parse(buf, cut, stamp, collect, NULL), NODE_STATE_OK);
+		CU_ASSERT_NOT_EQUAL(node_state_parse(buf, cut, stamp, collect, NULL),
+				    NODE_STATE_OK);
 	for (size_t i = 0; i < len; i++) {
 		buf[i] ^= 1;
-		CU_ASSERT_NOT_EQUAL(node_state_parse(buf, len, stamp, collect, NULL), NODE_STATE_OK);
+		CU_ASSERT_NOT_EQUAL(node_state_parse(buf, len, stamp, collect, NULL),
+				    NODE_STATE_OK);
 		buf[i] ^= 1;
 	}
 	CU_ASSERT_EQUAL(seen, 0);

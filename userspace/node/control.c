@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The server side of the control socket: one JSON object per line in, one out.
+ */
+#include "node/control.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "node/control_status.h"
+
+struct node_control {
+	uv_pipe_t listener;
+	struct node_control_ops ops;
+	struct tt_list clients;
+	unsigned count;
+};
+
+struct client {
+	uv_pipe_t pipe;
+	struct node_control *server;
+	struct tt_list link;
+	bool waiting; /* for a reload: it must not be freed while the answer is to come */
+	bool closed;
+	size_t len;
+	char buf[NODE_CONTROL_LINE_MAX];
+};
+
+struct answer {
+	uv_write_t write;
+	struct client *client;
+	char *text;
+};
+
+/* --- life of a client ------------------------------------------------------------------------- */
+
+static void free_if_done(struct client *c)
+{
+	if (c->closed && !c->waiting)
+		free(c);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	struct client *c = h->data;
+
+	c->closed = true;
+	free_if_done(c);
+}
+
+static void client_close(struct client *c)
+{
+	if (uv_is_closing((uv_handle_t *)&c->pipe))
+		return;
+	tt_list_del(&c->link);
+	c->server->count--;
+	uv_close((uv_handle_t *)&c->pipe, on_closed);
+}
+
+static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *b);
+static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b);
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+static void on_written(uv_write_t *w, int status)
+{
+	struct answer *a = w->data;
+
+	if (status < 0)
+		client_close(a->client);
+	else
+		uv_read_start((uv_stream_t *)&a->client->pipe, on_alloc, on_read);
+	free(a->text);
+	free(a);
+}
+
+/* Takes the reference. Nothing more is read from the client until it has taken the answer. */
+static void answer(struct client *c, json_t *reply)
+{
+	struct answer *a = calloc(1, sizeof(*a));
+	char *text = json_dumps(reply, JSON_COMPACT);
+	size_t len = text ? strlen(text) : 0;
+
+	json_decref(reply);
+	if (!a || !text || uv_is_closing((uv_handle_t *)&c->pipe)) {
+		free(a);
+		free(text);
+		client_close(c);
+		return;
+	}
+	text[len] = '\n'; /* in place of the terminating zero */
+	*a = (struct answer){.client = c, .text = text};
+	a->write.data = a;
+	uv_buf_t b = uv_buf_init(text, (unsigned)len + 1);
+	uv_read_stop((uv_stream_t *)&c->pipe);
+	if (uv_write(&a->write, (uv_stream_t *)&c->pipe, &b, 1, on_written) != 0) {
+		free(a->text);
+		free(a);
+		client_close(c);
+	}
+}
+
+static void answer_error(struct client *c, const char *error)
+{
+	answer(c, json_pack("{s:i,s:b,s:s}", "v", NODE_CONTROL_VERSION, "ok", 0, "error", error));
+}
+
+static void answer_ok(struct client *c)
+{
+	answer(c, json_pack("{s:i,s:b}", "v", NODE_CONTROL_VERSION, "ok", 1));
+}
+
+/* --- operations ------------------------------------------------------------------------------- */
+
+static void op_status(struct client *c)
+{
+	answer(c, json_pack("{s:i,s:b,s:o}", "v", NODE_CONTROL_VERSION, "ok", 1, "status",
+			    node_control_status(&c->server->ops)));
+}
+
+static void on_reloaded(void *arg, const char *error)
+{
+	struct client *c = arg;
+
+	c->waiting = false;
+	if (c->closed) {
+		free(c);
+		return;
+	}
+	if (error)
+		answer_error(c, error);
+	else
+		answer_ok(c);
+}
+
+static void op_reload(struct client *c)
+{
+	c->waiting = true;
+	uv_read_stop((uv_stream_t *)&c->pipe);
+	c->server->ops.reload(c->server->ops.ctx, on_reloaded, c);
+}
+
+static void op_stop(struct client *c)
+{
+	answer_ok(c);
+	c->server->ops.stop(c->server->ops.ctx);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(struct client *c);
+} operations[] = {{"status", op_status}, {"reload", op_reload}, {"stop", op_stop}};
+
+static void request(struct client *c, const char *line, size_t len)
+{
+	json_error_t error;
+	json_t *root = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
+	const char *op = json_string_value(json_object_get(root, "op"));
+	json_t *v = json_object_get(root, "v");
+	unsigned i;
+
+	if (!json_is_object(root)) {
+		answer_error(c, "not a JSON object in one line");
+	} else if (!json_is_integer(v) || json_integer_value(v) != NODE_CONTROL_VERSION) {
+		answer_error(c, "unknown protocol version; this daemon speaks \"v\":1");
+	} else {
+		for (i = 0; i < TT_ARRAY_LEN(operations); i++)
+			if (op && strcmp(op, operations[i].name) == 0)
+				break;
+		if (i < TT_ARRAY_LEN(operations))
+			operations[i].run(c);
+		else
+			answer_error(c, "unknown \"op\"; known: status, reload, stop");
+	}
+	json_decref(root);
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *b)
+{
+	struct client *c = h->data;
+
+	(void)hint;
+	*b = uv_buf_init(c->buf + c->len, (unsigned)(sizeof(c->buf) - c->len));
+}
+
+/* One request at a time: the next is read when its predecessor's answer is out. */
+static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
+{
+	struct client *c = s->data;
+
+	(void)b;
+	if (n < 0) {
+		client_close(c);
+		return;
+	}
+	c->len += (size_t)n;
+	char *eol = memchr(c->buf, '\n', c->len);
+	if (!eol && c->len < sizeof(c->buf))
+		return;
+	if (!eol) {
+		answer_error(c, "request longer than 4096 bytes");
+		c->len = 0;
+		return;
+	}
+	size_t len = (size_t)(eol - c->buf);
+	request(c, c->buf, len);
+	c->len -= len + 1;
+	memmove(c->buf, eol + 1, c->len);
+}
+
+/* --- accepting -------------------------------------------------------------------------------- */
+
+static void on_connection(uv_stream_t *s, int status)
+{
+	struct node_control *n = s->data;
+	struct client *c = status < 0 ? NULL : calloc(1, sizeof(*c));
+
+	if (!c)
+		return;
+	c->server = n;
+	uv_pipe_init(n->listener.loop, &c->pipe, 0);
+	c->pipe.data = c;
+	tt_list_add_tail(&n->clients, &c->link);
+	n->count++;
+	if (uv_accept(s, (uv_stream_t *)&c->pipe) != 0 || n->count > NODE_CONTROL_CLIENTS_MAX) {
+		client_close(c);
+		return;
+	}
+	uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read);
+}
+
+int node_control_serve(uv_loop_t *loop, int listen_fd, const struct node_control_ops *ops,
+		       struct node_control **out)
+{
+	struct node_control *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return -ENOMEM;
+	n->ops = *ops;
+	tt_list_init(&n->clients);
+	uv_pipe_init(loop, &n->listener, 0);
+	n->listener.data = n;
+	int err = uv_pipe_open(&n->listener, listen_fd);
+	if (!err)
+		err = uv_listen((uv_stream_t *)&n->listener, NODE_CONTROL_CLIENTS_MAX,
+				on_connection);
+	*out = n; /* also on error: node_control_stop() closes and frees it */
+	return err;
+}
+
+static void on_listener_closed(uv_handle_t *h)
+{
+	free(h->data);
+}
+
+void node_control_stop(struct node_control *n)
+{
+	struct tt_list *l, *next;
+
+	tt_list_for_each_safe (l, next, &n->clients)
+		client_close(TT_CONTAINER_OF(l, struct client, link));
+	uv_close((uv_handle_t *)&n->listener, on_listener_closed);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The "status" object of the control socket: everything `taltun status --json` shows. Never a
+ * secret: a preshared key is only said to be there.
+ */
+#ifndef TT_NODE_CONTROL_STATUS_H
+#define TT_NODE_CONTROL_STATUS_H
+
+#include <jansson.h>
+
+#include "node/control.h"
+
+/* New reference, or NULL where memory ran out. */
+json_t *node_control_status(const struct node_control_ops *ops);
+
+#endif

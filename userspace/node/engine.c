@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The engine's life: bring up, run, tear down. The order of bring_up is the order in which a half
+ * started engine is taken apart again.
+ */
+#include "node/engine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "crypto/aead.h"
+#include "crypto/mem.h"
+#include "datapath/csum.h"
+#include "node/apply.h"
+#include "node/engine_impl.h"
+#include "plat/clock.h"
+#include "plat/timer.h"
+
+#define DEFAULT_MTU	 1420
+#define AUTO_WORKERS_MAX 4
+
+/* Mapped and locked by node_engine_prepare() while the right to lock is there. */
+static struct node_memory *prepared_memory;
+
+int node_engine_prepare(const struct node_engine_start *start)
+{
+	int err = node_device_prepare();
+
+	return err ? err : node_memory_open(start->memory_fd, NODE_MEMORY_BYTES, &prepared_memory);
+}
+
+void node_engine_stop(struct node_engine *e, int status)
+{
+	if (e->stopping)
+		return;
+	e->stopping = true;
+	e->status = status;
+	uv_stop(&e->loop);
+}
+
+/* --- parts of bring-up ------------------------------------------------------------------------ */
+
+static int fail(const char *event, int err, const char *text)
+{
+	tt_log(TT_LOG_ERROR, event, TT_F_STR("error", text), TT_F_ERRNO("errno", err));
+	return err;
+}
+
+static const char *aead_wanted(const struct node_engine *e)
+{
+	static const char *const name[] = {NULL, "ipsec-mb", "libsodium"};
+
+	if (e->config && e->config->aead != NODE_AEAD_AUTO)
+		return name[e->config->aead];
+	return getenv("TALTUN_AEAD");
+}
+
+static int choose_aead(struct node_engine *e)
+{
+	const char *wanted = aead_wanted(e);
+
+	switch (crypto_aead_select(wanted, &e->aead)) {
+	case CRYPTO_AEAD_CHOSEN:
+		break;
+	case CRYPTO_AEAD_UNKNOWN:
+		tt_log(TT_LOG_ERROR, "aead.unknown", TT_F_STR("wanted", wanted),
+		       TT_F_STR("hint", "use auto, ipsec-mb or libsodium"));
+		return -EINVAL;
+	case CRYPTO_AEAD_UNAVAILABLE:
+		tt_log(TT_LOG_ERROR, "aead.unavailable", TT_F_STR("wanted", wanted),
+		       TT_F_STR("hint", "not in this build, or not on this CPU; use auto"));
+		return -ENOTSUP;
+	case CRYPTO_AEAD_BROKEN:
+		tt_log(TT_LOG_ERROR, "aead.broken", TT_F_STR("backend", crypto_aead_refused()),
+		       TT_F_STR("hint", "it failed its self-test; choose another backend"));
+		return -EIO;
+	}
+	if (crypto_aead_refused())
+		tt_log(TT_LOG_WARN, "aead.refused", TT_F_STR("backend", crypto_aead_refused()),
+		       TT_F_STR("using", e->aead));
+	return 0;
+}
+
+static unsigned workers_wanted(const struct node_engine *e)
+{
+	unsigned cpus = uv_available_parallelism();
+
+	if (e->config && e->config->workers)
+		return TT_MIN(e->config->workers, (unsigned)DP_WORKERS_MAX);
+	return TT_MAX(1u, TT_MIN(cpus, (unsigned)AUTO_WORKERS_MAX));
+}
+
+static int open_tun(struct node_engine *e)
+{
+	struct node_priv_request req = {.op = NODE_PRIV_TUN_OPEN};
+	struct node_priv_reply reply;
+	int fds[NODE_PRIV_FDS_MAX];
+
+	memcpy(req.u.tun.name, e->config ? e->config->name : e->start->name,
+	       sizeof(req.u.tun.name));
+	req.u.tun.queues = workers_wanted(e);
+	req.u.tun.want_flags = PLAT_TUN_VNET_HDR | PLAT_TUN_TSO | PLAT_TUN_USO;
+	int err = node_priv_call(e->priv, &req, -1, &reply, fds);
+	if (err)
+		return fail("tun.open_failed", err, reply.error);
+	memcpy(e->tun.name, reply.u.tun.name, sizeof(e->tun.name));
+	e->tun.ifindex = reply.u.tun.ifindex;
+	e->tun.flags = reply.u.tun.flags;
+	e->tun.queues = reply.u.tun.queues;
+	memcpy(e->tun.fd, fds, e->tun.queues * sizeof(fds[0]));
+	return 0;
+}
+
+static int set_mtu(struct node_engine *e)
+{
+	struct node_priv_request req = {.op = NODE_PRIV_NET_MTU};
+	struct node_priv_reply reply;
+	int fds[NODE_PRIV_FDS_MAX];
+
+	e->mtu = e->config && e->config->mtu ? e->config->mtu : DEFAULT_MTU;
+	/* an engine that was restarted finds the MTU somebody may have set since */
+	if (e->start->restarts)
+		return 0;
+	req.u.net.mtu = e->mtu;
+	int err = node_priv_call(e->priv, &req, -1, &reply, fds);
+	return err ? fail("tun.mtu_failed", err, reply.error) : 0;
+}
+
+static int start_plane(struct node_engine *e)
+{
+	struct dp_config cfg = {
+		.workers = e->tun.queues,
+		.poll = DP_POLL_ADAPTIVE,
+		.between = DP_BETWEEN_KERNEL,
+		.tun_flags = e->tun.flags,
+		.mtu = e->mtu,
+		.udp_flags = e->sockets.flags,
+	};
+
+	if (e->config) {
+		cfg.poll = (enum dp_poll)e->config->poll;
+		cfg.between =
+			e->config->forward_between_peers ? DP_BETWEEN_DIRECT : DP_BETWEEN_DENY;
+	}
+	for (unsigned i = 0; i < DP_WORKERS_MAX; i++) {
+		bool mine = i < e->tun.queues;
+		cfg.tun_fd[i] = mine ? e->tun.fd[i] : -1;
+		cfg.udp4_fd[i] = mine ? e->sockets.fd4[i] : -1;
+		cfg.udp6_fd[i] = mine ? e->sockets.fd6[i] : -1;
+	}
+	int err = dp_plane_create(&cfg, &e->plane);
+	if (err)
+		return fail("plane.create_failed", err, "cannot make the data plane");
+	err = dp_plane_start(e->plane);
+	return err ? fail("plane.start_failed", err, "cannot start the workers") : 0;
+}
+
+void node_engine_publish_addresses(struct node_engine *e)
+{
+	struct tt_ip v4 = {0}, v6 = {0};
+
+	for (uint32_t i = 0; e->config && i < e->config->addresses.count; i++) {
+		const struct tt_ip *ip = &node_config_cidr(e->config, e->config->addresses, i)->ip;
+		if (ip->family == TT_FAMILY_V4 && v4.family == TT_FAMILY_NONE)
+			v4 = *ip;
+		if (ip->family == TT_FAMILY_V6 && v6.family == TT_FAMILY_NONE)
+			v6 = *ip;
+	}
+	dp_plane_set_inner_addresses(e->plane, &v4, &v6);
+}
+
+static int make_device(struct node_engine *e)
+{
+	struct node_device_options opt = {
+		.plane = e->plane,
+		.udp_port = e->sockets.udp_port,
+		.fwmark = e->fwmark,
+		.rng = plat_rng(),
+		.send = node_engine_send,
+		.rebind = node_engine_rebind,
+		.fwmark_set = node_engine_set_fwmark,
+		.resolve = node_engine_resolve,
+		.arm = node_engine_arm,
+		.ctx = e,
+	};
+
+	memcpy(opt.name, e->tun.name, sizeof(opt.name));
+	int err = node_device_create(&opt, &e->device);
+	return err ? fail("device.create_failed", err, "cannot make the device") : 0;
+}
+
+static int configure(struct node_engine *e)
+{
+	char error[NODE_PRIV_ERROR_MAX] = "";
+	int err = 0;
+
+	if (e->config) {
+		node_engine_publish_addresses(e);
+		err = node_apply_device(e->device, e->config, NULL);
+		if (err)
+			return fail("config.apply_failed", err, "see the lines above");
+	}
+	node_engine_state_load(e);
+	if (e->start->restarts)
+		node_engine_memory_restore(e);
+	if (e->config) {
+		err = node_net_apply(e->net, e->config, e->mtu, e->fwmark, true, error,
+				     sizeof(error));
+		if (err)
+			return fail("net.apply_failed", err, error);
+	}
+	return 0;
+}
+
+/* --- UAPI and control sockets ------------------------------------------------------------------
+ */
+
+static int listen_on(struct node_engine *e, enum node_priv_op op)
+{
+	struct node_priv_request req = {.op = op};
+	struct node_priv_reply reply;
+	int fds[NODE_PRIV_FDS_MAX];
+	int err = node_priv_call(e->priv, &req, -1, &reply, fds);
+
+	return err ? fail("listen.failed", err, reply.error) : fds[0];
+}
+
+static void on_uapi_change(void *ctx)
+{
+	struct node_engine *e = ctx;
+
+	node_engine_memory_save(e);
+}
+
+static void describe(void *ctx, struct node_control_about *about)
+{
+	static const char *const poll_name[] = {"adaptive", "busy", "interrupt"};
+	const struct node_engine *e = ctx;
+
+	*about = (struct node_control_about){
+		.version = TALTUN_VERSION,
+		.mode = e->config ? "config" : "uapi",
+		.aead = e->aead,
+		.poll = poll_name[e->config ? e->config->poll : 0],
+		.tun_flags = e->tun.flags,
+		.udp_flags = e->sockets.flags,
+		.steered = e->sockets.steered,
+		.mtu = e->mtu,
+		.restarts = e->start->restarts,
+		.uptime_ns = tt_mono_since(plat_clock_mono(), e->started),
+	};
+}
+
+static void control_stop(void *ctx)
+{
+	node_engine_stop(ctx, NODE_EXIT_OK);
+}
+
+static int serve(struct node_engine *e)
+{
+	struct node_control_ops ops = {
+		.device = e->device,
+		.describe = describe,
+		.reload = node_engine_reload_for,
+		.stop = control_stop,
+		.ctx = e,
+	};
+	int fd = listen_on(e, NODE_PRIV_LISTEN_UAPI);
+	int err =
+		fd < 0 ? fd : node_uapi_serve(&e->loop, fd, e->device, on_uapi_change, e, &e->uapi);
+
+	if (err < 0)
+		return err;
+	fd = listen_on(e, NODE_PRIV_LISTEN_CONTROL);
+	return fd < 0 ? fd : node_control_serve(&e->loop, fd, &ops, &e->control);
+}
+
+static int ready(struct node_engine *e)
+{
+	struct node_priv_request req = {.op = NODE_PRIV_READY};
+	struct node_device_info info;
+
+	node_device_get_info(e->device, &info);
+	tt_log(TT_LOG_INFO, "engine.ready", TT_F_STR("interface", info.name),
+	       TT_F_U64("udp_port", info.udp_port), TT_F_U64("peers", info.peers),
+	       TT_F_U64("workers", e->tun.queues), TT_F_STR("aead", e->aead),
+	       TT_F_BOOL("vnet_hdr", !!(e->tun.flags & PLAT_TUN_VNET_HDR)),
+	       TT_F_BOOL("uso", !!(e->tun.flags & PLAT_TUN_USO)),
+	       TT_F_BOOL("udp_gso", !!(e->sockets.flags & PLAT_UDP_GSO)));
+	return node_priv_send(e->priv, &req, -1, NULL, NULL);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static int bring_up(struct node_engine *e)
+{
+	char error[NODE_PRIV_ERROR_MAX] = "";
+	int err = node_priv_client_create(e->start->priv_fd, &e->priv);
+
+	if (err)
+		return fail("engine.failed", err, "no channel to the monitor");
+	if (e->start->mode == NODE_MODE_CONFIG) {
+		err = node_engine_load_config(e, &e->config, error, sizeof(error));
+		if (err) {
+			e->status = NODE_EXIT_CONFIG;
+			return fail("config.invalid", err, error);
+		}
+	}
+	e->fwmark = e->config ? node_engine_config_fwmark(e->config) : 0;
+	if ((err = choose_aead(e)) || (err = open_tun(e)) || (err = set_mtu(e)) ||
+	    (err = node_engine_open_udp(e, e->config ? e->config->listen_port : 0)) ||
+	    (err = start_plane(e)) || (err = make_device(e)) ||
+	    (err = node_net_create(e->priv, &e->net)))
+		return err;
+	err = node_engine_io_start(e);
+	if (!err)
+		err = configure(e);
+	if (!err)
+		err = serve(e);
+	if (err)
+		return err;
+	node_engine_memory_save(e);
+	if (e->config) {
+		struct node_priv_request req = {.op = NODE_PRIV_CONFIG_COMMIT};
+		node_priv_send(e->priv, &req, -1, NULL, NULL);
+	}
+	return ready(e);
+}
+
+static void tear_down(struct node_engine *e)
+{
+	if (e->device)
+		node_engine_state_save(e, true);
+	if (e->uapi)
+		node_uapi_stop(e->uapi);
+	if (e->control)
+		node_control_stop(e->control);
+	node_engine_io_stop(e);
+	if (e->plane)
+		dp_plane_stop(e->plane);
+	node_device_destroy(e->device);
+	dp_plane_destroy(e->plane);
+	node_net_destroy(e->net);
+	for (unsigned i = 0; i < e->tun.queues; i++)
+		close(e->tun.fd[i]);
+	if (e->deadline_fd >= 0)
+		close(e->deadline_fd);
+	node_engine_config_free(e->config);
+	node_memory_close(e->memory);
+	if (e->priv) {
+		struct node_priv_request req = {.op = NODE_PRIV_EXIT};
+		struct node_priv_reply reply;
+		int fds[NODE_PRIV_FDS_MAX];
+		req.u.exit.status = e->status;
+		node_priv_call(e->priv, &req, -1, &reply, fds);
+		node_priv_client_destroy(e->priv);
+	}
+}
+
+int node_engine_run(const struct node_engine_start *start)
+{
+	struct node_engine *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NODE_EXIT_FAILED;
+	tt_log_process("engine");
+	e->start = start;
+	e->started = plat_clock_mono();
+	e->memory = prepared_memory;
+	e->watch_fd = -1;
+	e->deadline_fd = plat_timer_open();
+	memset(e->sockets.fd4, -1, sizeof(e->sockets.fd4));
+	memset(e->sockets.fd6, -1, sizeof(e->sockets.fd6));
+	dp_csum_init();
+	uv_loop_init(&e->loop);
+	e->status = NODE_EXIT_FAILED;
+	if (e->memory && bring_up(e) == 0) {
+		e->status = NODE_EXIT_OK;
+		if (!e->stopping)
+			uv_run(&e->loop, UV_RUN_DEFAULT);
+		tt_log(TT_LOG_INFO, "engine.stopping", TT_F_I64("status", e->status));
+	}
+	int status = e->status;
+	tear_down(e);
+	uv_loop_close(&e->loop);
+	free(e);
+	return status;
+}

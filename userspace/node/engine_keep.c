@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What outlives the engine: the configuration in the memory file (for its successor after a
+ * crash), stamps and endpoints in the state file (for the next start of the daemon).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "crypto/mem.h"
+#include "node/device_impl.h"
+#include "node/engine_impl.h"
+#include "node/state.h"
+#include "plat/clock.h"
+#include "plat/memfile.h"
+
+/* --- the memory file -------------------------------------------------------------------------- */
+
+void node_engine_memory_save(struct node_engine *e)
+{
+	struct node_uapi_get get;
+	size_t cap, len = 0, n;
+	char *text = node_memory_begin(e->memory, &cap);
+
+	e->memory_dirty = false;
+	node_uapi_get_begin(&get, e->device);
+	while (cap - len >= NODE_UAPI_PIECE_MIN &&
+	       (n = node_uapi_get_piece(&get, text + len, TT_MIN(cap - len, (size_t)65536))) > 0)
+		len += n;
+	if (cap - len < NODE_UAPI_PIECE_MIN) {
+		tt_log(TT_LOG_WARN, "memory.full",
+		       TT_F_STR("hint", "after a crash the engine starts from its configuration"));
+		return;
+	}
+	node_memory_commit(e->memory, len);
+}
+
+/* Lines of a get reply that are facts, not configuration. */
+static bool is_setting(const char *line)
+{
+	static const char *const facts[] = {"last_handshake_time_",
+					    "tx_bytes=", "rx_bytes=", "errno="};
+
+	for (size_t i = 0; i < TT_ARRAY_LEN(facts); i++)
+		if (strncmp(line, facts[i], strlen(facts[i])) == 0)
+			return false;
+	return *line != 0;
+}
+
+/* Peers that the text does not name were removed before the crash: the file must not revive them.
+ */
+static void remove_unseen(struct node_engine *e, const bool *seen)
+{
+	struct node_peer *p = node_device_next_peer(e->device, NULL);
+
+	while (p) {
+		struct node_peer *next = node_device_next_peer(e->device, p);
+		if (!seen[node_peer_id(p)])
+			node_device_remove_peer(e->device, p);
+		p = next;
+	}
+}
+
+static void restore_line(struct node_uapi_set *set, char *line, bool *seen)
+{
+	static char replace[] = "replace_allowed_ips=true";
+	char again[sizeof(replace)];
+
+	if (!is_setting(line))
+		return;
+	bool peer = strncmp(line, "public_key=", 11) == 0;
+	node_uapi_set_line(set, line);
+	if (!peer || !set->peer)
+		return;
+	seen[node_peer_id(set->peer)] = true;
+	memcpy(again, replace, sizeof(replace));
+	node_uapi_set_line(set, again);
+}
+
+void node_engine_memory_restore(struct node_engine *e)
+{
+	struct node_uapi_set set;
+	struct node_device_info info;
+	char line[NODE_UAPI_LINE_MAX];
+	size_t len;
+	const char *p = node_memory_read(e->memory, &len);
+	bool *seen = calloc(DP_PEERS_MAX, sizeof(*seen));
+
+	if (!p || !seen) {
+		free(seen);
+		return;
+	}
+	node_uapi_set_begin(&set, e->device);
+	for (const char *end = p + len; p < end;) {
+		const char *eol = memchr(p, '\n', (size_t)(end - p));
+		size_t n = (size_t)((eol ? eol : end) - p);
+		if (n < sizeof(line)) {
+			memcpy(line, p, n);
+			line[n] = 0;
+			restore_line(&set, line, seen);
+		}
+		p += n + 1;
+	}
+	crypto_wipe(line, sizeof(line));
+	remove_unseen(e, seen);
+	free(seen);
+	int err = node_uapi_set_end(&set);
+	node_device_get_info(e->device, &info);
+	tt_log(err ? TT_LOG_WARN : TT_LOG_INFO, "memory.restored", TT_F_U64("peers", info.peers),
+	       TT_F_I64("error", err));
+}
+
+/* --- the state file --------------------------------------------------------------------------- */
+
+struct restoring {
+	struct node_device *device;
+	uint8_t stamp[WG_TIMESTAMP_LEN];
+	unsigned peers;
+};
+
+static void restore_peer(void *arg, const struct node_state_peer *s)
+{
+	struct restoring *r = arg;
+	struct node_peer *p = node_device_find_peer(r->device, s->public_key);
+
+	if (!p)
+		return;
+	r->peers++;
+	memcpy(p->wg->stamp_received.b, s->stamp, WG_TIMESTAMP_LEN);
+	memcpy(p->wg->stamp_sent.b, r->stamp, WG_TIMESTAMP_LEN);
+	/* a configured address or name wins over where the peer was seen last */
+	if (tt_endpoint_is_set(&s->endpoint) && !tt_endpoint_is_set(&p->dest.to) && !p->host)
+		node_peer_set_endpoint(r->device, p, &s->endpoint);
+	/* a node that was killed comes back by itself: its peers would not know */
+	if (tt_endpoint_is_set(&p->dest.to))
+		node_peer_want_handshake(r->device, p);
+}
+
+static char *read_all(int fd, size_t *len)
+{
+	int64_t size = plat_memfile_size(fd);
+	char *text = size > 0 && size <= (int64_t)node_state_size(DP_PEERS_MAX)
+			     ? malloc((size_t)size)
+			     : NULL;
+
+	if (!text || pread(fd, text, (size_t)size, 0) != size) {
+		free(text);
+		return NULL;
+	}
+	*len = (size_t)size;
+	return text;
+}
+
+void node_engine_state_load(struct node_engine *e)
+{
+	struct node_priv_request req = {.op = NODE_PRIV_STATE_LOAD};
+	struct node_priv_reply reply;
+	struct restoring r = {.device = e->device};
+	int fds[NODE_PRIV_FDS_MAX];
+	size_t len;
+
+	e->state_saved = plat_clock_mono();
+	if (node_priv_call(e->priv, &req, -1, &reply, fds) != 0 || !reply.fds)
+		return;
+	char *text = read_all(fds[0], &len);
+	close(fds[0]);
+	if (!text)
+		return;
+	/* the stamp line comes first, so that peers find it */
+	if (node_state_parse(text, len, r.stamp, restore_peer, &r) != NODE_STATE_OK)
+		tt_log(TT_LOG_WARN, "state.damaged",
+		       TT_F_STR("hint", "endpoints are learned anew; the file is written afresh"));
+	else
+		tt_log(TT_LOG_DEBUG, "state.restored", TT_F_U64("peers", r.peers));
+	free(text);
+}
+
+static size_t render_state(struct node_engine *e, char *buf)
+{
+	struct wg_tai64n newest = {{0}};
+	struct node_peer *p;
+
+	for (p = node_device_next_peer(e->device, NULL); p; p = node_device_next_peer(e->device, p))
+		if (wg_tai64n_compare(&p->wg->stamp_sent, &newest) > 0)
+			newest = p->wg->stamp_sent;
+	size_t len = node_state_begin(buf, newest.b);
+	for (p = node_device_next_peer(e->device, NULL); p;
+	     p = node_device_next_peer(e->device, p)) {
+		struct node_state_peer s = {.endpoint = p->dest.to};
+		memcpy(s.public_key, p->wg->remote.public_key, WG_KEY_LEN);
+		memcpy(s.stamp, p->wg->stamp_received.b, WG_TIMESTAMP_LEN);
+		if (p->wg->timers.established)
+			len = node_state_peer(buf, len, &s);
+	}
+	return node_state_end(buf, len);
+}
+
+static void on_saved(void *arg, const struct node_priv_reply *reply, const int *fds)
+{
+	static struct tt_log_limit limit;
+	uint32_t left_out;
+
+	(void)arg;
+	(void)fds;
+	if (reply->result && tt_log_limit_pass(&limit, plat_clock_mono(), 1, &left_out))
+		tt_log(TT_LOG_WARN, "state.not_saved", TT_F_STR("error", reply->error),
+		       TT_F_ERRNO("errno", reply->result));
+}
+
+void node_engine_state_save(struct node_engine *e, bool wait)
+{
+	struct node_device_info info;
+	struct node_priv_request req = {.op = NODE_PRIV_STATE_SAVE};
+
+	e->state_saved = plat_clock_mono();
+	node_device_get_info(e->device, &info);
+	if (!info.peers)
+		return;
+	char *buf = malloc(node_state_size(info.peers));
+	if (!buf)
+		return;
+	size_t len = render_state(e, buf);
+	int fd = plat_memfile_create("taltun-state", 0);
+	if (fd >= 0 && pwrite(fd, buf, len, 0) == (ssize_t)len) {
+		req.u.state.len = (uint32_t)len;
+		if (wait) {
+			struct node_priv_reply reply;
+			int fds[NODE_PRIV_FDS_MAX];
+			node_priv_call(e->priv, &req, fd, &reply, fds);
+			on_saved(NULL, &reply, fds);
+		} else {
+			node_priv_send(e->priv, &req, fd, on_saved, NULL);
+		}
+	} else if (fd >= 0) {
+		close(fd);
+	}
+	free(buf);
+}

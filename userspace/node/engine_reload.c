@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Loading and reloading the configuration. A reload that fails leaves everything as it was.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "crypto/mem.h"
+#include "node/apply.h"
+#include "node/engine_impl.h"
+#include "plat/memfile.h"
+
+uint32_t node_engine_config_fwmark(const struct node_config *cfg)
+{
+	if (cfg->fwmark)
+		return cfg->fwmark;
+	/* our own packets must not follow the default route into the tunnel */
+	return node_net_needs_fwmark(cfg) ? NODE_NET_DEFAULT_MARK : 0;
+}
+
+/* A private copy: it holds keys, so it is wiped when it is freed. */
+static int take_blob(int fd, struct node_config **out)
+{
+	int64_t size = plat_memfile_size(fd);
+	void *map;
+
+	if (size < (int64_t)sizeof(struct node_config))
+		return -EBADMSG;
+	int err = plat_memfile_map(fd, (size_t)size, false, &map);
+	if (err)
+		return err;
+	if (!node_config_valid(map, (size_t)size)) {
+		err = -EBADMSG;
+	} else {
+		*out = malloc((size_t)size);
+		if (*out)
+			memcpy(*out, map, (size_t)size);
+		else
+			err = -ENOMEM;
+	}
+	plat_memfile_unmap(map, (size_t)size);
+	return err;
+}
+
+void node_engine_config_free(struct node_config *cfg)
+{
+	if (!cfg)
+		return;
+	crypto_wipe(cfg, cfg->size);
+	free(cfg);
+}
+
+static int take_reply(const struct node_priv_reply *reply, const int *fds, struct node_config **out,
+		      char *error, size_t cap)
+{
+	int err = reply->result;
+
+	if (err) {
+		snprintf(error, cap, "%s", reply->error);
+		return err;
+	}
+	err = reply->fds == 1 ? take_blob(fds[0], out) : -EBADMSG;
+	for (uint32_t i = 0; i < reply->fds; i++)
+		close(fds[i]);
+	if (err)
+		snprintf(error, cap, "the loader sent no usable configuration");
+	return err;
+}
+
+static void apply_log(const struct node_config *cfg)
+{
+	tt_log_setup((enum tt_log_level)cfg->log_level, (enum tt_log_format)cfg->log_format, 2);
+}
+
+int node_engine_load_config(struct node_engine *e, struct node_config **out, char *error,
+			    size_t cap)
+{
+	struct node_priv_request req = {.op = NODE_PRIV_CONFIG_LOAD};
+	struct node_priv_reply reply;
+	int fds[NODE_PRIV_FDS_MAX];
+
+	node_priv_call(e->priv, &req, -1, &reply, fds);
+	int err = take_reply(&reply, fds, out, error, cap);
+	if (!err)
+		apply_log(*out);
+	return err;
+}
+
+/* --- reload ----------------------------------------------------------------------------------- */
+
+struct reload {
+	struct node_engine *engine;
+	void (*done)(void *arg, const char *error);
+	void *arg;
+};
+
+/* What cannot change while the daemon runs is named, so that nobody waits for it in vain. */
+static const char *needs_restart(const struct node_config *old, const struct node_config *cfg)
+{
+	if (strcmp(old->name, cfg->name) != 0)
+		return "interface.name";
+	if (old->workers != cfg->workers)
+		return "datapath.workers";
+	if (old->poll != cfg->poll)
+		return "datapath.poll";
+	if (old->aead != cfg->aead)
+		return "datapath.aead";
+	return NULL;
+}
+
+static int apply_reload(struct node_engine *e, struct node_config *cfg, char *error, size_t cap)
+{
+	uint32_t fwmark = node_engine_config_fwmark(cfg);
+	int err = 0;
+
+	if (cfg->listen_port && cfg->listen_port != e->sockets.udp_port)
+		err = node_device_set_udp_port(e->device, cfg->listen_port);
+	if (err) {
+		snprintf(error, cap, "cannot move to listen_port %u: %s; the old one stays",
+			 cfg->listen_port, strerror(-err));
+		return err;
+	}
+	node_device_set_fwmark(e->device, fwmark);
+	dp_plane_set_between(e->plane,
+			     cfg->forward_between_peers ? DP_BETWEEN_DIRECT : DP_BETWEEN_DENY);
+	if (cfg->mtu)
+		e->mtu = cfg->mtu;
+	dp_plane_set_mtu(e->plane, e->mtu);
+	err = node_apply_device(e->device, cfg, e->config);
+	if (!err)
+		err = node_net_apply(e->net, cfg, e->mtu, fwmark, false, error, cap);
+	else
+		snprintf(error, cap, "some peers could not be applied; see the log");
+	return err;
+}
+
+static void finish(struct reload *r, const char *error)
+{
+	r->engine->reloading = false;
+	if (error)
+		tt_log(TT_LOG_ERROR, "config.reload_failed", TT_F_STR("error", error),
+		       TT_F_STR("hint", "the running configuration stays"));
+	if (r->done)
+		r->done(r->arg, error);
+	free(r);
+}
+
+static void on_config(void *arg, const struct node_priv_reply *reply, const int *fds)
+{
+	struct reload *r = arg;
+	struct node_engine *e = r->engine;
+	struct node_config *cfg = NULL;
+	char error[NODE_PRIV_ERROR_MAX] = "";
+
+	if (take_reply(reply, fds, &cfg, error, sizeof(error)) != 0) {
+		finish(r, error);
+		return;
+	}
+	const char *fixed = needs_restart(e->config, cfg);
+	if (fixed) {
+		snprintf(error, sizeof(error), "%s cannot change while the daemon runs; restart it",
+			 fixed);
+		node_engine_config_free(cfg);
+		finish(r, error);
+		return;
+	}
+	int err = apply_reload(e, cfg, error, sizeof(error));
+	apply_log(cfg);
+	node_engine_config_free(e->config);
+	e->config = cfg;
+	node_engine_publish_addresses(e);
+	node_engine_memory_save(e);
+	struct node_priv_request commit = {.op = NODE_PRIV_CONFIG_COMMIT};
+	node_priv_send(e->priv, &commit, -1, NULL, NULL);
+	if (!err)
+		tt_log(TT_LOG_INFO, "config.reloaded", TT_F_U64("peers", cfg->peers.count));
+	finish(r, err ? error : NULL);
+}
+
+void node_engine_reload_for(void *ctx, void (*done)(void *arg, const char *error), void *arg)
+{
+	struct node_engine *e = ctx;
+	struct node_priv_request req = {.op = NODE_PRIV_CONFIG_LOAD};
+	struct reload *r;
+
+	if (!e->config || e->reloading) {
+		if (done)
+			done(arg, e->config ? "a reload is going on already"
+					    : "started without a configuration file: use wg(8)");
+		return;
+	}
+	r = calloc(1, sizeof(*r));
+	if (!r) {
+		if (done)
+			done(arg, "out of memory");
+		return;
+	}
+	*r = (struct reload){e, done, arg};
+	e->reloading = true;
+	if (node_priv_send(e->priv, &req, -1, on_config, r) != 0)
+		finish(r, "the monitor does not answer");
+}
+
+void node_engine_reload(struct node_engine *e)
+{
+	node_engine_reload_for(e, NULL, NULL);
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The server side of the UAPI socket: clients, bounds, and the flow of bytes.
+ */
+#include "node/uapi.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "crypto/mem.h"
+
+#define PIECE 65536
+
+enum client_state {
+	CLIENT_IDLE,  /* between operations */
+	CLIENT_SET,   /* lines of a set */
+	CLIENT_GET,   /* a get was read; waiting for its empty line */
+	CLIENT_REPLY, /* a reply is being written; no more is read until it is out */
+};
+
+struct node_uapi {
+	uv_pipe_t listener;
+	struct node_device *device;
+	void (*changed)(void *ctx);
+	void *ctx;
+	struct tt_list clients;
+	unsigned count;
+};
+
+struct client {
+	uv_pipe_t pipe;
+	uv_timer_t idle;
+	uv_write_t write;
+	struct node_uapi *server;
+	struct tt_list link;
+	enum client_state state;
+	struct node_uapi_set set;
+	struct node_uapi_get get;
+	bool get_open; /* pieces of the get are still to come */
+	size_t request_bytes;
+	unsigned handles; /* open ones; the last that closes frees the client */
+	size_t line_len;
+	size_t pending_len; /* bytes that were read behind the operation being answered */
+	char line[NODE_UAPI_LINE_MAX];
+	char pending[PIECE];
+	char out[PIECE];
+};
+
+static void client_feed(struct client *c, const char *data, size_t len);
+
+/* --- life of a client ------------------------------------------------------------------------- */
+
+static void on_closed(uv_handle_t *h)
+{
+	struct client *c = h->data;
+
+	if (--c->handles)
+		return;
+	crypto_wipe(c->line, sizeof(c->line));
+	crypto_wipe(c->pending, sizeof(c->pending));
+	crypto_wipe(c->out, sizeof(c->out));
+	free(c);
+}
+
+static void finish_set(struct client *c, int *result)
+{
+	*result = node_uapi_set_end(&c->set);
+	c->state = CLIENT_IDLE;
+	c->server->changed(c->server->ctx);
+}
+
+static void client_close(struct client *c)
+{
+	int ignored;
+
+	if (uv_is_closing((uv_handle_t *)&c->pipe))
+		return;
+	/* what a half-written set has changed is in force: publish it, as if it had ended here */
+	if (c->state == CLIENT_SET)
+		finish_set(c, &ignored);
+	tt_list_del(&c->link);
+	c->server->count--;
+	uv_close((uv_handle_t *)&c->pipe, on_closed);
+	uv_close((uv_handle_t *)&c->idle, on_closed);
+}
+
+static void on_idle(uv_timer_t *t)
+{
+	client_close(t->data);
+}
+
+static void touch(struct client *c)
+{
+	uv_timer_start(&c->idle, on_idle, NODE_UAPI_IDLE_MS, 0);
+}
+
+/* --- writing ---------------------------------------------------------------------------------- */
+
+static void on_written(uv_write_t *w, int status);
+static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *b);
+static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b);
+
+static void write_out(struct client *c, size_t len)
+{
+	uv_buf_t b = uv_buf_init(c->out, (unsigned)len);
+
+	c->state = CLIENT_REPLY;
+	uv_read_stop((uv_stream_t *)&c->pipe);
+	c->write.data = c;
+	if (uv_write(&c->write, (uv_stream_t *)&c->pipe, &b, 1, on_written) != 0)
+		client_close(c);
+}
+
+static void reply_set(struct client *c, int err)
+{
+	int n = snprintf(c->out, sizeof(c->out), "errno=%d\n\n", err);
+	write_out(c, (size_t)n);
+}
+
+/* The next piece of a get, or its last line. */
+static void reply_get(struct client *c)
+{
+	size_t n = node_uapi_get_piece(&c->get, c->out, sizeof(c->out) - 64);
+
+	if (!n) {
+		c->get_open = false;
+		n = (size_t)snprintf(c->out, sizeof(c->out), "errno=0\n\n");
+	}
+	write_out(c, n);
+}
+
+static void on_written(uv_write_t *w, int status)
+{
+	struct client *c = w->data;
+
+	if (status < 0 || uv_is_closing((uv_handle_t *)&c->pipe)) {
+		client_close(c);
+		return;
+	}
+	touch(c);
+	if (c->get_open) {
+		reply_get(c);
+		return;
+	}
+	c->state = CLIENT_IDLE;
+	/* operations that came behind the one just answered */
+	size_t len = c->pending_len;
+	c->pending_len = 0;
+	if (len)
+		client_feed(c, c->pending, len);
+	if (c->state != CLIENT_REPLY && !uv_is_closing((uv_handle_t *)&c->pipe))
+		uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read);
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static void end_of_operation(struct client *c)
+{
+	int err;
+
+	if (c->state == CLIENT_SET) {
+		finish_set(c, &err);
+		reply_set(c, err);
+	} else if (c->state == CLIENT_GET) {
+		node_uapi_get_begin(&c->get, c->server->device);
+		c->get_open = true;
+		reply_get(c);
+	}
+}
+
+static void take_line(struct client *c)
+{
+	c->line[c->line_len] = 0;
+	if (!c->line_len) {
+		end_of_operation(c);
+		return;
+	}
+	if (c->state == CLIENT_SET) {
+		node_uapi_set_line(&c->set, c->line);
+	} else if (c->state == CLIENT_IDLE && strcmp(c->line, "set=1") == 0) {
+		c->state = CLIENT_SET;
+		c->request_bytes = 0;
+		node_uapi_set_begin(&c->set, c->server->device);
+	} else if (c->state == CLIENT_IDLE && strcmp(c->line, "get=1") == 0) {
+		c->state = CLIENT_GET;
+	} else {
+		client_close(c);
+	}
+	crypto_wipe(c->line, c->line_len);
+}
+
+/* Bytes from the client; those behind an operation that is being answered wait in `pending`. */
+static void client_feed(struct client *c, const char *data, size_t len)
+{
+	c->request_bytes += len;
+	for (size_t i = 0; i < len; i++) {
+		if (uv_is_closing((uv_handle_t *)&c->pipe))
+			return;
+		if (c->state == CLIENT_REPLY) {
+			memmove(c->pending, data + i, len - i);
+			c->pending_len = len - i;
+			return;
+		}
+		if (data[i] == '\n') {
+			take_line(c);
+			c->line_len = 0;
+		} else if (c->line_len + 1 < sizeof(c->line)) {
+			c->line[c->line_len++] = data[i];
+		} else {
+			client_close(c);
+			return;
+		}
+	}
+	if (c->request_bytes > NODE_UAPI_REQUEST_MAX)
+		client_close(c);
+}
+
+/* Reading is stopped while an answer is on its way, so the buffer is free whenever it is asked for.
+ */
+static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *b)
+{
+	struct client *c = h->data;
+
+	(void)hint;
+	*b = uv_buf_init(c->pending, sizeof(c->pending));
+}
+
+static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
+{
+	struct client *c = s->data;
+
+	if (n < 0) {
+		client_close(c);
+		return;
+	}
+	if (!n)
+		return;
+	touch(c);
+	client_feed(c, b->base, (size_t)n);
+}
+
+/* --- accepting -------------------------------------------------------------------------------- */
+
+static struct client *client_create(struct node_uapi *u)
+{
+	struct client *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->server = u;
+	c->handles = 2;
+	uv_pipe_init(u->listener.loop, &c->pipe, 0);
+	uv_timer_init(u->listener.loop, &c->idle);
+	c->pipe.data = c->idle.data = c;
+	tt_list_add_tail(&u->clients, &c->link);
+	u->count++;
+	return c;
+}
+
+static void on_connection(uv_stream_t *s, int status)
+{
+	struct node_uapi *u = s->data;
+	struct client *c = status < 0 ? NULL : client_create(u);
+
+	if (!c)
+		return;
+	if (uv_accept(s, (uv_stream_t *)&c->pipe) != 0 || u->count > NODE_UAPI_CLIENTS_MAX) {
+		client_close(c);
+		return;
+	}
+	touch(c);
+	uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read);
+}
+
+int node_uapi_serve(uv_loop_t *loop, int listen_fd, struct node_device *d,
+		    void (*changed)(void *ctx), void *ctx, struct node_uapi **out)
+{
+	struct node_uapi *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return -ENOMEM;
+	u->device = d;
+	u->changed = changed;
+	u->ctx = ctx;
+	tt_list_init(&u->clients);
+	uv_pipe_init(loop, &u->listener, 0);
+	u->listener.data = u;
+	int err = uv_pipe_open(&u->listener, listen_fd);
+	if (!err)
+		err = uv_listen((uv_stream_t *)&u->listener, NODE_UAPI_CLIENTS_MAX, on_connection);
+	*out = u; /* also on error: the handle is closed and freed by node_uapi_stop() */
+	return err;
+}
+
+static void on_listener_closed(uv_handle_t *h)
+{
+	free(h->data);
+}
+
+void node_uapi_stop(struct node_uapi *u)
+{
+	struct tt_list *l, *next;
+
+	tt_list_for_each_safe (l, next, &u->clients)
+		client_close(TT_CONTAINER_OF(l, struct client, link));
+	uv_close((uv_handle_t *)&u->listener, on_listener_closed);
+}
