@@ -16,8 +16,8 @@
 #include "base/types.h"
 #include "plat/tun.h"
 
-#define NODE_PRIV_FDS_MAX 48 /* 2 * (16 workers + 1), with room */
-#define NODE_PRIV_ERROR_MAX 256
+#define NODE_PRIV_FDS_MAX   48	/* 2 * (16 workers + 1), with room */
+#define NODE_PRIV_ERROR_MAX 512 /* file:line:column and what was expected */
 
 enum node_priv_op {
 	/*
@@ -28,10 +28,13 @@ enum node_priv_op {
 	NODE_PRIV_TUN_OPEN = 1,
 	/*
 	 * udp: udp_port (0: any), fwmark, workers -> u.udp and descriptors: v4 of worker 0 .. n-1,
-	 * control's v4, then the same for v6 where have_v6. All in one SO_REUSEPORT group per family,
-	 * steered. Same port and number of workers as open: duplicates. Another port: a new group is
-	 * opened; the old one is closed by the monitor at NODE_PRIV_UDP_COMMIT (after the workers
-	 * have switched), so that a failed change leaves the old one in place.
+	 * control's v4 (where have_v4), then the same for v6 (where have_v6). All in one
+	 * SO_REUSEPORT group per family, steered; GRO is off until the engine turns it on. Not
+	 * steered: u.udp.workers is 0 and there is control's one socket per family. What is open
+	 * already, by its number or by having been asked for as 0 too: duplicates. Another
+	 * udp_port: a new group is opened; the old one is closed by the monitor at
+	 * NODE_PRIV_UDP_COMMIT (after the workers have switched), so that a failed change leaves
+	 * the old one in place. The number of workers cannot change while an engine runs.
 	 */
 	NODE_PRIV_UDP_OPEN,
 	NODE_PRIV_UDP_COMMIT,
@@ -39,7 +42,7 @@ enum node_priv_op {
 	/* net: what the interface looks like from the host. */
 	NODE_PRIV_NET_MTU, /* net.mtu */
 	NODE_PRIV_NET_UP,  /* net.on: up or down */
-	NODE_PRIV_ADDR,    /* net.on: add or remove net.prefix (address with its length) */
+	NODE_PRIV_ADDR,	   /* net.on: add or remove net.prefix (address with its length) */
 	NODE_PRIV_ROUTE,   /* net.on, net.prefix, net.table, net.metric */
 	/* Default route of net.prefix' family through the tunnel, by fwmark and policy rules. */
 	NODE_PRIV_DEFAULT_ROUTE, /* net.on, net.prefix (family), net.fwmark, net.table */
@@ -48,14 +51,17 @@ enum node_priv_op {
 	NODE_PRIV_LISTEN_CONTROL,
 	/*
 	 * Runs the loader child on the configuration file given at start: -> memfd holding a struct
-	 * node_config (sealed), or error text.
+	 * node_config (sealed), or error text. The first load of a restarted engine gets what was
+	 * committed last. -EINVAL also where interface.name is no longer the one we run as.
 	 */
 	NODE_PRIV_CONFIG_LOAD,
-	/* The engine has applied the configuration it loaded last; a restarted engine gets this one. */
+	/* The engine has applied the configuration it loaded last; a restarted engine gets this
+	   one. */
 	NODE_PRIV_CONFIG_COMMIT,
 	/*
 	 * Saves the state blob (a descriptor travels with the request: a memfd of state.len bytes)
-	 * to STATE_DIR/IFNAME.state atomically: temp, fsync, rename, fsync of the directory.
+	 * to STATE_DIR/IFNAME.state atomically: temp, fsync, rename, fsync of the directory. One
+	 * runs and one waits; a third gets -EBUSY.
 	 */
 	NODE_PRIV_STATE_SAVE,
 	/* -> read-only descriptor of the saved state file, or -ENOENT. */
@@ -102,7 +108,7 @@ struct node_priv_reply {
 	uint32_t op;
 	uint32_t id;
 	int32_t result; /* 0 or -errno */
-	uint32_t fds;   /* how many descriptors came with it */
+	uint32_t fds;	/* how many descriptors came with it */
 	union {
 		struct {
 			char name[PLAT_IFNAME_MAX];
@@ -126,7 +132,8 @@ struct node_priv_reply {
 
 struct node_priv_client;
 
-/* reply->fds descriptors in fds[] belong to the callback. Runs on the control thread. */
+/* reply->fds descriptors in fds[] belong to the callback, which may send but not destroy the
+ * client. Runs on the control thread. */
 typedef void (*node_priv_done)(void *arg, const struct node_priv_reply *reply, const int *fds);
 
 int node_priv_client_create(int fd, struct node_priv_client **out); /* takes the descriptor */

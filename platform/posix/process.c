@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#include "plat/process.h"
+
+#include <unistd.h>
+
+/* Descriptors beyond this are not expected where nothing was opened yet that was not ours. */
+#define PROCESS_FDS_MAX 65536
+
+void plat_process_die_with_parent(pid_t parent)
+{
+	if (getppid() != parent)
+		_exit(1);
+}
+
+void plat_process_name(const char *name)
+{
+	(void)name;
+}
+
+static int process_keeps(int fd, const int *keep, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (keep[i] == fd)
+			return 1;
+	return 0;
+}
+
+void plat_process_keep_fds(const int *keep, unsigned n)
+{
+	long max = sysconf(_SC_OPEN_MAX);
+
+	if (max < 0 || max > PROCESS_FDS_MAX)
+		max = PROCESS_FDS_MAX;
+	for (int fd = 3; fd < max; fd++)
+		if (!process_keeps(fd, keep, n))
+			close(fd);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The monitor's own state, shared by monitor*.c alone.
+ */
+#ifndef TT_NODE_MONITOR_IMPL_H
+#define TT_NODE_MONITOR_IMPL_H
+
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "base/log.h"
+#include "node/monitor.h"
+#include "plat/netcfg.h"
+#include "plat/sandbox.h"
+#include "plat/tun.h"
+
+#define MONITOR_PATH_MAX    256
+#define MONITOR_WORKERS_MAX PLAT_TUN_QUEUES_MAX
+
+/* A unix socket we listen on; given to every engine. */
+struct node_monitor_listen {
+	int fd; /* -1: not open */
+	char path[MONITOR_PATH_MAX];
+	dev_t dev; /* of the path when we bound it: we unlink no other */
+	ino_t ino;
+};
+
+struct node_monitor_udp_group {
+	bool open;
+	bool steered;
+	uint16_t requested; /* 0: any */
+	uint16_t udp_port;
+	uint16_t workers; /* as asked for */
+	uint32_t fwmark;
+	unsigned per_family; /* sockets: workers + 1, or 1 where not steered */
+	bool have_v4, have_v6;
+	int v4[MONITOR_WORKERS_MAX + 1], v6[MONITOR_WORKERS_MAX + 1];
+};
+
+struct node_monitor_udp {
+	bool probed;
+	unsigned flags;
+	bool given; /* to the running engine */
+	struct node_monitor_udp_group current, next;
+};
+
+/* What a child that did one job has to say; at most PIPE_BUF, so that it arrives whole. */
+struct node_monitor_job_result {
+	int32_t result;
+	char name[PLAT_IFNAME_MAX]; /* loader: interface.name */
+	uint8_t log_level, log_format;
+	char error[NODE_PRIV_ERROR_MAX];
+};
+
+/* A forked child that does one blocking thing for one request. */
+struct node_monitor_job {
+	pid_t pid;   /* 0: none */
+	int pipe;    /* its result comes here; -1: none */
+	int fd;	     /* what it works on; -1: none */
+	uint32_t id; /* of the request */
+	bool wanted; /* the engine that asked still lives */
+	struct tt_mono deadline;
+};
+
+struct node_monitor_channel {
+	int fd;	      /* -1: no engine */
+	bool blocked; /* `reply` waits for room in the socket; nothing is read until then */
+	struct node_priv_reply reply;
+	int fds[NODE_PRIV_FDS_MAX]; /* of the reply */
+	bool close_fds;		    /* after sending */
+};
+
+struct node_monitor_engine {
+	pid_t pid;     /* 0: none */
+	int signal_fd; /* write end */
+	int memory_fd;
+	unsigned restarts;
+	unsigned crashes; /* in a row */
+	bool leaving;	  /* NODE_PRIV_EXIT came */
+	int leaving_status;
+	bool config_given; /* this engine has loaded its configuration once */
+	struct tt_mono started;
+	struct tt_mono start_at; /* restart due; 0: none */
+	struct tt_mono kill_at;	 /* has to be gone by then; 0: may run */
+};
+
+struct node_monitor {
+	const struct node_monitor_options *opt;
+	struct plat_sandbox_user user;
+	char name[PLAT_IFNAME_MAX]; /* empty until the configuration told */
+	char run_dir[MONITOR_PATH_MAX], wg_dir[MONITOR_PATH_MAX], state_dir[MONITOR_PATH_MAX];
+	int lock_fd;
+	char lock_path[MONITOR_PATH_MAX];
+
+	struct node_monitor_channel channel;
+	struct node_monitor_engine engine;
+	pid_t resolver;
+	unsigned resolver_crashes;
+	struct tt_mono resolver_started, resolver_start_at;
+	int resolver_fds[2]; /* engine's end, resolver's end; both kept for restarts */
+
+	bool tun_open;
+	struct plat_tun_info tun;
+	struct plat_netcfg *net; /* NULL: no interface yet */
+	unsigned net_adds;	 /* asked for by the running engine */
+	struct node_monitor_udp udp;
+	struct node_monitor_listen uapi, control;
+	int config_loaded, config_committed; /* sealed memfds; -1: none */
+	struct node_monitor_job load, save;
+	struct {
+		int fd; /* -1: none */
+		uint32_t id, len;
+	} save_next;
+
+	bool stopping, done, reported;
+	int status;			      /* of the whole program */
+	char last_error[NODE_PRIV_ERROR_MAX]; /* of the last request that failed */
+};
+
+/* --- monitor_request.c: the channel -------------------------------------------------------- */
+
+/* Reads requests until there is no more or a reply has to wait. */
+void node_monitor_serve(struct node_monitor *m);
+/* Sends what had to wait. */
+void node_monitor_channel_flush(struct node_monitor *m);
+void node_monitor_channel_close(struct node_monitor *m);
+/*
+ * Fills in op, id and count of descriptors and sends; close_fds: they are ours no longer. Only
+ * where the channel is not blocked.
+ */
+void node_monitor_reply(struct node_monitor *m, uint32_t op, uint32_t id,
+			struct node_priv_reply *reply, const int *fds, unsigned nfds,
+			bool close_fds);
+/* Sets result and text of a reply; returns err. */
+int node_monitor_fail(struct node_priv_reply *reply, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* --- monitor_child.c: engine and resolver --------------------------------------------------- */
+
+/* 0 or -errno. */
+int node_monitor_engine_start(struct node_monitor *m);
+int node_monitor_resolver_start(struct node_monitor *m);
+void node_monitor_engine_signal(struct node_monitor *m, char byte);
+/* Kills it for a reason; its end is then handled as any crash. */
+void node_monitor_engine_kill(struct node_monitor *m);
+/* Takes in every child that ended. */
+void node_monitor_reap(struct node_monitor *m);
+/* Starts what is due, kills what is overdue; the earliest deadline left, or 0. */
+struct tt_mono node_monitor_child_timers(struct node_monitor *m, struct tt_mono now);
+/* First thing in every child. keep: its descriptors. */
+void node_monitor_child_begin(const char *process, pid_t parent, const int *keep, unsigned n);
+
+/* --- monitor_job.c: loader and saver --------------------------------------------------------- */
+
+/* Work of the child: fills the result. */
+typedef void (*node_monitor_work)(struct node_monitor *m, const struct node_monitor_job *job,
+				  uint32_t len, struct node_monitor_job_result *result);
+/* Forks. fd becomes the job's. 0 or -errno (fd is closed then). */
+int node_monitor_job_start(struct node_monitor *m, struct node_monitor_job *job,
+			   const char *process, node_monitor_work work, uint32_t id, int fd,
+			   uint32_t len);
+/* Called when the pipe is readable or the deadline has passed. job->fd is left to the caller. */
+void node_monitor_job_finish(struct node_monitor *m, struct node_monitor_job *job,
+			     struct node_monitor_job_result *result);
+void node_monitor_job_abandon(struct node_monitor_job *job);
+
+/* --- requests: 0, or -errno with reply's text. fds has room for NODE_PRIV_FDS_MAX. ---------- */
+
+int node_monitor_tun_open(struct node_monitor *m, const struct node_priv_request *req,
+			  struct node_priv_reply *reply, int *fds, unsigned *nfds);
+void node_monitor_tun_close(struct node_monitor *m);
+
+int node_monitor_udp_open(struct node_monitor *m, const struct node_priv_request *req,
+			  struct node_priv_reply *reply, int *fds, unsigned *nfds);
+int node_monitor_udp_commit(struct node_monitor *m);
+int node_monitor_udp_fwmark(struct node_monitor *m, const struct node_priv_request *req,
+			    struct node_priv_reply *reply);
+void node_monitor_udp_close(struct node_monitor *m);
+
+int node_monitor_net(struct node_monitor *m, const struct node_priv_request *req,
+		     struct node_priv_reply *reply);
+/* The device is there: prepare its addresses and routes. 0 or -errno. */
+int node_monitor_net_begin(struct node_monitor *m);
+uint32_t node_monitor_net_mtu(const struct node_monitor *m);
+void node_monitor_net_undo(struct node_monitor *m);
+
+int node_monitor_listen(struct node_monitor *m, struct node_monitor_listen *l, const char *dir,
+			struct node_priv_reply *reply);
+void node_monitor_listen_close(struct node_monitor_listen *l);
+
+/* Starts the loader, or answers at once (fds, nfds) with what was committed: then *now is true. */
+int node_monitor_config_load(struct node_monitor *m, const struct node_priv_request *req,
+			     struct node_priv_reply *reply, int *fds, unsigned *nfds, bool *now);
+void node_monitor_config_loaded(struct node_monitor *m);
+int node_monitor_config_commit(struct node_monitor *m, struct node_priv_reply *reply);
+void node_monitor_config_close(struct node_monitor *m);
+
+/* Starts or queues the saver; the reply comes later. fd is taken. */
+int node_monitor_state_save(struct node_monitor *m, const struct node_priv_request *req, int fd,
+			    struct node_priv_reply *reply);
+void node_monitor_state_saved(struct node_monitor *m);
+int node_monitor_state_load(struct node_monitor *m, struct node_priv_reply *reply, int *fds,
+			    unsigned *nfds);
+/* Lets a save that runs come to its end, a second at most. */
+void node_monitor_state_finish(struct node_monitor *m);
+
+/* --- monitor_lock.c --------------------------------------------------------------------------- */
+
+/* One daemon per interface name. 0, or -EBUSY and others with text (cap bytes). */
+int node_monitor_lock(struct node_monitor *m, char *text, size_t cap);
+void node_monitor_unlock(struct node_monitor *m);
+/* Makes one directory where it is missing. 0 or -errno. */
+int node_monitor_mkdir(const char *path, mode_t mode);
+/* Text into a buffer of MONITOR_PATH_MAX: DIR/NAME+suffix. 0 or -ENAMETOOLONG. */
+int node_monitor_path(char out[MONITOR_PATH_MAX], const char *dir, const char *name,
+		      const char *suffix);
+
+/* --- monitor.c ----------------------------------------------------------------------------------
+ */
+
+/* Tells whoever waits for the start, once. */
+void node_monitor_report(struct node_monitor *m, int status, const char *text);
+/* Ends the loop; the first status stands. */
+void node_monitor_end(struct node_monitor *m, int status);
+/* As they were before the monitor: for its children. */
+void node_monitor_signals_restore(void);
+
+#endif
