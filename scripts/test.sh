@@ -4,7 +4,7 @@
 # Runs the tests, tier by tier, and ends with one line: N passed, N failed, N skipped.
 #
 # usage: scripts/test.sh [TIER]...
-#   build     gcc and clang, warnings are errors          unit      unit and two-node tests
+#   build     gcc and clang, warnings are errors          unit      unit and two-node tests, fuzz seeds
 #   lint      clang-format, shellcheck, layer check       asan      the same under ASan and UBSan
 #   posix     portable fallback: build and unit tests     tsan      threaded tests under TSan
 #   none      layers up to datapath without an OS         valgrind  unit tests under valgrind
@@ -155,31 +155,27 @@ tier_lint() {
 		count_skip "clang-format, shellcheck" "not a git checkout"
 	fi
 	make -k -j "$jobs" libs >/dev/null 2>&1
-	step "check-layers" scripts/check-layers.sh
+	scripts/check-layers.sh >"$logs/check-layers.log" 2>&1
+	record check-layers "$logs/check-layers.log" $?
 }
 
 tier_unit() {
 	local t
-	make_tests "unit build"
+	make_tests "unit build" fuzz-replay
 	mapfile -t t < <(programs_in build "${unit_dirs[@]}")
 	run_programs unit "$jobs" 300 "" "${t[@]}"
-	mapfile -t t < <(compgen -G 'build/fuzz/replay_*' | grep -v '\.')
-	[ ${#t[@]} -eq 0 ] || step "corpus replay" replay_corpora "${t[@]}"
+	replay_seeds build
 }
 
 # Every fuzzer's kept inputs through its plain replayer.
-replay_corpora() {
-	local r name rc=0
-	for r in "$@"; do
-		name=$(basename "$r")
-		name=${name#replay_}
-		for dir in tests/fuzz/corpus/"$name" tests/fuzz/corpus/"${name#fuzz_}"; do
-			[ -d "$dir" ] || continue
-			echo "$r $dir"
-			find "$dir" -type f -print0 | xargs -0 -r "$r" || rc=1
-		done
+replay_seeds() {
+	local dir name
+	for dir in tests/fuzz/seeds/*/; do
+		name=$(basename "$dir")
+		[ -x "$1/fuzz/replay_$name" ] || continue
+		timeout 120 "$1/fuzz/replay_$name" "$dir" >"$logs/replay_$name.log" 2>&1
+		record "replay of the seeds of $name" "$logs/replay_$name.log" $?
 	done
-	return "$rc"
 }
 
 # Sanitizers want their shadow memory where address randomisation may have put something else.
@@ -188,9 +184,10 @@ no_aslr() { setarch "$(uname -m)" -R true 2>/dev/null && echo "setarch $(uname -
 tier_asan() {
 	local t
 	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
-	make_tests "asan build" SAN=address,undefined
+	make_tests "asan build" SAN=address,undefined fuzz-replay
 	mapfile -t t < <(programs_in build/variant-address-undefined "${unit_dirs[@]}")
 	run_programs asan "$jobs" 600 "$(no_aslr)" "${t[@]}"
+	replay_seeds build/variant-address-undefined
 }
 
 tier_tsan() {
@@ -232,14 +229,28 @@ tier_none() {
 }
 
 tier_fuzz() {
-	local log=$logs/fuzz.log rc
+	local names f
 	if ! command -v clang >/dev/null; then
 		count_skip fuzz "clang is not installed"
 		return
 	fi
-	TALTUN_JOBS=$jobs scripts/fuzz.sh "$fuzz_seconds" >"$log" 2>&1
-	rc=$?
-	record fuzz "$log" "$rc"
+	mapfile -t names < <(cd tests/fuzz && compgen -G 'fuzz_*.c' | sed 's/^fuzz_//; s/\.c$//')
+	[ ${#names[@]} -gt 0 ] || return
+	rm -rf "$logs/fuzz" && mkdir -p "$logs/fuzz"
+	# The first builds the libraries for all; the rest then share the CPUs.
+	fuzz_one "${names[0]}"
+	export -f fuzz_one
+	export logs fuzz_seconds
+	# shellcheck disable=SC2016 # expanded by the inner shell
+	printf '%s\0' "${names[@]:1}" | xargs -0 -r -n 1 -P "$jobs" bash -c 'fuzz_one "$1"' run
+	for f in "${names[@]}"; do
+		record "fuzz $f" "$logs/fuzz/$f.log" "$(cat "$logs/fuzz/$f.rc")"
+	done
+}
+
+fuzz_one() {
+	TALTUN_JOBS=2 scripts/fuzz.sh "$fuzz_seconds" "$1" >"$logs/fuzz/$1.log" 2>&1 </dev/null
+	echo $? >"$logs/fuzz/$1.rc"
 }
 
 tier_netns() {
