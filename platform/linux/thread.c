@@ -38,6 +38,11 @@ void plat_thread_join(struct plat_thread *t)
 	pthread_join((pthread_t)t->handle, NULL);
 }
 
+void plat_thread_yield(void)
+{
+	sched_yield();
+}
+
 unsigned plat_thread_cpus(void)
 {
 	cpu_set_t set;

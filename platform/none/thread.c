@@ -17,6 +17,10 @@ void plat_thread_join(struct plat_thread *t)
 	(void)t;
 }
 
+void plat_thread_yield(void)
+{
+}
+
 unsigned plat_thread_cpus(void)
 {
 	return 1;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -37,6 +38,11 @@ int plat_thread_start(struct plat_thread *t, const char *name, void (*fn)(void *
 void plat_thread_join(struct plat_thread *t)
 {
 	pthread_join((pthread_t)t->handle, NULL);
+}
+
+void plat_thread_yield(void)
+{
+	sched_yield();
 }
 
 unsigned plat_thread_cpus(void)

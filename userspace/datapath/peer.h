@@ -17,21 +17,24 @@
 #include "wg/session.h"
 
 #define DP_WORKERS_MAX 16
-#define DP_STAGED_MAX 128 /* packets per peer waiting for a session */
+#define DP_STAGED_MAX  128 /* packets per peer waiting for a session */
 
 /* Bits of dp_peer.flags. Set by workers, cleared by control with an atomic and. */
 enum dp_fact {
-	DP_FACT_RUNG = 1 << 0,           /* this peer's id is in the doorbell ring */
+	DP_FACT_RUNG = 1 << 0,		 /* this peer's id is in the doorbell ring */
 	DP_FACT_NEED_HANDSHAKE = 1 << 1, /* no usable session, or its successor is due */
-	DP_FACT_CONFIRMED = 1 << 2,      /* a packet came on a session that is not current */
-	DP_FACT_ROAMED = 1 << 3,         /* `roam` holds a new source address */
-	DP_FACT_LOST_SOURCE = 1 << 4,    /* our sticky source address has vanished */
-	DP_FACT_TIMERS = 1 << 5,         /* an unanswered_* fact went from zero to set */
+	DP_FACT_CONFIRMED = 1 << 2,	 /* a packet came on a session that is not current */
+	DP_FACT_ROAMED = 1 << 3,	 /* `roam` holds a new source address */
+	DP_FACT_LOST_SOURCE = 1 << 4,	 /* our sticky source address has vanished */
+	DP_FACT_TIMERS = 1 << 5,	 /* an unanswered_* fact went from zero to set */
 };
 
 /* Immutable once published; replaced as a whole and retired through the epoch. */
 struct dp_path {
 	struct plat_udp_dest dest;
+	/* Workers: super-datagrams of segments this large were refused, too large for the path; 0:
+	 * none were. */
+	_Atomic uint32_t gso_limit;
 };
 
 struct dp_roam {
@@ -40,23 +43,27 @@ struct dp_roam {
 	uint32_t ifindex;
 };
 
-struct dp_staged;
-
 struct dp_peer {
 	tt_peer_id id;
 
 	_Alignas(TT_CACHELINE) _Atomic(struct wg_session *) current; /* to send with, or NULL */
-	_Atomic(struct dp_path *) path;                              /* NULL: no endpoint */
-	_Atomic uint32_t flags;                                      /* enum dp_fact */
-	/* Bumped by control to throw away what is staged (give-up, peer removal). */
-	_Atomic uint32_t staging_generation;
+	_Atomic(struct dp_path *) path;				     /* NULL: no endpoint */
+	_Atomic uint32_t flags;					     /* enum dp_fact */
+	/*
+	 * Packets waiting for a session, over all workers, which hold them (staging.h): their
+	 * number in the low half, a generation in the high half. Control draws a new generation to
+	 * throw them away (give-up); no two peers of a plane ever have the same, so that a removed
+	 * peer's packets never go to its successor in the slot.
+	 */
+	_Atomic uint64_t staging;
 
 	/* Send facts; ns of struct tt_mono, 0 = never. */
 	_Alignas(TT_CACHELINE) _Atomic uint64_t last_tx;
 	_Atomic uint64_t last_data_tx;
 	_Atomic uint64_t unanswered_tx_since; /* first data sent since the last authenticated rx */
-	_Atomic uint64_t tx_bytes;            /* outer payload: WireGuard messages, all types */
+	_Atomic uint64_t tx_bytes;	      /* outer payload: WireGuard messages, all types */
 	_Atomic uint64_t tx_packets;
+	_Atomic uint64_t asked; /* when workers last rang for NEED_HANDSHAKE */
 
 	/* Receive facts; authenticated packets only. */
 	_Alignas(TT_CACHELINE) _Atomic uint64_t last_rx;
@@ -68,19 +75,17 @@ struct dp_peer {
 	/* New source address, written under roam_lock by the packet that raised the counter. */
 	atomic_flag roam_lock;
 	struct dp_roam roam;
-
-	/* Packets without a session, oldest first; each list belongs to one worker. */
-	_Atomic uint32_t staged_count; /* over all workers */
-	struct {
-		struct dp_staged *head, *tail;
-		uint32_t count;
-		uint32_t generation;
-	} staged[DP_WORKERS_MAX];
 };
 
 /* Facts as the protocol core wants them (wg/timers). Control thread. */
 void dp_peer_note_tx(struct dp_peer *p, struct tt_mono now, uint64_t bytes, bool data);
 void dp_peer_note_rx(struct dp_peer *p, struct tt_mono now, uint64_t bytes, bool data);
+/* The same for a batch of a worker. true: unanswered_tx_since / unanswered_rx_since began with it.
+ */
+bool dp_peer_batch_tx(struct dp_peer *p, struct tt_mono now, uint32_t packets, uint64_t bytes,
+		      bool data);
+bool dp_peer_batch_rx(struct dp_peer *p, struct tt_mono now, uint32_t packets, uint64_t bytes,
+		      bool data);
 
 /* Handshake messages: they count as bytes, but the timers know of them by themselves. */
 static inline void dp_peer_note_bytes(struct dp_peer *p, uint64_t tx, uint64_t rx)
@@ -92,7 +97,7 @@ static inline void dp_peer_note_bytes(struct dp_peer *p, uint64_t tx, uint64_t r
 /* Whether any worker holds packets that wait for a session. Any thread; may be stale. */
 static inline bool dp_peer_staged(const struct dp_peer *p)
 {
-	return atomic_load_explicit(&p->staged_count, memory_order_relaxed) != 0;
+	return (uint32_t)atomic_load_explicit(&p->staging, memory_order_relaxed) != 0;
 }
 
 #endif

@@ -3,8 +3,8 @@
  * The data plane of one device: workers, their ports, and the tables the control thread publishes
  * to them. Everything here is called by the control thread unless stated otherwise.
  *
- * Publication order (design section 5): dp_session_publish() -> [AF_XDP index map] -> only then send
- * the handshake response. Removal: unpublish -> grace period -> wipe.
+ * Publication order (design section 5): dp_session_publish() -> [AF_XDP index map] -> only then
+ * send the handshake response. Removal: unpublish -> grace period -> wipe.
  */
 #ifndef TT_DATAPATH_PLANE_H
 #define TT_DATAPATH_PLANE_H
@@ -17,9 +17,9 @@
 #include "wg/allowedips.h"
 #include "wg/session.h"
 
-#define DP_INDEX_SLOTS (1u << 18)
-#define DP_PEERS_MAX 65536
-#define DP_HANDSHAKE_RING 4096
+#define DP_INDEX_SLOTS		(1u << 18)
+#define DP_PEERS_MAX		65536
+#define DP_HANDSHAKE_RING	4096
 #define DP_HANDSHAKE_UNDER_LOAD 512
 
 enum dp_poll { DP_POLL_ADAPTIVE, DP_POLL_BUSY, DP_POLL_INTERRUPT };
@@ -38,7 +38,7 @@ struct dp_config {
 	/* TUN queue i belongs to worker i; a descriptor may be -1 (that worker has no queue). */
 	int tun_fd[DP_WORKERS_MAX];
 	unsigned tun_flags; /* enum plat_tun_flags */
-	unsigned mtu;       /* of the TUN */
+	unsigned mtu;	    /* of the TUN */
 	/*
 	 * UDP sockets of the workers per family, -1 where there is none. With one socket for all
 	 * (no steering on this platform) worker 0 has it and hands handshakes over by the ring.
@@ -74,9 +74,11 @@ struct tt_epoch *dp_plane_epoch(struct dp_plane *pl);
 
 /* --- peers ----------------------------------------------------------------------------------- */
 
-/* A new data-path peer under `id`, published at once with no path and no session. NULL: no memory. */
+/* A new data-path peer under `id`, published at once with no path and no session. NULL: no memory.
+ */
 struct dp_peer *dp_peer_add(struct dp_plane *pl, tt_peer_id id);
-/* Unpublishes and retires it; its staged packets are dropped. Its sessions were unpublished before. */
+/* Unpublishes and retires it; its staged packets are dropped. Its sessions were unpublished before.
+ */
 void dp_peer_remove(struct dp_plane *pl, struct dp_peer *p);
 /* Publishes where to send; NULL: nowhere. Copies. */
 void dp_peer_set_path(struct dp_plane *pl, struct dp_peer *p, const struct plat_udp_dest *dest);
@@ -108,7 +110,8 @@ int dp_plane_doorbell_fd(const struct dp_plane *pl);
  * Drains up to max peer ids with new facts. *overflow: the ring overflowed, look at every peer.
  * Clears the descriptor's readiness.
  */
-unsigned dp_plane_doorbell_drain(struct dp_plane *pl, tt_peer_id *ids, unsigned max, bool *overflow);
+unsigned dp_plane_doorbell_drain(struct dp_plane *pl, tt_peer_id *ids, unsigned max,
+				 bool *overflow);
 
 /* --- handshakes ------------------------------------------------------------------------------ */
 
@@ -134,11 +137,11 @@ unsigned dp_handshake_depth(const struct dp_plane *pl);
 
 struct dp_stats {
 	uint64_t drops[TT_DROP_COUNT];
-	uint64_t rx_packets, rx_bytes, rx_batches;   /* from the wire */
-	uint64_t tx_packets, tx_bytes, tx_batches;   /* to the wire */
-	uint64_t tun_rx_packets, tun_rx_reads;       /* packets counted after segmentation */
-	uint64_t tun_tx_packets, tun_tx_writes;      /* packets counted before coalescing */
-	uint64_t forwarded_packets;                  /* peer to peer inside the worker */
+	uint64_t rx_packets, rx_bytes, rx_batches; /* from the wire */
+	uint64_t tx_packets, tx_bytes, tx_batches; /* to the wire */
+	uint64_t tun_rx_packets, tun_rx_reads;	   /* packets counted after segmentation */
+	uint64_t tun_tx_packets, tun_tx_writes;	   /* packets counted before coalescing */
+	uint64_t forwarded_packets;		   /* peer to peer inside the worker */
 	uint64_t staged_packets;
 	uint64_t loops, sleeps;
 	bool gso_off, uso_off; /* an offload was turned off at run time, because it failed */

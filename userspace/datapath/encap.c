@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+#include "datapath/encap.h"
+
+#include <errno.h>
+
+#include "datapath/ecn.h"
+#include "datapath/inner_write.h"
+#include "datapath/segment.h"
+
+/* Sealed bytes that wait for more before they are sent. */
+#define SEND_BYTES (64 * 1024)
+
+/* --- sealing and sending --------------------------------------------------------------------- */
+
+static void ask_rekey(struct dp_worker *w, struct wg_session *s, struct dp_peer *p)
+{
+	if (!atomic_load_explicit(&s->rekey_asked, memory_order_relaxed) &&
+	    !atomic_exchange(&s->rekey_asked, true))
+		dp_worker_raise(w, p, DP_FACT_NEED_HANDSHAKE);
+}
+
+/* Headers with their counters in front of the plaintexts, then one burst. */
+static void seal_jobs(struct dp_worker *w, struct dp_seal *seal, uint64_t first)
+{
+	for (uint32_t i = 0; i < seal->n; i++) {
+		seal->job[i].counter = first + i;
+		wg_data_header_write(seal->job[i].dst - WG_DATA_HEADER, seal->session->remote_index,
+				     first + i);
+	}
+	crypto_aead_seal_burst(w->aead, &seal->session->send_key, seal->job, seal->n);
+}
+
+static void seal_flush(struct dp_worker *w)
+{
+	struct dp_seal *seal = &w->seal;
+	uint64_t first;
+
+	if (!seal->n)
+		return;
+	enum wg_session_use use =
+		wg_session_reserve(seal->session, w->now, seal->n, seal->plain_bytes, &first);
+
+	if (use == WG_SESSION_DEAD) {
+		/* it died of its counters since the packets were routed; never send plaintext */
+		w->outer->ops->tx_abort(w->outer);
+		dp_worker_drop(w, TT_DROP_TX_COUNTER, seal->n);
+		dp_worker_need_handshake(w, seal->peer);
+	} else {
+		if (use == WG_SESSION_USABLE_REKEY)
+			ask_rekey(w, seal->session, seal->peer);
+		seal_jobs(w, seal, first);
+		w->outer->ops->tx_commit(w->outer);
+		dp_worker_note_tx(w, seal->peer, seal->n, seal->wire_bytes, true);
+	}
+	seal->session = NULL;
+	seal->n = 0;
+	seal->plain_bytes = seal->wire_bytes = 0;
+}
+
+static void take_report(struct dp_worker *w, const struct dp_tx_report *r)
+{
+	for (unsigned i = 0; i < TT_DROP_COUNT; i++)
+		if (r->failed[i])
+			dp_worker_drop(w, i, r->failed[i]);
+	for (unsigned i = 0; i < r->lost_sources; i++)
+		dp_worker_raise(w, r->lost_source[i], DP_FACT_LOST_SOURCE);
+	if (r->gso_off)
+		atomic_store(&w->plane->gso_off, true);
+}
+
+void dp_encap_flush(struct dp_worker *w)
+{
+	struct dp_tx_report report = {0};
+
+	seal_flush(w);
+	if (!w->outer->ops->tx_pending(w->outer))
+		return;
+	w->outer->ops->tx_flush(w->outer, &report);
+	dp_count(&w->counters.tx_batches, 1);
+	take_report(w, &report);
+}
+
+/* --- one packet to its peer ------------------------------------------------------------------ */
+
+/* Padded to 16, but never beyond the MTU, as in the kernel driver; nor beyond a datagram. */
+static inline uint32_t padded_len(uint32_t len, uint32_t mtu, const struct dp_path *path)
+{
+	uint32_t max = (path->dest.to.ip.family == TT_FAMILY_V4 ? DP_WIRE_MAX_V4 : DP_WIRE_MAX_V6) -
+		       WG_DATA_OVERHEAD;
+	uint32_t last = mtu && len > mtu ? len % mtu : len;
+	uint32_t padded = TT_ALIGN_UP(last, (uint32_t)WG_PADDING);
+
+	if (mtu)
+		padded = TT_MIN(padded, mtu);
+	padded = len + padded - last;
+	return padded > max ? TT_MAX(len, max) : padded;
+}
+
+static inline bool session_usable(const struct dp_worker *w, const struct wg_session *s)
+{
+	return s && !wg_session_expired(s, w->now) &&
+	       atomic_load_explicit(&s->send_counter, memory_order_relaxed) <
+		       WG_REJECT_AFTER_MESSAGES;
+}
+
+/* A slot for the next packet of this session. What is waiting is sealed or sent to make room. */
+static uint8_t *take_slot(struct dp_worker *w, struct dp_peer *p, struct dp_path *path,
+			  struct wg_session *s, uint8_t ecn, uint32_t len)
+{
+	const struct dp_outer_ops *ops = w->outer->ops;
+
+	if (w->seal.n && (w->seal.session != s || w->seal.n == CRYPTO_AEAD_BURST_MAX))
+		seal_flush(w);
+	uint8_t *slot = ops->tx_slot(w->outer, p, path, ecn, len);
+
+	if (tt_likely(slot))
+		return slot;
+	dp_encap_flush(w);
+	return ops->tx_slot(w->outer, p, path, ecn, len);
+}
+
+/* What every packet of one to_peer() call has in common. */
+struct encap_to {
+	struct dp_peer *peer;
+	struct dp_path *path;
+	struct wg_session *session;
+	uint32_t mtu;
+	uint8_t ecn;
+};
+
+static bool put_segment(struct dp_worker *w, const struct encap_to *to, struct dp_segmenter *sg)
+{
+	struct dp_seal *seal = &w->seal;
+	uint32_t len = dp_segmenter_len(sg), padded = padded_len(len, to->mtu, to->path);
+	uint32_t wire = padded + WG_DATA_OVERHEAD;
+	uint8_t *slot = take_slot(w, to->peer, to->path, to->session, to->ecn, wire);
+
+	if (tt_unlikely(!slot))
+		return false;
+	uint8_t *plain = slot + WG_DATA_HEADER;
+
+	dp_segmenter_next(sg, plain);
+	memset(plain + len, 0, padded - len);
+	seal->job[seal->n++] = (struct crypto_aead_job){.src = plain, .dst = plain, .len = padded};
+	seal->session = to->session;
+	seal->peer = to->peer;
+	seal->plain_bytes += padded;
+	seal->wire_bytes += wire;
+	return true;
+}
+
+static uint32_t packets_of(const struct plat_vnet_hdr *vnet, const struct dp_inner *in)
+{
+	uint32_t payload = in->total_len - in->l4_off - in->l4_hdr_len;
+
+	if (vnet->gso_type == PLAT_VNET_GSO_NONE || !vnet->gso_size || !payload)
+		return 1;
+	return (payload + vnet->gso_size - 1) / vnet->gso_size;
+}
+
+static void stage(struct dp_worker *w, struct dp_peer *p, const struct plat_vnet_hdr *vnet,
+		  const uint8_t *pkt, const struct dp_inner *in)
+{
+	uint32_t packets = packets_of(vnet, in);
+	uint32_t dropped = dp_staging_push(&w->staging, p, vnet, pkt, in->total_len, packets);
+
+	dp_count(&w->counters.staged_packets, packets);
+	if (dropped)
+		dp_worker_drop(w, TT_DROP_TX_STAGING_FULL, dropped);
+	dp_worker_need_handshake(w, p);
+	/* control may have set a session before it could see this packet in the peer's count */
+	if (session_usable(w, tt_epoch_load(&p->current))) {
+		atomic_store(&w->scan_staged, true);
+		dp_worker_wake(w);
+	}
+}
+
+/* Tells the sender, by way of the inner port, why its packet goes nowhere. */
+static void refuse(struct dp_worker *w, enum tt_drop reason, enum dp_icmp_kind kind,
+		   const uint8_t *pkt, const struct dp_inner *in)
+{
+	uint8_t answer[DP_ICMP_MAX] DP_UNINITIALIZED;
+
+	dp_worker_drop(w, reason, 1);
+	if (!dp_icmp_allow(&w->icmp, w->now))
+		return;
+	size_t len = dp_icmp_build(answer, kind, pkt, in, 0,
+				   dp_plane_own(w->plane, (enum tt_family)in->family));
+
+	if (len)
+		dp_inner_write_packet(w, answer, len);
+}
+
+void dp_encap_to_peer(struct dp_worker *w, struct dp_peer *p, const struct plat_vnet_hdr *vnet,
+		      const uint8_t *pkt, const struct dp_inner *in)
+{
+	struct encap_to to = {
+		.peer = p,
+		.path = tt_epoch_load(&p->path),
+		.session = tt_epoch_load(&p->current),
+		.mtu = atomic_load_explicit(&w->plane->mtu, memory_order_relaxed),
+		.ecn = dp_ecn_encap(in->tos),
+	};
+	struct dp_segmenter sg DP_UNINITIALIZED;
+
+	if (!to.path) {
+		refuse(w, TT_DROP_TX_NO_ENDPOINT, DP_ICMP_ADDR_UNREACHABLE, pkt, in);
+		return;
+	}
+	if (!session_usable(w, to.session)) {
+		stage(w, p, vnet, pkt, in);
+		return;
+	}
+	enum tt_drop drop = dp_segmenter_init(&sg, vnet, pkt, in);
+
+	if (drop != TT_DROP_NONE) {
+		dp_worker_drop(w, drop, 1);
+		return;
+	}
+	while (sg.left) {
+		if (!put_segment(w, &to, &sg)) {
+			dp_worker_drop(w, TT_DROP_TX_TOO_BIG, sg.left);
+			return;
+		}
+	}
+}
+
+/* --- from the inner port --------------------------------------------------------------------- */
+
+/*
+ * Whether a packet that the kernel routed into the tunnel came out of it, from another peer. Our
+ * own addresses are nobody else's, though a peer's default route covers them.
+ */
+static bool from_another_peer(struct dp_worker *w, const struct dp_inner *in, tt_peer_id to)
+{
+	enum tt_family family = (enum tt_family)in->family;
+	tt_peer_id from = dp_plane_lookup(w->plane, family, in->src);
+
+	return from != TT_PEER_NONE && from != to && !dp_plane_is_own(w->plane, family, in->src);
+}
+
+static void encap_packet(struct dp_worker *w, const struct plat_vnet_hdr *vnet, const uint8_t *pkt,
+			 size_t len)
+{
+	struct dp_inner in;
+
+	if (dp_inner_parse(pkt, len, &in) != TT_DROP_NONE) {
+		dp_count(&w->counters.tun_rx_packets, 1);
+		dp_worker_drop(w, TT_DROP_TX_INNER_INVALID, 1);
+		return;
+	}
+	dp_count(&w->counters.tun_rx_packets, packets_of(vnet, &in));
+	tt_peer_id id = dp_plane_lookup(w->plane, (enum tt_family)in.family, in.dst);
+	struct dp_peer *p = dp_plane_peer(w->plane, id);
+
+	if (!p)
+		refuse(w, TT_DROP_TX_NO_PEER, DP_ICMP_ADDR_UNREACHABLE, pkt, &in);
+	else if (atomic_load_explicit(&w->plane->between, memory_order_relaxed) ==
+			 DP_BETWEEN_DENY &&
+		 from_another_peer(w, &in, id))
+		dp_worker_drop(w, TT_DROP_POLICY, packets_of(vnet, &in));
+	else
+		dp_encap_to_peer(w, p, vnet, pkt, &in);
+}
+
+void dp_encap_turn(struct dp_worker *w)
+{
+	struct plat_vnet_hdr vnet;
+	uint32_t packets = 0;
+	size_t bytes = 0;
+	ssize_t n = -EAGAIN;
+	uint8_t *pkt;
+
+	while (packets < DP_ENCAP_PACKETS && bytes < DP_ENCAP_BYTES) {
+		n = w->inner->ops->rx(w->inner, &pkt, &vnet);
+		if (n <= 0)
+			break;
+		dp_count(&w->counters.tun_rx_reads, 1);
+		encap_packet(w, &vnet, pkt, (size_t)n);
+		packets++;
+		bytes += (size_t)n;
+		if (w->outer->ops->tx_pending(w->outer) + w->seal.wire_bytes >= SEND_BYTES)
+			dp_encap_flush(w);
+	}
+	dp_encap_flush(w);
+	if (n > 0)
+		w->ready |= 1u << DP_SLOT_INNER;
+	else
+		w->ready &= ~(1u << DP_SLOT_INNER);
+	if (n < 0 && n != -EAGAIN)
+		dp_inner_failed(w, (int)n, 0);
+}
+
+/* --- from staging ---------------------------------------------------------------------------- */
+
+static bool may_send_staged(struct dp_worker *w, struct dp_peer *p)
+{
+	return tt_epoch_load(&p->path) && session_usable(w, tt_epoch_load(&p->current));
+}
+
+static void feed(struct dp_worker *w, struct dp_staging_queue *q, struct dp_peer *p)
+{
+	struct plat_vnet_hdr vnet;
+	struct dp_inner in;
+	uint32_t len;
+
+	/* a session that dies meanwhile stages what is left again; it stays where it is instead */
+	while (may_send_staged(w, p)) {
+		len = dp_staging_pop(&w->staging, q, p, &vnet, w->scratch[0]);
+		if (!len)
+			return;
+		if (dp_inner_parse(w->scratch[0], len, &in) == TT_DROP_NONE)
+			dp_encap_to_peer(w, p, &vnet, w->scratch[0], &in);
+	}
+}
+
+void dp_encap_staged(struct dp_worker *w)
+{
+	struct dp_staging *s = &w->staging;
+
+	/* backwards: a queue that closes is replaced by the last one, which was looked at before */
+	for (uint32_t i = s->active_count; i-- > 0;) {
+		struct dp_staging_queue *q = &s->queue[s->active[i]];
+		struct dp_peer *p = dp_plane_peer(w->plane, q->peer);
+
+		if (!p || dp_staging_generation(p) != q->generation)
+			dp_worker_drop(w, TT_DROP_TX_STAGING_EXPIRED, dp_staging_drop(s, q));
+		else
+			feed(w, q, p);
+	}
+	dp_encap_flush(w);
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include "datapath/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "datapath/decap.h"
+#include "datapath/encap.h"
+#include "datapath/inner_write.h"
+#include "plat/clock.h"
+
+#define SCRATCH_BYTES  (66048)
+#define INNER_CHECK_NS TT_NS_PER_SEC
+
+int dp_worker_init(struct dp_worker *w, struct dp_plane *pl, unsigned id,
+		   struct dp_inner_port *inner, struct dp_outer_port *outer)
+{
+	int err;
+
+	w->plane = pl;
+	w->id = id;
+	w->inner = inner;
+	w->outer = outer;
+	dp_gro_init(&w->gro, inner->flags);
+	err = plat_waiter_open(&w->waiter);
+	if (err)
+		return err;
+	err = dp_staging_init(&w->staging);
+	if (err)
+		goto err_waiter;
+	err = -ENOMEM;
+	w->scratch[0] = aligned_alloc(TT_CACHELINE, SCRATCH_BYTES);
+	w->scratch[1] = aligned_alloc(TT_CACHELINE, SCRATCH_BYTES);
+	w->aead_memory = aligned_alloc(CRYPTO_AEAD_CTX_ALIGN, crypto_aead_ctx_size());
+	if (!w->scratch[0] || !w->scratch[1] || !w->aead_memory)
+		goto err_memory;
+	w->aead = crypto_aead_ctx_init(w->aead_memory);
+	if (!w->aead)
+		goto err_memory;
+	return 0;
+err_memory:
+	free(w->scratch[0]);
+	free(w->scratch[1]);
+	free(w->aead_memory);
+	dp_staging_destroy(&w->staging);
+err_waiter:
+	plat_waiter_close(&w->waiter);
+	return err;
+}
+
+void dp_worker_destroy(struct dp_worker *w)
+{
+	free(w->scratch[0]);
+	free(w->scratch[1]);
+	free(w->aead_memory);
+	dp_staging_destroy(&w->staging);
+	plat_waiter_close(&w->waiter);
+}
+
+/* --- facts ----------------------------------------------------------------------------------- */
+
+void dp_worker_raise(struct dp_worker *w, struct dp_peer *p, uint32_t facts)
+{
+	uint32_t set = atomic_load_explicit(&p->flags, memory_order_relaxed);
+
+	if ((set & facts) != facts || !(set & DP_FACT_RUNG))
+		dp_plane_raise(w->plane, p, facts);
+}
+
+void dp_worker_raise_later(struct dp_worker *w, struct dp_peer *p, uint32_t facts)
+{
+	if ((atomic_fetch_or(&p->flags, facts) & facts) == facts)
+		return;
+	if (w->later_count == DP_RING_LATER) {
+		dp_plane_raise(w->plane, p, facts);
+		return;
+	}
+	if (!w->later_count)
+		w->later_due = tt_mono_add_ns(w->now, DP_RING_DELAY_NS);
+	w->later[w->later_count++] = p->id;
+}
+
+static void ring_later(struct dp_worker *w)
+{
+	for (unsigned i = 0; i < w->later_count; i++) {
+		struct dp_peer *p = dp_plane_peer(w->plane, w->later[i]);
+
+		if (p && (atomic_load(&p->flags) & ~(uint32_t)DP_FACT_RUNG))
+			dp_plane_raise(w->plane, p, 0);
+	}
+	w->later_count = 0;
+}
+
+void dp_worker_need_handshake(struct dp_worker *w, struct dp_peer *p)
+{
+	uint64_t asked = atomic_load_explicit(&p->asked, memory_order_relaxed);
+
+	if (asked && tt_mono_since(w->now, (struct tt_mono){asked}) < DP_ASK_AGAIN_NS) {
+		dp_worker_raise_later(w, p, DP_FACT_NEED_HANDSHAKE);
+		return;
+	}
+	atomic_store_explicit(&p->asked, w->now.ns, memory_order_relaxed);
+	dp_worker_raise(w, p, DP_FACT_NEED_HANDSHAKE);
+}
+
+void dp_worker_note_tx(struct dp_worker *w, struct dp_peer *p, uint32_t packets, uint64_t bytes,
+		       bool data)
+{
+	dp_count(&w->counters.tx_packets, packets);
+	dp_count(&w->counters.tx_bytes, bytes);
+	if (dp_peer_batch_tx(p, w->now, packets, bytes, data))
+		dp_worker_raise_later(w, p, DP_FACT_TIMERS);
+}
+
+void dp_worker_note_rx(struct dp_worker *w, struct dp_peer *p, uint32_t packets, uint64_t bytes,
+		       bool data)
+{
+	if (dp_peer_batch_rx(p, w->now, packets, bytes, data))
+		dp_worker_raise_later(w, p, DP_FACT_TIMERS);
+}
+
+/* --- the loop -------------------------------------------------------------------------------- */
+
+static void apply_fds(struct dp_worker *w)
+{
+	uint32_t generation = atomic_load(&w->plane->fds_generation);
+
+	dp_plane_apply_fds(w->plane, w);
+	for (unsigned lane = 0; lane < DP_OUTER_LANES; lane++)
+		plat_waiter_set(&w->waiter, DP_SLOT_LANE0 + lane,
+				w->outer->ops->fd(w->outer, lane));
+	atomic_store(&w->fds_applied, generation);
+}
+
+/* What control asked for, and what time has brought. */
+static void housekeeping(struct dp_worker *w)
+{
+	if (tt_unlikely(atomic_load_explicit(&w->plane->fds_generation, memory_order_relaxed) !=
+			atomic_load_explicit(&w->fds_applied, memory_order_relaxed)))
+		apply_fds(w);
+	if (tt_unlikely(atomic_load_explicit(&w->scan_staged, memory_order_relaxed)) &&
+	    atomic_exchange(&w->scan_staged, false))
+		dp_encap_staged(w);
+	if (w->later_count && !tt_mono_before(w->now, w->later_due))
+		ring_later(w);
+	if (w->id == 0 && tt_mono_since(w->now, w->inner_checked) >= INNER_CHECK_NS)
+		dp_inner_check(w);
+}
+
+void dp_worker_turn(struct dp_worker *w)
+{
+	bool received = false;
+
+	housekeeping(w);
+	for (unsigned lane = 0; lane < DP_OUTER_LANES; lane++)
+		if (w->ready & (1u << (DP_SLOT_LANE0 + lane)))
+			received |= dp_decap_turn(w, lane);
+	/* the answer to what was just written is often there already: a ping's always is */
+	if (received || (w->ready & (1u << DP_SLOT_INNER)))
+		dp_encap_turn(w);
+	dp_count(&w->counters.loops, 1);
+}
+
+static uint64_t until(struct tt_mono now, struct tt_mono deadline)
+{
+	return tt_mono_before(now, deadline) ? deadline.ns - now.ns : 0;
+}
+
+static uint64_t wait_time(struct dp_worker *w)
+{
+	uint64_t t = PLAT_WAITER_FOREVER;
+
+	if (w->ready || w->plane->poll == DP_POLL_BUSY ||
+	    tt_mono_since(w->now, w->idle_since) < w->plane->spin_ns)
+		return 0;
+	if (w->later_count)
+		t = TT_MIN(t, until(w->now, w->later_due));
+	if (w->id == 0)
+		t = TT_MIN(t, until(w->now, tt_mono_add_ns(w->inner_checked, INNER_CHECK_NS)));
+	return t;
+}
+
+void dp_worker_run(void *arg)
+{
+	struct dp_worker *w = arg;
+	struct dp_plane *pl = w->plane;
+
+	if (pl->poll == DP_POLL_BUSY)
+		plat_thread_pin(w->id);
+	apply_fds(w);
+	plat_waiter_set(&w->waiter, DP_SLOT_INNER, w->inner->ops->fd(w->inner));
+	w->now = plat_clock_mono();
+	while (!atomic_load_explicit(&pl->stop, memory_order_relaxed)) {
+		uint64_t timeout = wait_time(w);
+		uint32_t ready = plat_waiter_wait(&w->waiter, timeout);
+
+		w->now = plat_clock_mono();
+		if (timeout)
+			dp_count(&w->counters.sleeps, 1);
+		w->ready |= ready & ~PLAT_WAITER_WOKEN;
+		if (w->ready)
+			w->idle_since = w->now;
+		tt_epoch_enter(&pl->epoch, w->id);
+		dp_worker_turn(w);
+		tt_epoch_leave(&pl->epoch, w->id);
+	}
+}
