@@ -26,8 +26,12 @@ passed=0 failed=0 skipped=0
 failures=()
 started=$(date +%s)
 
-# Slow or thread-heavy programs that valgrind, which runs one thread at a time, cannot do in time.
-valgrind_skips=" test_worker test_epoch test_engine test_bench "
+# What valgrind cannot run, and why.
+declare -A valgrind_skips=(
+	[test_secmem]="valgrind knows neither mlock2 nor memfd_secret"
+	[test_worker]="threads spin, and valgrind runs one at a time"
+	[test_epoch]="threads spin, and valgrind runs one at a time"
+)
 
 usage() { sed -n '4,17s/^# \{0,1\}//p' "$0"; }
 
@@ -199,7 +203,7 @@ tier_tsan() {
 }
 
 tier_valgrind() {
-	local t kept=() p
+	local t kept=() p why wrapper
 	if ! command -v valgrind >/dev/null; then
 		count_skip valgrind "valgrind is not installed"
 		return
@@ -207,13 +211,16 @@ tier_valgrind() {
 	make_tests "valgrind build"
 	mapfile -t t < <(programs_in build "${unit_dirs[@]}")
 	for p in "${t[@]}"; do
-		if [[ $valgrind_skips == *" $(basename "$p") "* ]]; then
-			count_skip "valgrind $(basename "$p")" "threads spin, which valgrind runs one at a time"
+		why=${valgrind_skips[$(basename "$p")]:-}
+		if [ -n "$why" ]; then
+			count_skip "valgrind $(basename "$p")" "$why"
 		else
 			kept+=("$p")
 		fi
 	done
-	run_programs valgrind "$jobs" 300 "valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite" "${kept[@]}"
+	wrapper="valgrind -q --error-exitcode=99 --child-silent-after-fork=yes --leak-check=full"
+	wrapper+=" --show-leak-kinds=definite --errors-for-leak-kinds=definite"
+	run_programs valgrind "$jobs" 300 "$wrapper" "${kept[@]}"
 }
 
 tier_posix() {

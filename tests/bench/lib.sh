@@ -68,10 +68,6 @@ contender_stop() {
 	return 0
 }
 
-link_flag_up() {
-	in_ns "$1" ip -o link show dev "$2" up | grep -q .
-}
-
 link_absent() {
 	! in_ns "$1" ip link show "$2"
 }
@@ -387,7 +383,7 @@ taltun_many_start() {
 	from=${EPOCHREALTIME/[.,]/}
 	bench_contender=taltun-many bench_pids=()
 	bench_daemon a "$TT_BIN/taltund" -f --config "$conf"
-	wait_for 30 in_ns a test -S "/run/taltun/$ifa.sock" && wait_for 30 link_flag_up a "$ifa" || return 1
+	wait_for 30 daemon_answers a "$ifa" && wait_for 30 link_flag_up a "$ifa" || return 1
 	# shellcheck disable=SC2034 # read by bench.sh
 	bench_load_seconds=$(awk -v a="$from" -v b="${EPOCHREALTIME/[.,]/}" 'BEGIN { print (b - a) / 1e6 }')
 }

@@ -269,6 +269,10 @@ veth() {
 	wait_for 3 link_is_up "$a" "$if_a" && wait_for 3 link_is_up "$b" "$if_b"
 }
 
+link_flag_up() {
+	in_ns "$1" ip -o link show dev "$2" up | grep -q .
+}
+
 link_is_up() {
 	in_ns "$1" ip -o link show dev "$2" | grep -q 'state UP' &&
 		! in_ns "$1" ip -6 route show dev "$2" | grep -q linkdown
@@ -346,8 +350,10 @@ tt_pid() {
 	echo "${tt_proc["$1 $2"]:-}"
 }
 
+# A socket file alone proves nothing: one of a killed daemon stays behind.
 daemon_answers() {
-	in_ns "$1" wg show "$2" public-key || in_ns "$1" test -S "/run/taltun/$2.sock"
+	in_ns "$1" wg show "$2" public-key ||
+		in_ns "$1" socat -u OPEN:/dev/null "UNIX-CONNECT:/run/taltun/$2.sock"
 }
 
 # The daemon answers, or died while starting, which need not be waited for.
@@ -382,7 +388,8 @@ tt_start() {
 	shift 2
 	if [ -f "$what" ]; then
 		ifname=$(tt_config_name "$what")
-		daemon_start "$ns" "$ifname" "$TT_BIN/taltund" -f --config "$what" "$@"
+		daemon_start "$ns" "$ifname" "$TT_BIN/taltund" -f --config "$what" "$@" &&
+			wait_for 10 link_flag_up "$ns" "$ifname"
 	else
 		daemon_start "$ns" "$ifname" "$TT_BIN/taltund" -f "$@" "$ifname"
 	fi
