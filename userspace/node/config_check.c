@@ -68,7 +68,7 @@ static struct key_bytes name_of_peer(const struct node_draft *d, uint32_t i)
 {
 	struct node_config_text name = node_draft_peer(d, i)->name;
 
-	return (struct key_bytes){d->text.base + name.off, name.len};
+	return (struct key_bytes){name.len ? d->text.base + name.off : "", name.len};
 }
 
 static struct key_bytes bytes_of_cidr(const struct node_draft *d, uint32_t i)

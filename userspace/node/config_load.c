@@ -260,6 +260,11 @@ static int apply_setting(struct node_draft *d, const struct node_schema_key *k, 
 			       .text = eq + 1,
 			       .len = strlen(eq + 1)};
 
+	for (size_t i = 0, n; i < v.len; i += n) {
+		n = node_utf8_len((const uint8_t *)v.text + i, v.len - i);
+		if (n == 0)
+			return node_draft_fail(d, v.at, "%s is not valid UTF-8", v.label);
+	}
 	return node_schema_apply_text(d, k, v, &d->cfg);
 }
 

@@ -103,6 +103,9 @@ node_parser node_parse_address, node_parse_routes, node_parse_dns, node_parse_dn
 node_parser node_parse_hook, node_parse_peer_name, node_parse_public_key, node_parse_psk;
 node_parser node_parse_psk_file, node_parse_endpoint, node_parse_allowed_ips;
 
+/* Length of the UTF-8 character at p, or 0 where there is none (or a zero byte). */
+size_t node_utf8_len(const uint8_t *p, size_t left);
+
 /* Whether `name` can name an interface; NULL, or why not. */
 const char *node_ifname_complaint(const char *name, size_t len);
 

@@ -230,30 +230,12 @@ static int read_line(struct reader *r, uint32_t number, const char *line, size_t
 	return read_pair(r, at, name, v);
 }
 
-/* Length of the UTF-8 character at p, or 0 where there is none (or a zero byte). */
-static size_t utf8_len(const uint8_t *p, size_t left)
-{
-	uint32_t c = p[0];
-	size_t len = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-
-	if (len == 0 || len > left || c == 0)
-		return 0;
-	c &= len == 1 ? 0x7f : 0x7fU >> len;
-	for (size_t i = 1; i < len; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3f);
-	}
-	bool shortest = len < 3 || c >= (len == 3 ? 0x800U : 0x10000U);
-	return shortest && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff) ? len : 0;
-}
-
 static int check_bytes(struct node_draft *d, uint32_t number, const char *line, size_t len)
 {
 	struct node_where at = {d->path, number, 0, NODE_LEVEL_FILE};
 
 	for (size_t i = 0, n; i < len; i += n) {
-		n = utf8_len((const uint8_t *)line + i, len - i);
+		n = node_utf8_len((const uint8_t *)line + i, len - i);
 		if (n == 0)
 			return node_draft_fail(
 				d, at, line[i] ? "not valid UTF-8" : "holds a NUL character");
