@@ -173,6 +173,16 @@ static void full_runs(void)
 	}
 }
 
+/* An IPv4 packet has at most 65535 bytes; IPv6 keeps to the same. */
+static void largest_super(void)
+{
+	for (int v6 = 0; v6 < 2; v6++) {
+		size_t last = 65535 - pk_hdr_len(&(struct pk){.v6 = v6, .proto = 6}) - 46 * 1400;
+		CU_ASSERT_EQUAL(run_of(pk_tcp(v6), 47, 1400, last, ALL_FLAGS), 1);
+		CU_ASSERT_EQUAL(run_of(pk_tcp(v6), 47, 1400, last + 1, ALL_FLAGS), 2);
+	}
+}
+
 static void only_what_was_granted(void)
 {
 	for (int v6 = 0; v6 < 2; v6++) {
@@ -273,6 +283,10 @@ static void window(struct pk *k)
 {
 	k->window++;
 }
+static void urgent(struct pk *k)
+{
+	k->urgent++;
+}
 static void fin(struct pk *k)
 {
 	k->tcp_flags |= PK_FIN;
@@ -360,6 +374,7 @@ static const struct never_case never_table[] = {
 	{"sequence overlap", back, TCP},
 	{"acknowledgement", ack, TCP},
 	{"window", window, TCP},
+	{"urgent pointer", urgent, TCP},
 	{"FIN", fin, TCP},
 	{"SYN", syn, TCP},
 	{"RST", rst, TCP},
@@ -404,7 +419,7 @@ static void add_fragment(const struct pk *k)
 /* A, X, B where A and B would merge but X of the same flow lies between: B must not overtake X. */
 static void nothing_overtakes(void)
 {
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < 6; i++) {
 		struct pk k = pk_tcp(false), x;
 		begin(ALL_FLAGS);
 		add(&k, stream, 100, 0);
@@ -427,6 +442,10 @@ static void nothing_overtakes(void)
 			break;
 		case 4:
 			add_broken(&k, 150);
+			break;
+		case 5: /* an acknowledgement that is next in sequence */
+			add(&k, stream, 0, 0);
+			k.id++;
 			break;
 		}
 		add(&k, stream + 100, 100, 0);
@@ -509,27 +528,40 @@ static void wrong_checksums(void)
 	CU_ASSERT_EQUAL(finish(), 2);
 }
 
+/* Valid but for the field, whose zero says that there is no checksum at all. */
 static void udp_without_checksum(void)
 {
-	uint8_t pkt[SLOT];
-	struct pk k = pk_udp(false);
+	uint8_t pkt[SLOT], word[2] = {0, 0};
+	struct pk k = pk_udp(true);
+	pk_build(pkt, &k, word, 2, false);
+	memcpy(word, pkt + 46, 2); /* with this payload the checksum comes out as zero */
 	begin(ALL_FLAGS);
-	for (unsigned i = 0; i < 3; i++, k.id++) {
-		size_t len = pk_build(pkt, &k, stream, 200, false);
-		tt_store_be16(pkt + 26, 0);
-		add_raw(pkt, len, 0);
-	}
-	CU_ASSERT_EQUAL(finish(), 3);
-	begin(ALL_FLAGS); /* a UDP length that is not the packet's */
-	for (unsigned i = 0; i < 3; i++, k.id++) {
-		size_t len = pk_build(pkt, &k, stream, 200, false);
-		tt_store_be16(pkt + 24, 100);
+	for (unsigned i = 0; i < 3; i++) {
+		size_t len = pk_build(pkt, &k, word, 2, false);
+		CU_ASSERT_EQUAL(tt_load_be16(pkt + 46), 0xffff);
+		tt_store_be16(pkt + 46, 0);
 		add_raw(pkt, len, 0);
 	}
 	CU_ASSERT_EQUAL(finish(), 3);
 }
 
-static void ip_options(void)
+static void udp_length_that_lies(void)
+{
+	uint8_t pkt[SLOT];
+	struct pk k = pk_udp(true);
+	begin(ALL_FLAGS);
+	for (unsigned i = 0; i < 3; i++) {
+		size_t len = pk_build(pkt, &k, stream, 200, false);
+		tt_store_be16(pkt + 44, 100);
+		tt_store_be16(pkt + 46, 0);
+		uint64_t sum = pk_naive_sum(pkt + 40, len - 40, pk_pseudo(pkt, 17, len - 40));
+		tt_store_be16(pkt + 46, (uint16_t)~pk_naive_fold(sum));
+		add_raw(pkt, len, 0);
+	}
+	CU_ASSERT_EQUAL(finish(), 3);
+}
+
+static void v4_options(void)
 {
 	uint8_t pkt[SLOT];
 	struct pk k = pk_udp(false);
@@ -543,6 +575,22 @@ static void ip_options(void)
 		tt_store_be16(pkt + 10, 0);
 		tt_store_be16(pkt + 10, (uint16_t)~pk_naive_fold(pk_naive_sum(pkt, 24, 0)));
 		add_raw(pkt, len + 4, 0);
+	}
+	CU_ASSERT_EQUAL(finish(), 3);
+}
+
+static void v6_extension_headers(void)
+{
+	uint8_t pkt[SLOT];
+	struct pk k = pk_udp(true);
+	begin(ALL_FLAGS);
+	for (unsigned i = 0; i < 3; i++) {
+		size_t len = pk_build(pkt, &k, stream, 200, false);
+		memmove(pkt + 48, pkt + 40, len - 40);
+		memcpy(pkt + 40, (uint8_t[]){17, 0, 1, 4, 0, 0, 0, 0}, 8);
+		pkt[6] = 60;
+		tt_store_be16(pkt + 4, (uint16_t)(len - 40 + 8));
+		add_raw(pkt, len + 8, 0);
 	}
 	CU_ASSERT_EQUAL(finish(), 3);
 }
@@ -712,6 +760,7 @@ int main(int argc, char **argv)
 {
 	static const struct tt_test tests[] = {
 		{"full runs", full_runs},
+		{"the largest super-packet", largest_super},
 		{"only what was granted", only_what_was_granted},
 		{"without a vnet header", without_vnet_header},
 		{"headroom", headroom},
@@ -722,7 +771,9 @@ int main(int argc, char **argv)
 		{"IPv4 ids", v4_ids},
 		{"wrong checksums", wrong_checksums},
 		{"UDP without a checksum", udp_without_checksum},
-		{"IP options", ip_options},
+		{"a UDP length that lies", udp_length_that_lies},
+		{"IPv4 options", v4_options},
+		{"IPv6 extension headers", v6_extension_headers},
 		{"a full batch", full_batch},
 		{"round trips", round_trips},
 		{"an undisturbed flow", undisturbed_flow_is_one_write},

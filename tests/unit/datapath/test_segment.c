@@ -228,6 +228,20 @@ static void hostile_headers(void)
 	free(exact);
 }
 
+/* One byte of the field outside, where the packet's length is odd. */
+static void field_at_an_odd_end(void)
+{
+	struct pk k = pk_udp(false);
+	struct dp_inner in;
+	struct plat_vnet_hdr vnet = {.flags = 1, .csum_start = 20};
+	size_t len = pk_build(super, &k, stream, 73, true);
+	CU_ASSERT_EQUAL(dp_inner_parse(super, len, &in), TT_DROP_NONE);
+	vnet.csum_offset = (uint16_t)(len - 20 - 1);
+	CU_ASSERT_EQUAL(dp_segment_complete_csum(&vnet, super, &in), TT_DROP_TUN_BAD_VNET_HDR);
+	vnet.csum_offset = (uint16_t)(len - 20 - 3);
+	CU_ASSERT_EQUAL(dp_segment_complete_csum(&vnet, super, &in), TT_DROP_NONE);
+}
+
 static void super_of_the_wrong_packet(void)
 {
 	struct dp_inner in;
@@ -268,5 +282,6 @@ TT_TESTS("segment", {"generated super-packets", generated}, {"edges", edges},
 	 {"single packets, copied and in place", singles},
 	 {"UDP checksum zero", udp_checksum_zero_is_sent_as_ones},
 	 {"hostile vnet headers", hostile_headers},
+	 {"checksum field at an odd end", field_at_an_odd_end},
 	 {"super-packets that are none", super_of_the_wrong_packet},
 	 {"every checksum implementation", every_implementation})

@@ -53,7 +53,7 @@ struct pk {
 	uint16_t sport, dport;
 	uint32_t seq, ack;
 	uint8_t tcp_flags;
-	uint16_t window;
+	uint16_t window, urgent;
 	uint8_t opts[40]; /* TCP options */
 	uint8_t opts_len; /* a multiple of 4 */
 };
@@ -151,6 +151,7 @@ static inline size_t pk_build(uint8_t *out, const struct pk *k, const void *payl
 		l4[12] = (uint8_t)((hdr - l3) / 4 << 4);
 		l4[13] = k->tcp_flags;
 		tt_store_be16(l4 + 14, k->window);
+		tt_store_be16(l4 + 18, k->urgent);
 		memcpy(l4 + 20, k->opts, k->opts_len);
 	} else {
 		tt_store_be16(l4 + 4, (uint16_t)(total - l3));
