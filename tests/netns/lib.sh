@@ -8,6 +8,8 @@
 #   bg_ns a LOG CMD...     the same in the background; BG_PID is its pid, ended by the clean-up
 #   veth a if0 ADDR[,ADDR] b if1 ADDR[,ADDR]
 #   wan_start a if0 ADDR[,ADDR] b if1 ADDR[,ADDR] [WAN OPTION]...; wan_set NAME VALUE; wan_stats
+#   router r               forwards; masquerade r OUT_IF [random|fully-random] makes it a NAT
+#   udp_timeout r SECONDS  short-lived conntrack entries
 #   ifname x               interface name that no other test run uses
 #   wait_for SECONDS CMD   polls until CMD succeeds; 1 on time-out
 #   pass/fail/skip MESSAGE; check MESSAGE CMD...; check_not MESSAGE CMD...; equal MESSAGE WANT GOT
@@ -276,6 +278,28 @@ link_flag_up() {
 link_is_up() {
 	in_ns "$1" ip -o link show dev "$2" | grep -q 'state UP' &&
 		! in_ns "$1" ip -6 route show dev "$2" | grep -q linkdown
+}
+
+router() {
+	in_ns "$1" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+}
+
+# masquerade NS OUT_IF [FLAG]: fully-random is a symmetric NAT, a new port for each destination.
+masquerade() {
+	router "$1"
+	in_ns "$1" nft -f - <<-NFT
+		table inet tt_nat {
+			chain post {
+				type nat hook postrouting priority srcnat;
+				oifname "$2" masquerade ${3:-}
+			}
+		}
+	NFT
+}
+
+udp_timeout() {
+	in_ns "$1" sysctl -qw net.netfilter.nf_conntrack_udp_timeout="$2" \
+		net.netfilter.nf_conntrack_udp_timeout_stream="$2"
 }
 
 ifname() {

@@ -7,6 +7,8 @@
 #   [v0 10.8.0.1]------------ veth ------------[v0 10.8.0.2]
 #   [tt..a 10.77.0.1] ~~ WireGuard, port 51820 ~~ [tt..b 10.77.0.2]
 #
+#   c [v1 192.168.9.2]---[192.168.9.1 v0] router r, NAT [v1 10.8.1.1]---[10.8.1.2 v1] b
+#
 . "$(dirname "$0")/lib.sh"
 
 need_root
@@ -38,4 +40,14 @@ pid=$(tt_pid a "$ta")
 wgo_stop a "$ta"
 check "a stopped daemon is gone" pid_gone "$pid"
 check_not "and so is its interface" in_ns a ip link show "$ta"
+
+ns_add c r
+veth r v0 192.168.9.1/24 c v1 192.168.9.2/24
+veth r v1 10.8.1.1/24 b v1 10.8.1.2/24
+in_ns c ip route add default via 192.168.9.1
+check_not "no way to c's network from b" can_ping b 192.168.9.2
+masquerade r v1 fully-random
+check "c reaches b through the NAT" can_ping c 10.8.1.2
+udp_timeout r 2
+equal "conntrack forgets soon" 2 "$(in_ns r sysctl -n net.netfilter.nf_conntrack_udp_timeout)"
 finish
