@@ -121,10 +121,12 @@ check_includes() {
 	done
 }
 
+# Between the folders of platform/ is inside one layer: linux may build on what posix has.
 check_relative_includes() {
 	local found
 	found=$(grep -rnE '#[[:space:]]*include[[:space:]]*["<](\.\./|.*/\.\./|userspace/|platform/)' \
-		userspace platform --include='*.[ch]' --include='*.cc' --include='*.hh')
+		userspace platform --include='*.[ch]' --include='*.cc' --include='*.hh' |
+		grep -vE '^platform/[a-z]+/[^:]*:[0-9]+:#include "\.\./(posix|none)/[a-z_]+\.h"')
 	if [ -z "$found" ]; then pass; else fail "an include goes around the layers: $found"; fi
 }
 
