@@ -80,8 +80,8 @@ SEES_wg := base crypto wg
 SEES_plat := base plat
 SEES_datapath := base crypto wg datapath plat
 SEES_node := base crypto wg datapath node plat
-SEES_taltund := base crypto wg datapath node plat
-SEES_taltun := base crypto wg datapath node plat
+SEES_taltund := base crypto wg datapath node plat taltund
+SEES_taltun := base crypto wg datapath node plat taltun
 SEES_tests := base crypto wg datapath node plat
 
 LAYERS := base crypto wg datapath $(if $(filter none,$(PLATFORM)),,node)

@@ -243,6 +243,7 @@ static void describe(void *ctx, struct node_control_about *about)
 	*about = (struct node_control_about){
 		.version = TALTUN_VERSION,
 		.mode = e->config ? "config" : "uapi",
+		.config_file = e->start->config_path ? e->start->config_path : "",
 		.aead = e->aead,
 		.poll = poll_name[e->config ? e->config->poll : 0],
 		.tun_flags = e->tun.flags,

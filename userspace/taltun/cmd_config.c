@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * check-config, import, reload.
+ */
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "node/config_load.h"
+#include "node/config_wgquick.h"
+#include "taltun/cli.h"
+
+extern char **environ;
+
+static void print_warnings(const struct node_config_error *err)
+{
+	for (uint32_t i = 0; i < err->warning_count && i < NODE_CONFIG_WARNINGS_MAX; i++)
+		fprintf(stderr, "warning: %s\n", err->warnings[i]);
+	if (err->warning_count > NODE_CONFIG_WARNINGS_MAX)
+		fprintf(stderr, "warning: and %u more\n",
+			err->warning_count - NODE_CONFIG_WARNINGS_MAX);
+}
+
+/* NULL with the message printed and *status set. The environment counts as it does for taltund. */
+static struct node_config *load(const char *path, bool with_env, int *status)
+{
+	struct node_config_source src = {
+		.path = path,
+		.env = with_env ? (const char *const *)environ : NULL,
+	};
+	struct node_config_error *err = calloc(1, sizeof(*err));
+	struct node_config *cfg = NULL;
+
+	if (!err) {
+		*status = cli_fail(CLI_FAILED, "out of memory");
+		return NULL;
+	}
+	if (node_config_load(&src, err, &cfg) != 0) {
+		fprintf(stderr, "%s\n", err->text);
+		*status = CLI_CONFIG;
+	}
+	print_warnings(err);
+	free(err);
+	return cfg;
+}
+
+static int check_config(int argc, char **argv)
+{
+	bool dump = cli_take_flag(&argc, argv, "--dump");
+	int status = CLI_OK;
+
+	if (argc != 2)
+		return cli_usage(argv[0], "takes one file");
+	struct node_config *cfg = load(argv[1], true, &status);
+	if (!cfg)
+		return status;
+	if (dump)
+		node_config_dump(cfg, stdout);
+	else
+		printf("%s: valid, interface %s, %u peer%s\n", argv[1], cfg->name, cfg->peers.count,
+		       cfg->peers.count == 1 ? "" : "s");
+	node_config_free(cfg);
+	return CLI_OK;
+}
+
+static FILE *open_output(const char *path)
+{
+	/* keys go in: nobody else may read it, and an existing file is not overwritten */
+	umask(077);
+	return fopen(path, "wx");
+}
+
+static int import(int argc, char **argv)
+{
+	int status = CLI_OK;
+
+	if (argc != 2 && argc != 3)
+		return cli_usage(argv[0],
+				 "takes a wg-quick .conf and, if wanted, the file to write");
+	struct node_config *cfg = load(argv[1], false, &status);
+	if (!cfg)
+		return status;
+	FILE *out = argc == 3 ? open_output(argv[2]) : stdout;
+	if (!out) {
+		status = cli_fail(CLI_FAILED, "cannot create %s: it exists, or the folder does not",
+				  argv[2]);
+	} else {
+		if (node_config_to_toml(cfg, out) != 0 || fflush(out) != 0)
+			status = cli_fail(CLI_FAILED, "writing failed: is the disk full?");
+		if (out != stdout)
+			fclose(out);
+	}
+	node_config_free(cfg);
+	return status;
+}
+
+static int reload(int argc, char **argv)
+{
+	char **names = NULL, buf[64];
+	int status = CLI_OK, n = 0;
+	const char *name;
+
+	if (argc > 2)
+		return cli_usage(argv[0], "takes at most one interface");
+	if (argc == 2) {
+		name = cli_interface_of(argv[1], buf, sizeof(buf));
+	} else {
+		n = cli_interfaces(&names);
+		if (n != 1) {
+			cli_interfaces_free(names, n);
+			return cli_usage(argv[0], "%d interfaces are up: name one", n > 0 ? n : 0);
+		}
+		name = names[0];
+	}
+	json_t *reply = cli_request(name, "reload", 30, &status);
+	if (reply)
+		printf("%s: reloaded\n", name);
+	json_decref(reply);
+	cli_interfaces_free(names, n);
+	return status;
+}
+
+const struct cli_command cli_commands_config[] = {
+	{"check-config", "FILE [--dump]", "Check a configuration file without using it.",
+	 "Reads what taltund would read: the file, then TALTUN_ variables. --dump prints every\n"
+	 "setting that would be in force; keys are not shown.",
+	 check_config},
+	{"import", "FILE.conf [FILE.toml]", "Turn a wg-quick file into TOML.",
+	 "Without a second file the result goes to standard output. The new file has mode 600;\n"
+	 "an existing one is not overwritten.",
+	 import},
+	{"reload", "[INTERFACE]", "Apply the changed configuration file, keeping sessions.",
+	 "A file with an error changes nothing: the message says where, and the running\n"
+	 "configuration stays.",
+	 reload},
+	{NULL, NULL, NULL, NULL, NULL},
+};

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The client side of the control socket.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "taltun/cli.h"
+
+#define SUFFIX ".sock"
+
+static const char *run_dir(void)
+{
+	const char *dir = getenv("TALTUN_RUN_DIR");
+
+	return dir && *dir ? dir : "/run/taltun";
+}
+
+int cli_interfaces(char ***names)
+{
+	DIR *d = opendir(run_dir());
+	struct dirent *e;
+	int n = 0;
+
+	*names = NULL;
+	while (d && (e = readdir(d))) {
+		size_t len = strlen(e->d_name), tail = strlen(SUFFIX);
+		if (len <= tail || strcmp(e->d_name + len - tail, SUFFIX) != 0)
+			continue;
+		char **grown = realloc(*names, (size_t)(n + 1) * sizeof(**names));
+		if (!grown)
+			break;
+		*names = grown;
+		grown[n] = strndup(e->d_name, len - tail);
+		if (!grown[n])
+			break;
+		n++;
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
+void cli_interfaces_free(char **names, int count)
+{
+	for (int i = 0; i < count; i++)
+		free(names[i]);
+	free(names);
+}
+
+const char *cli_interface_of(const char *arg, char *buf, size_t cap)
+{
+	const char *base = strrchr(arg, '/');
+	const char *dot;
+
+	base = base ? base + 1 : arg;
+	dot = strrchr(base, '.');
+	size_t len = dot && (strcmp(dot, ".conf") == 0 || strcmp(dot, ".toml") == 0)
+			     ? (size_t)(dot - base)
+			     : strlen(base);
+	if (len >= cap)
+		len = cap - 1;
+	memcpy(buf, base, len);
+	buf[len] = 0;
+	return buf;
+}
+
+static int connect_to(const char *interface, int timeout_s)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	struct timeval tv = {.tv_sec = timeout_s};
+	int n = snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/%s" SUFFIX, run_dir(), interface);
+
+	if (n < 0 || (size_t)n >= sizeof(sa.sun_path))
+		return -ENAMETOOLONG;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
+		int err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* One line of any length; malloc'd, or NULL. */
+static char *read_line(int fd)
+{
+	size_t len = 0, cap = 65536;
+	char *buf = malloc(cap);
+
+	while (buf) {
+		ssize_t n = read(fd, buf + len, cap - len - 1);
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+		buf[len] = 0;
+		if (memchr(buf + len - (size_t)n, '\n', (size_t)n))
+			return buf;
+		if (cap - len < 4096) {
+			char *grown = realloc(buf, cap *= 2);
+			if (!grown)
+				break;
+			buf = grown;
+		}
+	}
+	free(buf);
+	return NULL;
+}
+
+static json_t *exchange(int fd, const char *op)
+{
+	char request[64];
+	json_error_t error;
+	int n = snprintf(request, sizeof(request), "{\"v\":1,\"op\":\"%s\"}\n", op);
+
+	if (send(fd, request, (size_t)n, MSG_NOSIGNAL) != n)
+		return NULL;
+	char *line = read_line(fd);
+	json_t *reply = line ? json_loads(line, JSON_DISABLE_EOF_CHECK, &error) : NULL;
+	free(line);
+	return reply;
+}
+
+json_t *cli_request(const char *interface, const char *op, int timeout_s, int *status)
+{
+	int fd = connect_to(interface, timeout_s);
+
+	if (fd < 0) {
+		if (fd == -EACCES)
+			*status = cli_fail(CLI_FAILED, "%s: permission denied: run it as root",
+					   interface);
+		else
+			*status = cli_fail(CLI_NOT_RUNNING,
+					   "%s: no taltund answers (%s); start it with `taltun up`",
+					   interface, strerror(-fd));
+		return NULL;
+	}
+	json_t *reply = exchange(fd, op);
+	close(fd);
+	if (!reply) {
+		*status = cli_fail(CLI_FAILED, "%s: the daemon did not answer within %d s",
+				   interface, timeout_s);
+		return NULL;
+	}
+	if (!json_is_true(json_object_get(reply, "ok"))) {
+		const char *error = json_string_value(json_object_get(reply, "error"));
+		*status = cli_fail(CLI_FAILED, "%s: %s", interface, error ? error : "refused");
+		json_decref(reply);
+		return NULL;
+	}
+	*status = CLI_OK;
+	return reply;
+}
