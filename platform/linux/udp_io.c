@@ -139,6 +139,8 @@ static void udp_put_control(struct msghdr *h, int level, int type, const void *d
 {
 	struct cmsghdr *c = (struct cmsghdr *)((uint8_t *)h->msg_control + h->msg_controllen);
 
+	/* The padding goes to the kernel as well. */
+	memset((uint8_t *)c + CMSG_SPACE(len) - 8, 0, 8);
 	c->cmsg_level = level;
 	c->cmsg_type = type;
 	c->cmsg_len = CMSG_LEN(len);
@@ -252,7 +254,7 @@ struct udp_send {
 static void udp_send_batch(struct udp_send *call, struct plat_udp_tx *tx, unsigned n);
 
 /* The datagrams of a super-datagram one by one, so that the kernel can fragment each. */
-static int udp_send_apart(struct udp_send *call, const struct plat_udp_tx *tx)
+static int udp_send_apart(struct udp_send *call, struct plat_udp_tx *tx)
 {
 	struct plat_udp_tx part[PLAT_UDP_BATCH_MAX] UDP_UNINITIALIZED;
 	uint32_t at = 0;
@@ -270,8 +272,10 @@ static int udp_send_apart(struct udp_send *call, const struct plat_udp_tx *tx)
 			at += len;
 		}
 		udp_send_batch(call, part, n);
-		for (unsigned i = 0; i < n; i++)
+		for (unsigned i = 0; i < n; i++) {
 			err = err ? err : part[i].error;
+			tx->lost_source |= part[i].lost_source;
+		}
 	}
 	return err;
 }
@@ -282,7 +286,7 @@ static int udp_send_refused(struct udp_send *call, struct plat_udp_tx *tx, int e
 	if (udp_source_lost(err) && tx->dest->control_len) {
 		err = udp_send_one(call->fd, tx, false);
 		if (!err) {
-			call->lost_source = true;
+			tx->lost_source = call->lost_source = true;
 			return 0;
 		}
 	}
@@ -313,7 +317,7 @@ static void udp_send_batch(struct udp_send *call, struct plat_udp_tx *tx, unsign
 
 	for (unsigned i = 0; i < n; i++) {
 		tx[i].error = 0;
-		tx[i].gso_refused = false;
+		tx[i].gso_refused = tx[i].lost_source = false;
 		udp_build(&m[i].msg_hdr, &s[i], &tx[i], true);
 	}
 	for (unsigned at = 0; at < n;) {

@@ -55,7 +55,7 @@ unsigned plat_udp_send(int fd, struct plat_udp_tx *tx, unsigned n, bool *lost_so
 	(void)fd;
 	for (unsigned i = 0; i < n; i++) {
 		tx[i].error = -ENOTSUP;
-		tx[i].gso_refused = false;
+		tx[i].gso_refused = tx[i].lost_source = false;
 	}
 	*lost_source = false;
 	return 0;

@@ -223,6 +223,7 @@ unsigned plat_udp_send(int fd, struct plat_udp_tx *tx, unsigned n, bool *lost_so
 
 	*lost_source = false;
 	for (unsigned i = 0; i < n; i++) {
+		tx[i].lost_source = false;
 		tx[i].error = udp_send_message(fd, &tx[i], &waited);
 		sent += tx[i].error == 0;
 	}

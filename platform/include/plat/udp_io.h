@@ -88,23 +88,24 @@ int plat_udp_recv(int fd, struct plat_udp_rx *rx, unsigned n);
 struct plat_udp_tx {
 	const uint8_t *buf;
 	uint32_t len;
-	/* == len: one datagram. Smaller: GSO (needs PLAT_UDP_GSO), <= PLAT_UDP_GSO_SEGS_MAX of
-	 * them. */
+	/* == len: one datagram. Smaller: GSO, PLAT_UDP_GSO_SEGS_MAX datagrams at most. */
 	uint32_t segment;
 	uint8_t ecn;
 	const struct plat_udp_dest *dest;
 	/* out */
 	int error;	  /* 0 or -errno of this message */
 	bool gso_refused; /* went out one by one: the kernel cannot, or segment is above the MTU */
+	bool lost_source; /* went out without dest's source address, which has vanished */
 };
 
 /*
  * Sends n messages with as few system calls as possible; a failing message does not stop the
  * others. Returns how many were sent. Where the source address has vanished (EINVAL, ENETUNREACH,
  * EHOSTUNREACH, EADDRNOTAVAIL) that message is tried once more without source: its error is then 0
- * and *lost_source true (otherwise false). A GSO message that the kernel refuses is sent datagram
- * by datagram and marked gso_refused; a caller that sees it often turns GSO off for that
- * destination. Full buffers: waits for room once per call, at most 1 ms; then -EAGAIN or -ENOBUFS.
+ * and its lost_source true; *lost_source says whether any message's is. A GSO message that the
+ * kernel refuses is sent datagram by datagram and marked gso_refused; a caller that sees it often
+ * turns GSO off for that destination. Full buffers: waits for room once per call, at most 1 ms;
+ * then -EAGAIN or -ENOBUFS.
  */
 unsigned plat_udp_send(int fd, struct plat_udp_tx *tx, unsigned n, bool *lost_source);
 

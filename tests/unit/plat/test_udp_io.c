@@ -326,6 +326,7 @@ static void lost_source_of(const char *add, const char *del, const char *from)
 	CU_ASSERT_EQUAL_FATAL(receive(p.rx, rx, 4), 1);
 	CU_ASSERT_EQUAL(plat_udp_send(p.tx, tx, 3, &lost), 3);
 	CU_ASSERT_TRUE(lost);
+	CU_ASSERT_TRUE(tx[0].lost_source && !tx[1].lost_source && tx[2].lost_source);
 	for (unsigned i = 0; i < 4; i++) {
 		CU_ASSERT_EQUAL_FATAL(receive(p.rx, rx, 1), 1);
 		CU_ASSERT_EQUAL(rx[0].len, 50 + TT_MIN(i, 2) * 10);
