@@ -156,6 +156,7 @@ int node_monitor_engine_start(struct node_monitor *m)
 	struct node_engine_start start = {.mode = m->opt->mode,
 					  .resolver_fd = m->resolver_fds[0],
 					  .memory_fd = e->memory_fd,
+					  .config_path = m->opt->config_path,
 					  .restarts = e->restarts};
 	pid_t parent = getpid();
 	int priv[2], sig[2], err;

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The privilege channel: what an engine without any right gets from the monitor, and what happens
+ * to an engine that asks for what no engine asks for.
+ */
+#include "monitor_harness.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "node/resolver.h"
+#include "plat/netcfg.h"
+#include "plat/udp_io.h"
+
+/* --- the engine's rights
+ * --------------------------------------------------------------------------- */
+
+static long status_field(const char *field, int base)
+{
+	char line[256];
+	long value = -1;
+	FILE *f = fopen("/proc/self/status", "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, field, strlen(field)))
+			value = (long)strtoull(line + strlen(field), NULL, base);
+	if (f)
+		fclose(f);
+	return value;
+}
+
+static int engine_rights(const struct node_engine_start *start)
+{
+	(void)start;
+	ENGINE_CHECK(getuid() != 0 && geteuid() != 0 && getgid() != 0);
+	ENGINE_CHECK(getgroups(0, NULL) == 0);
+	ENGINE_CHECK(setuid(0) < 0);
+	ENGINE_CHECK(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
+	ENGINE_CHECK(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0);
+	ENGINE_CHECK(status_field("CapEff:", 16) == 0);
+	ENGINE_CHECK(status_field("CapPrm:", 16) == 0);
+	ENGINE_CHECK(status_field("CapBnd:", 16) == 0);
+	ENGINE_CHECK(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) < 0);
+	/* nothing but what it was given: 0, 1, 2 and four descriptors */
+	int open_fds = 0;
+	for (int fd = 0; fd < 256; fd++)
+		open_fds += fcntl(fd, F_GETFD) >= 0;
+	ENGINE_CHECK(open_fds == 7);
+	return leave(NODE_EXIT_OK);
+}
+
+static void engine_has_no_rights(void)
+{
+	if (!harness_possible(1))
+		return;
+	harness_reset();
+	HARNESS_ASSERT_RUN(engine_rights, 0);
+}
+
+/* --- TUN
+ * --------------------------------------------------------------------------------------------- */
+
+static int engine_tun(const struct node_engine_start *start)
+{
+	struct node_priv_reply a, b;
+	int fds[NODE_PRIV_FDS_MAX];
+
+	(void)start;
+	ENGINE_CHECK(ask_tun(&a, fds, 2) == 0);
+	ENGINE_CHECK(a.fds == 2 && a.u.tun.queues == 2 && a.u.tun.ifindex > 0);
+	ENGINE_CHECK(!strcmp(a.u.tun.name, "ttest0") && a.u.tun.mtu == 1500);
+	ENGINE_CHECK(ask_tun(&b, fds, 1) == 0);
+	ENGINE_CHECK(b.fds == 2 && b.u.tun.ifindex == a.u.tun.ifindex);
+	ENGINE_CHECK(plat_tun_state(fds[1]) == PLAT_TUN_DOWN);
+	return leave(NODE_EXIT_OK);
+}
+
+static void tun_is_opened_once(void)
+{
+	if (!harness_possible(1))
+		return;
+	harness_reset();
+	HARNESS_ASSERT_RUN(engine_tun, 0);
+}
+
+/* --- the interface seen from the host
+ * ------------------------------------------------------------- */
+
+static int net(uint32_t op, bool on, const char *prefix, uint32_t mtu,
+	       struct node_priv_reply *reply)
+{
+	struct node_priv_request req = {0};
+
+	req.u.net.on = on;
+	req.u.net.mtu = mtu;
+	if (prefix && tt_cidr_parse(prefix, &req.u.net.prefix))
+		return -EBADMSG;
+	return ask(op, &req, reply, NULL);
+}
+
+static int engine_net(const struct node_engine_start *start)
+{
+	struct plat_netcfg_link link;
+	struct node_priv_reply r;
+	int fds[NODE_PRIV_FDS_MAX];
+	unsigned ifindex, mtu;
+	struct tt_ip to;
+
+	(void)start;
+	ENGINE_CHECK(net(NODE_PRIV_NET_UP, true, NULL, 0, &r) == -ENODEV && r.error[0]);
+	ENGINE_CHECK(ask_tun(&r, fds, 1) == 0);
+	unsigned ours = r.u.tun.ifindex;
+	ENGINE_CHECK(net(NODE_PRIV_NET_MTU, false, NULL, 1380, &r) == 0);
+	ENGINE_CHECK(net(NODE_PRIV_NET_UP, true, NULL, 0, &r) == 0);
+	ENGINE_CHECK(plat_netcfg_link_get(ours, NULL, &link) == 0);
+	ENGINE_CHECK(link.mtu == 1380 && link.up);
+	ENGINE_CHECK(plat_tun_state(fds[0]) == PLAT_TUN_UP);
+	ENGINE_CHECK(net(NODE_PRIV_ADDR, true, "10.77.0.1/24", 0, &r) == 0);
+	ENGINE_CHECK(net(NODE_PRIV_ADDR, true, "10.77.0.1/24", 0, &r) == 0);
+	ENGINE_CHECK(net(NODE_PRIV_ROUTE, true, "192.168.50.0/24", 0, &r) == 0);
+	ENGINE_CHECK(tt_ip_parse("192.168.50.9", &to) == 0);
+	ENGINE_CHECK(plat_netcfg_route_get(&to, 0, &ifindex, &mtu) == 0 && ifindex == ours);
+	ENGINE_CHECK(net(NODE_PRIV_ROUTE, false, "192.168.50.0/24", 0, &r) == 0);
+	ENGINE_CHECK(plat_netcfg_route_get(&to, 0, &ifindex, &mtu) < 0);
+	ENGINE_CHECK(net(NODE_PRIV_ROUTE, false, "192.168.51.0/24", 0, &r) == -ENOENT);
+	ENGINE_CHECK(strstr(r.error, "192.168.51.0/24"));
+	return leave(NODE_EXIT_OK);
+}
+
+static void net_requests_are_done(void)
+{
+	if (!harness_possible(1))
+		return;
+	harness_reset();
+	HARNESS_ASSERT_RUN(engine_net, 0);
+}
+
+/* --- UDP
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static uint16_t port_of(int fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+		return 0;
+	return ntohs(((struct sockaddr_in *)&ss)->sin_port);
+}
+
+static int bind_port(uint16_t port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+		return fd;
+	int err = -errno;
+	close(fd);
+	return err;
+}
+
+static unsigned fds_of(const struct node_priv_reply *r)
+{
+	unsigned each = r->u.udp.steered ? r->u.udp.workers + 1u : 1;
+
+	return each * ((unsigned)r->u.udp.have_v4 + r->u.udp.have_v6);
+}
+
+static int engine_udp(const struct node_engine_start *start)
+{
+	struct node_priv_reply a, b, c;
+	int fds[NODE_PRIV_FDS_MAX], other[NODE_PRIV_FDS_MAX];
+
+	(void)start;
+	ENGINE_CHECK(ask_udp(&a, fds, 0, 2) == 0);
+	ENGINE_CHECK(a.u.udp.have_v4 && a.u.udp.udp_port && a.fds == fds_of(&a));
+	for (unsigned i = 0; i < a.fds; i++)
+		ENGINE_CHECK(port_of(fds[i]) == a.u.udp.udp_port);
+	/* asked again, by either name: the same */
+	ENGINE_CHECK(ask_udp(&b, other, 0, 2) == 0 && b.u.udp.udp_port == a.u.udp.udp_port);
+	node_wire_close(other, b.fds);
+	ENGINE_CHECK(ask_udp(&b, other, a.u.udp.udp_port, 2) == 0 && b.fds == a.fds);
+	node_wire_close(other, b.fds);
+	ENGINE_CHECK(ask_udp(&b, other, 0, 3) == -EINVAL);
+	/* a taken number leaves the open group in place */
+	int taken = bind_port(0);
+	ENGINE_CHECK(ask_udp(&b, other, port_of(taken), 2) == -EADDRINUSE);
+	ENGINE_CHECK(strstr(b.error, "in use"));
+	uint16_t free_port = port_of(taken);
+	close(taken);
+	/* another number: beside the old one until commit */
+	ENGINE_CHECK(ask_udp(&c, other, free_port, 2) == 0 && c.u.udp.udp_port == free_port);
+	ENGINE_CHECK(bind_port(a.u.udp.udp_port) == -EADDRINUSE);
+	node_wire_close(fds, a.fds);
+	ENGINE_CHECK(bind_port(a.u.udp.udp_port) == -EADDRINUSE);
+	ENGINE_CHECK(tell(NODE_PRIV_UDP_COMMIT) == 0);
+	ENGINE_CHECK(bind_port(a.u.udp.udp_port) >= 0);
+	ENGINE_CHECK(bind_port(free_port) == -EADDRINUSE);
+	struct node_priv_request mark = {.u.udp.fwmark = 0x1234};
+	uint32_t got = 0;
+	socklen_t len = sizeof(got);
+	ENGINE_CHECK(ask(NODE_PRIV_UDP_FWMARK, &mark, &b, NULL) == 0);
+	ENGINE_CHECK(getsockopt(other[0], SOL_SOCKET, SO_MARK, &got, &len) == 0 && got == 0x1234);
+	return leave(NODE_EXIT_OK);
+}
+
+static void udp_group_moves_to_another_port(void)
+{
+	if (!harness_possible(1))
+		return;
+	harness_reset();
+	HARNESS_ASSERT_RUN(engine_udp, 0);
+}
+
+/* --- malformed requests
+ * ----------------------------------------------------------------------------- */
+
+struct bad_case {
+	const char *name;
+	struct node_priv_request req;
+	size_t len; /* 0: the whole */
+	bool with_fd;
+};
+
+static const struct bad_case bad_cases[] = {
+	{"operation 0", {.op = 0}, 0, false},
+	{"operation too large", {.op = NODE_PRIV_OP_COUNT}, 0, false},
+	{"too short", {.op = NODE_PRIV_READY}, 4, false},
+	{"another interface", {.op = NODE_PRIV_TUN_OPEN, .u.tun = {"eth0", 1, 0}}, 0, false},
+	{"name without end",
+	 {.op = NODE_PRIV_TUN_OPEN, .u.tun = {"aaaaaaaaaaaaaaaa", 1, 0}},
+	 0,
+	 false},
+	{"no queue", {.op = NODE_PRIV_TUN_OPEN, .u.tun = {"ttest0", 0, 0}}, 0, false},
+	{"too many queues", {.op = NODE_PRIV_TUN_OPEN, .u.tun = {"ttest0", 17, 0}}, 0, false},
+	{"unknown flags", {.op = NODE_PRIV_TUN_OPEN, .u.tun = {"ttest0", 1, 64}}, 0, false},
+	{"no worker", {.op = NODE_PRIV_UDP_OPEN}, 0, false},
+	{"too many workers", {.op = NODE_PRIV_UDP_OPEN, .u.udp.workers = 17}, 0, false},
+	{"tiny MTU", {.op = NODE_PRIV_NET_MTU, .u.net.mtu = 67}, 0, false},
+	{"huge MTU", {.op = NODE_PRIV_NET_MTU, .u.net.mtu = 65536}, 0, false},
+	{"no family", {.op = NODE_PRIV_ADDR, .u.net.on = 1}, 0, false},
+	{"long prefix",
+	 {.op = NODE_PRIV_ROUTE, .u.net = {.on = 1, .prefix = {.ip.family = 4, .bits = 33}}},
+	 0,
+	 false},
+	{"bytes after IPv4",
+	 {.op = NODE_PRIV_ROUTE,
+	  .u.net = {.on = 1, .prefix = {.ip = {.family = 4, .b = {[15] = 1}}, .bits = 8}}},
+	 0,
+	 false},
+	{"on is 2", {.op = NODE_PRIV_NET_UP, .u.net.on = 2}, 0, false},
+	{"save without descriptor", {.op = NODE_PRIV_STATE_SAVE, .u.state.len = 1}, 0, false},
+	{"save of nothing", {.op = NODE_PRIV_STATE_SAVE}, 0, true},
+	{"save of too much", {.op = NODE_PRIV_STATE_SAVE, .u.state.len = (64u << 20) + 1}, 0, true},
+	{"descriptor nobody asked for", {.op = NODE_PRIV_READY}, 0, true},
+	{"unknown status", {.op = NODE_PRIV_EXIT, .u.exit.status = 77}, 0, false},
+};
+
+static int bad_index; /* inherited by the engine */
+
+static int engine_malformed(const struct node_engine_start *start)
+{
+	const struct bad_case *c = &bad_cases[bad_index];
+	int fd = STDIN_FILENO;
+
+	if (start->restarts)
+		return leave(NODE_EXIT_OK);
+	node_wire_send(start->priv_fd, &c->req, c->len ? c->len : sizeof(c->req), &fd, c->with_fd);
+	/* killed while it sleeps */
+	nap_ms(10000);
+	shared->failed = __LINE__;
+	return NODE_EXIT_FAILED;
+}
+
+static void malformed_requests_end_the_engine(void)
+{
+	if (!harness_possible(TT_ARRAY_LEN(bad_cases)))
+		return;
+	for (bad_index = 0; bad_index < (int)TT_ARRAY_LEN(bad_cases); bad_index++) {
+		harness_reset();
+		int status = harness_run(engine_malformed);
+		bool ok = status == 0 && shared->starts == 2 && shared->failed == 0 &&
+			  harness_logged("priv.malformed") && harness_logged("signal=9");
+		CU_ASSERT_TRUE(ok);
+		if (!ok) {
+			printf("  %s: status %d, %d starts\n", bad_cases[bad_index].name, status,
+			       shared->starts);
+			harness_show_log();
+		}
+		harness_remove_dir();
+	}
+}
+
+/* --- many requests, and replies that are not read ----------------------------------------------
+ */
+
+static void count_done(void *arg, const struct node_priv_reply *reply, const int *fds)
+{
+	node_wire_close(fds, reply->fds);
+	if (reply->result == 0)
+		++*(unsigned *)arg;
+}
+
+static int engine_flood(const struct node_engine_start *start)
+{
+	unsigned done = 0, sent = 0;
+	struct node_priv_reply r;
+	int fds[NODE_PRIV_FDS_MAX];
+
+	(void)start;
+	ENGINE_CHECK(ask_udp(&r, fds, 0, 4) == 0);
+	uint16_t port = r.u.udp.udp_port;
+	node_wire_close(fds, r.fds);
+	/* every reply brings descriptors, and nobody reads until all are asked for */
+	for (; sent < 4096; sent++) {
+		struct node_priv_request req = {.op = NODE_PRIV_UDP_OPEN,
+						.u.udp = {.udp_port = port, .workers = 4}};
+		ENGINE_CHECK(node_priv_send(priv, &req, -1, count_done, &done) == 0);
+	}
+	struct node_priv_request one_more = {.op = NODE_PRIV_UDP_COMMIT};
+	ENGINE_CHECK(node_priv_send(priv, &one_more, -1, NULL, NULL) == -ENOBUFS);
+	while (done < sent) {
+		struct pollfd p = {node_priv_client_fd(priv),
+				   POLLIN | (node_priv_wants_write(priv) ? POLLOUT : 0), 0};
+		ENGINE_CHECK(poll(&p, 1, 5000) == 1);
+		ENGINE_CHECK(node_priv_dispatch(priv) == 0);
+	}
+	return leave(NODE_EXIT_OK);
+}
+
+static void flood_is_answered_in_full(void)
+{
+	if (!harness_possible(1))
+		return;
+	harness_reset();
+	HARNESS_ASSERT_RUN(engine_flood, 0);
+}
+
+/* --- crash
+ * ---------------------------------------------------------------------------------------------- */
+
+static int engine_crash(const struct node_engine_start *start)
+{
+	struct node_priv_reply tun, udp;
+	int fds[NODE_PRIV_FDS_MAX];
+	char *memory = mmap(NULL, NODE_MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+			    start->memory_fd, 0);
+
+	ENGINE_CHECK(memory != MAP_FAILED);
+	ENGINE_CHECK(ftruncate(start->memory_fd, 0) < 0);
+	ENGINE_CHECK(ask_tun(&tun, fds, 2) == 0);
+	ENGINE_CHECK(ask_udp(&udp, fds, (uint16_t)shared->n[1], 2) == 0);
+	if (start->restarts == 0) {
+		strcpy(memory + NODE_MEMORY_BYTES - 64, "what was configured");
+		shared->n[0] = tun.u.tun.ifindex;
+		shared->n[1] = udp.u.udp.udp_port;
+		ENGINE_CHECK(tell(NODE_PRIV_READY) == 0);
+		kill(getpid(), SIGSEGV);
+	}
+	ENGINE_CHECK(start->restarts == 1);
+	ENGINE_CHECK(!strcmp(memory + NODE_MEMORY_BYTES - 64, "what was configured"));
+	ENGINE_CHECK(shared->n[0] == tun.u.tun.ifindex);
+	ENGINE_CHECK(shared->n[1] == udp.u.udp.udp_port);
+	return leave(NODE_EXIT_OK);
+}
+
+static void crashed_engine_finds_everything_again(void)
+{
+	struct node_monitor_report report = {.status = -1};
+	int ready[2];
+
+	if (!harness_possible(1))
+		return;
+	harness_reset();
+	struct node_monitor_options opt = harness_options(engine_crash);
+	CU_ASSERT_EQUAL_FATAL(pipe(ready), 0);
+	opt.ready_fd = ready[1];
+	int status = harness_wait(harness_start(&opt));
+	close(ready[1]);
+	CU_ASSERT_EQUAL(status, 0);
+	CU_ASSERT_EQUAL(shared->failed, 0);
+	CU_ASSERT_EQUAL(shared->starts, 2);
+	CU_ASSERT_EQUAL(read(ready[0], &report, sizeof(report)), sizeof(report));
+	CU_ASSERT_EQUAL(report.status, 0);
+	CU_ASSERT_TRUE(harness_logged("event=engine.crashed signal=11"));
+	if (status || shared->failed)
+		harness_show_log();
+	close(ready[0]);
+	harness_remove_dir();
+}
+
+static int engine_crash_always(const struct node_engine_start *start)
+{
+	(void)start;
+	abort();
+}
+
+static void engine_that_never_serves_ends_the_start(void)
+{
+	if (!harness_possible(1))
+		return;
+	harness_reset();
+	int status = harness_run(engine_crash_always);
+	CU_ASSERT_EQUAL(status, NODE_EXIT_FAILED);
+	CU_ASSERT_EQUAL(shared->starts, 3);
+	harness_remove_dir();
+}
+
+/* --- resolver
+ * ------------------------------------------------------------------------------------------ */
+
+static int resolve(int fd, const char *host, struct node_resolver_answer *a)
+{
+	struct node_resolver_query q = {.id = 7, .udp_port = 51820};
+	struct pollfd p = {fd, POLLIN, 0};
+
+	snprintf(q.host, sizeof(q.host), "%s", host);
+	if (node_resolver_ask(fd, &q) || poll(&p, 1, 5000) != 1)
+		return -ETIMEDOUT;
+	return node_resolver_read(fd, a);
+}
+
+static int engine_resolver(const struct node_engine_start *start)
+{
+	struct node_resolver_answer a;
+
+	ENGINE_CHECK(resolve(start->resolver_fd, "10.1.2.3", &a) == 0 && a.count == 1);
+	/* malformed: it ends, and is there again */
+	ENGINE_CHECK(send(start->resolver_fd, "x", 1, 0) == 1);
+	ENGINE_CHECK(resolve(start->resolver_fd, "fd77::1", &a) == 0 && a.count == 1);
+	ENGINE_CHECK(a.id == 7 && a.addr[0].udp_port == 51820);
+	return leave(NODE_EXIT_OK);
+}
+
+static void resolver_is_restarted(void)
+{
+	if (!harness_possible(1))
+		return;
+	harness_reset();
+	HARNESS_ASSERT_RUN(engine_resolver, 0);
+}
+
+TT_TESTS("priv", {"engine has no rights", engine_has_no_rights},
+	 {"tun is opened once", tun_is_opened_once},
+	 {"net requests are done", net_requests_are_done},
+	 {"udp group moves to another port", udp_group_moves_to_another_port},
+	 {"malformed requests end the engine", malformed_requests_end_the_engine},
+	 {"flood is answered in full", flood_is_answered_in_full},
+	 {"crashed engine finds everything again", crashed_engine_finds_everything_again},
+	 {"engine that never serves ends the start", engine_that_never_serves_ends_the_start},
+	 {"resolver is restarted", resolver_is_restarted})

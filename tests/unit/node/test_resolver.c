@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+#include "node/resolver.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tt_test.h"
+
+struct fixture {
+	int fd;
+	pid_t pid;
+};
+
+static struct fixture start(void)
+{
+	struct fixture f;
+	int p[2];
+
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, p), 0);
+	fflush(NULL);
+	f.pid = fork();
+	if (f.pid == 0) {
+		close(p[0]);
+		node_resolver_run(p[1]);
+	}
+	close(p[1]);
+	f.fd = p[0];
+	return f;
+}
+
+/* Exit status of the process once nobody asks any more, or -1. */
+static int stop(struct fixture *f)
+{
+	int status = 0;
+
+	close(f->fd);
+	for (int i = 0; i < 500; i++) {
+		if (waitpid(f->pid, &status, WNOHANG) == f->pid)
+			return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+		poll(NULL, 0, 10);
+	}
+	kill(f->pid, SIGKILL);
+	waitpid(f->pid, &status, 0);
+	return -1;
+}
+
+static int ask(const struct fixture *f, uint32_t id, const char *host)
+{
+	struct node_resolver_query q = {.id = id, .udp_port = 51820};
+
+	snprintf(q.host, sizeof(q.host), "%s", host);
+	return node_resolver_ask(f->fd, &q);
+}
+
+static int answer(const struct fixture *f, int wait_ms, struct node_resolver_answer *a)
+{
+	struct pollfd p = {f->fd, POLLIN, 0};
+
+	if (poll(&p, 1, wait_ms) != 1)
+		return -ETIMEDOUT;
+	return node_resolver_read(f->fd, a);
+}
+
+static void numeric_hosts(void)
+{
+	static const char *const hosts[] = {"192.0.2.7", "2001:db8::7", "::ffff:192.0.2.7"};
+	static const char *const want[] = {"192.0.2.7:51820", "[2001:db8::7]:51820",
+					   "192.0.2.7:51820"};
+	struct fixture f = start();
+
+	for (uint32_t i = 0; i < TT_ARRAY_LEN(hosts); i++) {
+		struct node_resolver_answer a;
+		char text[TT_ENDPOINT_TEXT_MAX];
+
+		CU_ASSERT_EQUAL(ask(&f, i, hosts[i]), 0);
+		CU_ASSERT_EQUAL_FATAL(answer(&f, 2000, &a), 0);
+		CU_ASSERT_EQUAL(a.id, i);
+		CU_ASSERT_EQUAL(a.result, 0);
+		CU_ASSERT_EQUAL(a.count, 1);
+		CU_ASSERT_STRING_EQUAL(tt_endpoint_format(&a.addr[0], text), want[i]);
+	}
+	CU_ASSERT_EQUAL(stop(&f), 0);
+}
+
+static void localhost(void)
+{
+	struct fixture f = start();
+	struct node_resolver_answer a;
+
+	CU_ASSERT_EQUAL(ask(&f, 1, "localhost"), 0);
+	CU_ASSERT_EQUAL_FATAL(answer(&f, 15000, &a), 0);
+	CU_ASSERT_EQUAL(a.result, 0);
+	CU_ASSERT_TRUE(a.count >= 1 && a.count <= NODE_RESOLVER_ADDRS_MAX);
+	for (uint32_t i = 0; i < a.count; i++)
+		CU_ASSERT_EQUAL(a.addr[i].udp_port, 51820);
+	CU_ASSERT_EQUAL(stop(&f), 0);
+}
+
+static void names_that_do_not_exist(void)
+{
+	char long_label[128], many_dots[200];
+	const char *const hosts[] = {
+		"", "no-such-host.invalid", long_label, many_dots, "a\x01\xff b", "-", "."};
+	struct fixture f = start();
+
+	memset(long_label, 'a', sizeof(long_label) - 1);
+	long_label[sizeof(long_label) - 1] = 0;
+	memset(many_dots, '.', sizeof(many_dots) - 1);
+	many_dots[sizeof(many_dots) - 1] = 0;
+	for (uint32_t i = 0; i < TT_ARRAY_LEN(hosts); i++)
+		CU_ASSERT_EQUAL(ask(&f, i, hosts[i]), 0);
+	/* the order is the name server's; without one, -EAGAIN is an answer as well */
+	for (uint32_t i = 0; i < TT_ARRAY_LEN(hosts); i++) {
+		struct node_resolver_answer a;
+
+		CU_ASSERT_EQUAL_FATAL(answer(&f, 40000, &a), 0);
+		CU_ASSERT_TRUE(a.id < TT_ARRAY_LEN(hosts));
+		CU_ASSERT_TRUE(a.result == -ENOENT || a.result == -EAGAIN);
+		CU_ASSERT_EQUAL(a.count, 0);
+		CU_ASSERT_TRUE(a.error[0] != 0);
+	}
+	CU_ASSERT_EQUAL(stop(&f), 0);
+}
+
+/* Names may hang for as long as they like: asking never blocks, and numbers get through. */
+static void asking_never_blocks(void)
+{
+	struct fixture f = start();
+	struct node_resolver_answer a = {0};
+	struct timespec before, after;
+	unsigned asked = 0;
+	int err = 0;
+
+	/* a resolver that does not run at all */
+	kill(f.pid, SIGSTOP);
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	while (asked < 100000 && (err = ask(&f, asked, "10.0.0.1")) == 0)
+		asked++;
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	CU_ASSERT_EQUAL(err, -EAGAIN);
+	CU_ASSERT_TRUE(after.tv_sec - before.tv_sec < 5);
+	CU_ASSERT_EQUAL(node_resolver_read(f.fd, &a), -EAGAIN);
+	kill(f.pid, SIGCONT);
+	for (unsigned i = 0; i < asked; i++)
+		if (answer(&f, 5000, &a) != 0 || a.id != i) {
+			CU_FAIL("an answer is missing");
+			break;
+		}
+	CU_ASSERT_EQUAL(stop(&f), 0);
+}
+
+static void many_names_at_once(void)
+{
+	struct fixture f = start();
+	unsigned got = 0;
+
+	for (uint32_t i = 0; i < 64; i++)
+		CU_ASSERT_EQUAL(ask(&f, i, "localhost"), 0);
+	for (struct node_resolver_answer a; got < 64 && answer(&f, 15000, &a) == 0;)
+		got += a.result == 0;
+	CU_ASSERT_EQUAL(got, 64);
+	CU_ASSERT_EQUAL(stop(&f), 0);
+}
+
+static void malformed_query_ends_it(void)
+{
+	struct node_resolver_query no_end;
+	struct fixture f = start();
+	struct node_resolver_answer a;
+
+	memset(&no_end, 'a', sizeof(no_end));
+	CU_ASSERT_EQUAL(node_resolver_ask(f.fd, &no_end), 0);
+	CU_ASSERT_EQUAL(answer(&f, 5000, &a), -EPIPE);
+	CU_ASSERT_EQUAL(stop(&f), 1);
+	f = start();
+	CU_ASSERT_EQUAL(send(f.fd, "short", 5, 0), 5);
+	CU_ASSERT_EQUAL(answer(&f, 5000, &a), -EPIPE);
+	CU_ASSERT_EQUAL(stop(&f), 1);
+}
+
+TT_TESTS("resolver", {"numeric hosts", numeric_hosts}, {"localhost", localhost},
+	 {"names that do not exist", names_that_do_not_exist},
+	 {"asking never blocks", asking_never_blocks}, {"many names at once", many_names_at_once},
+	 {"malformed query ends it", malformed_query_ends_it})
