@@ -135,6 +135,7 @@ static uint32_t wg_timers_series(struct wg_timers *t, const struct wg_facts *f, 
 		actions |= WG_TIMER_UNANSWERED;
 	if (now.ns >= wg_timers_due_give_up(t)) {
 		wg_timers_series_end(t);
+		t->renewed = now; /* what was sent meanwhile does not begin a new series by itself */
 		return actions | WG_TIMER_GIVE_UP;
 	}
 	if (now.ns >= wg_timers_due_retry(t))
