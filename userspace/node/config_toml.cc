@@ -26,6 +26,7 @@ struct assertion {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wterminate" /* where a function is noexcept it ends as assert() would */
 #endif
 /* Its tables of Unicode classes run into __builtin_unreachable for characters of no class. */
 #include <toml++/impl/preprocessor.h>
