@@ -95,7 +95,7 @@ class prescan
 		if (starts_value || c == '\n')
 			dots = 0;
 		if (starts_value && ++values > NODE_TOML_VALUES_MAX)
-			return "more than 4000000 values";
+			return "more than 2000000 values";
 		return nullptr;
 	}
 

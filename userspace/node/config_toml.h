@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 #define NODE_TOML_DEPTH_MAX  16	     /* arrays and inline tables in one another, parts of a key */
-#define NODE_TOML_VALUES_MAX 4000000 /* bounds the tree's memory */
+#define NODE_TOML_VALUES_MAX 2000000 /* bounds the tree's memory */
 
 enum node_toml_kind {
 	NODE_TOML_TABLE,
