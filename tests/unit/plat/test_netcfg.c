@@ -479,24 +479,32 @@ static void queries(void)
 }
 
 struct seen {
+	const char *address; /* of ADDR and ROUTE events to look at */
 	unsigned count, lost;
 	struct plat_netcfg_event last[3]; /* by kind */
 };
 
 static void on_event(void *arg, const struct plat_netcfg_event *ev)
 {
+	char text[TT_IP_TEXT_MAX];
 	struct seen *s = arg;
 
 	s->count++;
+	/* Events of the veth and of IPv6's own addresses and routes come when they like. */
+	if (ev->kind != PLAT_NETCFG_EVENT_LOST && ev->ifindex != tun.ifindex)
+		return;
+	if ((ev->kind == PLAT_NETCFG_EVENT_ADDR || ev->kind == PLAT_NETCFG_EVENT_ROUTE) &&
+	    (!s->address || strcmp(tt_ip_format(&ev->ip, text), s->address) != 0))
+		return;
 	if (ev->kind == PLAT_NETCFG_EVENT_LOST)
 		s->lost++;
 	else
 		s->last[ev->kind] = *ev;
 }
 
-static struct seen watch(int fd)
+static struct seen watch(int fd, const char *address)
 {
-	struct seen s = {0};
+	struct seen s = {.address = address};
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 
 	/* What a command did is in the socket before it ends. */
@@ -510,41 +518,38 @@ static void watch_events(void)
 {
 	struct plat_netcfg *c = enter_default();
 	struct seen s;
-	char text[TT_CIDR_TEXT_MAX];
 	int fd;
 
 	if (!c)
 		return;
 	fd = plat_netcfg_watch_open();
 	CU_ASSERT_FATAL(fd >= 0);
-	CU_ASSERT_EQUAL(watch(fd).count, 0);
 	CU_ASSERT_EQUAL(addr_add(c, "10.20.0.1/24"), 0);
-	s = watch(fd);
-	CU_ASSERT_STRING_EQUAL(tt_ip_format(&s.last[1].ip, text), "10.20.0.1");
+	s = watch(fd, "10.20.0.1");
+	CU_ASSERT_EQUAL(s.last[1].kind, PLAT_NETCFG_EVENT_ADDR);
 	CU_ASSERT_EQUAL(s.last[1].bits, 24);
 	CU_ASSERT_EQUAL(s.last[1].ifindex, tun.ifindex);
 	CU_ASSERT_FALSE(s.last[1].removed);
 	CU_ASSERT_EQUAL(addr_del(c, "10.20.0.1/24"), 0);
-	s = watch(fd);
-	CU_ASSERT_STRING_EQUAL(tt_ip_format(&s.last[1].ip, text), "10.20.0.1");
+	s = watch(fd, "10.20.0.1");
+	CU_ASSERT_EQUAL(s.last[1].kind, PLAT_NETCFG_EVENT_ADDR);
 	CU_ASSERT_TRUE(s.last[1].removed);
 	CU_ASSERT_EQUAL(addr_del(c, "fd77::1/64"), 0);
-	s = watch(fd);
-	CU_ASSERT_STRING_EQUAL(tt_ip_format(&s.last[1].ip, text), "fd77::1");
+	s = watch(fd, "fd77::1");
+	CU_ASSERT_EQUAL(s.last[1].kind, PLAT_NETCFG_EVENT_ADDR);
 	CU_ASSERT_TRUE(s.last[1].removed);
 	CU_ASSERT_EQUAL(route_add(c, "10.21.0.0/16", 0, 0), 0);
-	s = watch(fd);
+	s = watch(fd, "10.21.0.0");
 	CU_ASSERT_EQUAL(s.last[2].kind, PLAT_NETCFG_EVENT_ROUTE);
-	CU_ASSERT_STRING_EQUAL(tt_ip_format(&s.last[2].ip, text), "10.21.0.0");
 	CU_ASSERT_EQUAL(s.last[2].bits, 16);
 	CU_ASSERT_EQUAL(s.last[2].ifindex, tun.ifindex);
 	CU_ASSERT_EQUAL(plat_netcfg_set_mtu(c, 1333), 0);
-	s = watch(fd);
+	s = watch(fd, NULL);
 	CU_ASSERT_EQUAL(s.last[0].ifindex, tun.ifindex);
 	CU_ASSERT_EQUAL(s.last[0].mtu, 1333);
 	CU_ASSERT_TRUE(s.last[0].flags & PLAT_NETCFG_LINK_UP);
 	CU_ASSERT_EQUAL(plat_netcfg_set_up(c, false), 0);
-	s = watch(fd);
+	s = watch(fd, NULL);
 	CU_ASSERT_FALSE(s.last[0].flags & PLAT_NETCFG_LINK_UP);
 	close(fd);
 	CU_ASSERT_EQUAL(plat_netcfg_watch_read(fd, on_event, &s), -EBADF);
@@ -567,11 +572,11 @@ static void watch_overflow(void)
 
 		(void)plat_netcfg_route_add(c, &p, 0, 0);
 	}
-	s = watch(fd);
+	s = watch(fd, NULL);
 	CU_ASSERT_TRUE(s.lost >= 1);
 	CU_ASSERT_TRUE(s.count > 100);
 	CU_ASSERT_EQUAL(plat_netcfg_set_mtu(c, 1334), 0);
-	s = watch(fd);
+	s = watch(fd, NULL);
 	CU_ASSERT_EQUAL(s.lost, 0);
 	CU_ASSERT_EQUAL(s.last[0].mtu, 1334);
 	close(fd);
