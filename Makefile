@@ -61,7 +61,7 @@ endif
 
 CRYPTO_LIBS := -lsodium $(if $(HAVE_IPSEC_MB),-lIPSec_MB)
 NODE_PKGS := libuv jansson
-PLAT_PKGS_linux := libnl-3.0 libnl-route-3.0 libcap-ng
+PLAT_PKGS_linux := libnl-3.0 libcap-ng
 PLAT_PKGS_posix :=
 PLAT_PKGS_none :=
 PKGS := $(NODE_PKGS) $(PLAT_PKGS_$(PLATFORM))
@@ -191,13 +191,15 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_REPLAY := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/replay_%,$(FUZZ_SRC))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 FUZZ_OBJS := $(call obj_of,$(FUZZ_SRC) tests/fuzz/replay_main.c)
+# The node fuzzer drives a whole device; its support lies beside the unit tests'.
+FUZZ_SUPPORT := $(call obj_of,tests/unit/support/node_sim.c)
 $(FUZZ_OBJS): INC := $(call inc_dir,tests)
 $(FUZZ_OBJS): EXTRA_INC := -Itests/unit/support
 $(FUZZ_OBJS): $(call inc_dir,tests)/.made
-$(BUILD)/fuzz/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay_main.o $(TEST_LIBS)
+$(BUILD)/fuzz/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay_main.o $(FUZZ_SUPPORT) $(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(CRYPTO_LIBS)
-$(BUILD)/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(TEST_LIBS)
+$(BUILD)/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_SUPPORT) $(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(CRYPTO_LIBS)
 .PHONY: fuzz-replay fuzz-build

@@ -85,7 +85,7 @@ void node_peer_send_keepalive(struct node_device *d, struct node_peer *p, struct
 		node_peer_want_handshake(d, p);
 		return;
 	}
-	if (wg_data_seal(s, now, NULL, 0, msg) == WG_SESSION_DEAD) {
+	if (wg_data_seal(s, now, NULL, 0, 0, msg) == WG_SESSION_DEAD) {
 		node_peer_want_handshake(d, p);
 		return;
 	}
@@ -95,9 +95,22 @@ void node_peer_send_keepalive(struct node_device *d, struct node_peer *p, struct
 
 /* --- receiving -------------------------------------------------------------------------------- */
 
+/*
+ * The interface is only kept where the address means nothing without it: routes may flip to
+ * another interface while the source address stays right.
+ */
+static uint32_t sticky_ifindex(const struct tt_ip *dst, uint32_t ifindex)
+{
+	bool link_local =
+		dst->family == TT_FAMILY_V6 && dst->b[0] == 0xfe && (dst->b[1] & 0xc0) == 0x80;
+
+	return link_local ? ifindex : 0;
+}
+
 void node_peer_move(struct node_device *d, struct node_peer *p, const struct tt_endpoint *src,
 		    const struct tt_ip *dst, uint32_t ifindex)
 {
+	ifindex = sticky_ifindex(dst, ifindex);
 	if (tt_endpoint_equal(&p->dest.to, src) && tt_ip_equal(&p->dest.from, dst) &&
 	    p->dest.from_ifindex == ifindex)
 		return;
@@ -121,7 +134,8 @@ static void use_session(struct node_device *d, struct node_peer *p, struct wg_se
 static void reply_to_source(struct node_device *d, const struct dp_handshake *h,
 			    const struct wg_rx_result *r)
 {
-	struct plat_udp_dest dest = {.to = h->src, .from = h->dst, .from_ifindex = h->ifindex};
+	struct plat_udp_dest dest = {
+		.to = h->src, .from = h->dst, .from_ifindex = sticky_ifindex(&h->dst, h->ifindex)};
 	bool lost_source;
 
 	plat_udp_dest_prepare(&dest);

@@ -14,12 +14,16 @@
 #include "plat/timer.h"
 
 #define UDP_BATCH 16
-#define UDP_BUFFER \
-	2048 /* handshakes have at most 148 bytes; longer datagrams are dropped, counted */
+/* GRO is on for every member of the group (the kernel looks at any of them when it coalesces), so a
+ * flood of handshakes from one source arrives as one super-datagram. */
+#define UDP_BUFFER 65536
+2048 /* handshakes have at most 148 bytes; longer datagrams are dropped, counted */
 
-/* --- UDP -------------------------------------------------------------------------------------- */
+	/* --- UDP
+	   -------------------------------------------------------------------------------------- */
 
-static int own_socket(const struct node_sockets *s, enum tt_family family)
+	static int
+	own_socket(const struct node_sockets *s, enum tt_family family)
 {
 	return family == TT_FAMILY_V6 ? s->fd6[s->workers] : s->fd4[s->workers];
 }
@@ -101,7 +105,6 @@ static uv_poll_t *poll_socket(struct node_engine *e, int fd)
 
 	if (!h)
 		return NULL;
-	plat_udp_enable_gro(fd, false);
 	uv_poll_init(&e->loop, h, fd);
 	h->data = e;
 	uv_poll_start(h, UV_READABLE, on_udp);
