@@ -17,13 +17,10 @@
 /* GRO is on for every member of the group (the kernel looks at any of them when it coalesces), so a
  * flood of handshakes from one source arrives as one super-datagram. */
 #define UDP_BUFFER 65536
-2048 /* handshakes have at most 148 bytes; longer datagrams are dropped, counted */
 
-	/* --- UDP
-	   -------------------------------------------------------------------------------------- */
+/* --- UDP -------------------------------------------------------------------------------------- */
 
-	static int
-	own_socket(const struct node_sockets *s, enum tt_family family)
+static int own_socket(const struct node_sockets *s, enum tt_family family)
 {
 	return family == TT_FAMILY_V6 ? s->fd6[s->workers] : s->fd4[s->workers];
 }
