@@ -238,8 +238,10 @@ static void engine_crashed(struct node_monitor *m, int status)
 		return;
 	}
 	if (!m->reported && e->crashes >= CHILD_START_CRASHES_MAX) {
-		snprintf(m->last_error, sizeof(m->last_error),
-			 "the engine crashes while starting (signal %d)", sig);
+		/* a request that failed before is the likelier reason, and what can be mended */
+		if (!m->last_error[0])
+			snprintf(m->last_error, sizeof(m->last_error),
+				 "the engine crashes while starting (signal %d)", sig);
 		node_monitor_end(m, NODE_EXIT_FAILED);
 		return;
 	}

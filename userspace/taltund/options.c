@@ -45,7 +45,7 @@ void taltund_options_help(void)
 	      "\n"
 	      "Environment:\n"
 	      "  TALTUN_SECTION_KEY       override one setting (a --set flag wins)\n"
-	      "  LOG_LEVEL                verbose, error or silent\n"
+	      "  LOG_LEVEL                verbose, error or silent (with IFNAME)\n"
 	      "  WG_PROCESS_FOREGROUND=1  as --foreground\n"
 	      "  TALTUN_RUN_DIR, TALTUN_WG_DIR, TALTUN_STATE_DIR\n"
 	      "                           instead of /run/taltun, /var/run/wireguard, "

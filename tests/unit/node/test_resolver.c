@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/resolver.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -16,7 +22,8 @@ struct fixture {
 	pid_t pid;
 };
 
-static struct fixture start(void)
+/* prepare runs in the process before it serves. */
+static struct fixture start_with(void (*prepare)(void))
 {
 	struct fixture f;
 	int p[2];
@@ -26,11 +33,18 @@ static struct fixture start(void)
 	f.pid = fork();
 	if (f.pid == 0) {
 		close(p[0]);
+		if (prepare)
+			prepare();
 		node_resolver_run(p[1]);
 	}
 	close(p[1]);
 	f.fd = p[0];
 	return f;
+}
+
+static struct fixture start(void)
+{
+	return start_with(NULL);
 }
 
 /* Exit status of the process once nobody asks any more, or -1. */
@@ -167,6 +181,113 @@ static void many_names_at_once(void)
 	CU_ASSERT_EQUAL(stop(&f), 0);
 }
 
+/* --- a name service of our own, seen by this process alone
+ * ------------------------------------------- */
+
+static void replace_file(const char *path, void (*write_text)(FILE *f))
+{
+	char temp[] = "/tmp/tt-resolver.XXXXXX";
+	int fd = mkstemp(temp);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+
+	if (!f)
+		_exit(98);
+	write_text(f);
+	fclose(f);
+	if (mount(temp, path, NULL, MS_BIND, NULL) < 0)
+		_exit(98);
+	unlink(temp);
+}
+
+static void write_hosts(FILE *f)
+{
+	for (int i = 1; i <= 60; i++)
+		fprintf(f, "192.0.2.%d many.test\n", i);
+	for (int i = 1; i <= 3; i++)
+		fprintf(f, "192.0.2.7 same.test\n");
+}
+
+static void write_resolv_conf(FILE *f)
+{
+	fputs("nameserver 127.0.0.1\noptions timeout:3 attempts:1\n", f);
+}
+
+/* 127.0.0.1:53 takes queries and never answers. */
+static void open_black_hole(void)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(53)};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (ioctl(fd, SIOCSIFFLAGS, &lo) < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		_exit(98);
+}
+
+static void own_name_service(void)
+{
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0 ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		_exit(98);
+	open_black_hole();
+	replace_file("/etc/hosts", write_hosts);
+	replace_file("/etc/resolv.conf", write_resolv_conf);
+}
+
+static bool own_name_service_possible(void)
+{
+	if (geteuid() == 0 && access("/etc/resolv.conf", F_OK) == 0)
+		return true;
+	tt_test_skip(1, "needs root and /etc/resolv.conf");
+	return false;
+}
+
+static void sixty_addresses_are_cut(void)
+{
+	struct node_resolver_answer a;
+
+	if (!own_name_service_possible())
+		return;
+	struct fixture f = start_with(own_name_service);
+	CU_ASSERT_EQUAL(ask(&f, 1, "many.test"), 0);
+	CU_ASSERT_EQUAL_FATAL(answer(&f, 10000, &a), 0);
+	CU_ASSERT_EQUAL(a.result, 0);
+	CU_ASSERT_EQUAL(a.count, NODE_RESOLVER_ADDRS_MAX);
+	CU_ASSERT_EQUAL(ask(&f, 2, "same.test"), 0);
+	CU_ASSERT_EQUAL_FATAL(answer(&f, 10000, &a), 0);
+	CU_ASSERT_EQUAL(a.count, 1);
+	CU_ASSERT_EQUAL(stop(&f), 0);
+}
+
+static void hanging_name_server_stalls_names_only(void)
+{
+	struct node_resolver_answer a;
+	char name[32];
+
+	if (!own_name_service_possible())
+		return;
+	struct fixture f = start_with(own_name_service);
+	for (uint32_t i = 0; i < 7; i++) {
+		snprintf(name, sizeof(name), "hangs-%u.test", i);
+		CU_ASSERT_EQUAL(ask(&f, i, name), 0);
+	}
+	/* numbers pass, and so does a name that the eighth look-up can find */
+	CU_ASSERT_EQUAL(ask(&f, 100, "192.0.2.9"), 0);
+	CU_ASSERT_EQUAL_FATAL(answer(&f, 1500, &a), 0);
+	CU_ASSERT_EQUAL(a.id, 100);
+	CU_ASSERT_EQUAL(ask(&f, 101, "same.test"), 0);
+	CU_ASSERT_EQUAL_FATAL(answer(&f, 1500, &a), 0);
+	CU_ASSERT_EQUAL(a.id, 101);
+	for (uint32_t i = 0; i < 7; i++) {
+		CU_ASSERT_EQUAL_FATAL(answer(&f, 20000, &a), 0);
+		CU_ASSERT_EQUAL(a.result, -EAGAIN);
+		CU_ASSERT_TRUE(a.id < 7);
+	}
+	/* and it ends at once with look-ups under way */
+	CU_ASSERT_EQUAL(ask(&f, 8, "hangs-8.test"), 0);
+	CU_ASSERT_EQUAL(stop(&f), 0);
+}
+
 static void malformed_query_ends_it(void)
 {
 	struct node_resolver_query no_end;
@@ -186,4 +307,6 @@ static void malformed_query_ends_it(void)
 TT_TESTS("resolver", {"numeric hosts", numeric_hosts}, {"localhost", localhost},
 	 {"names that do not exist", names_that_do_not_exist},
 	 {"asking never blocks", asking_never_blocks}, {"many names at once", many_names_at_once},
+	 {"sixty addresses are cut", sixty_addresses_are_cut},
+	 {"hanging name server stalls names only", hanging_name_server_stalls_names_only},
 	 {"malformed query ends it", malformed_query_ends_it})
