@@ -9,7 +9,7 @@
 #include "base/addr.h"
 #include "base/types.h"
 
-#define NODE_RESOLVER_NAME_MAX 256
+#define NODE_RESOLVER_NAME_MAX	256
 #define NODE_RESOLVER_ADDRS_MAX 16
 
 struct node_resolver_query {
