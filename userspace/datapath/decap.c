@@ -229,9 +229,8 @@ static void note_origin(struct dp_worker *w, struct dp_peer *p, const struct dp_
 
 static void note_session(struct dp_worker *w, struct wg_session *s, struct dp_peer *p)
 {
-	if (s != tt_epoch_load(&p->current) &&
-	    !atomic_load_explicit(&s->confirmed, memory_order_relaxed) &&
-	    !atomic_exchange(&s->confirmed, true))
+	if (tt_unlikely(!atomic_load_explicit(&s->confirmed, memory_order_relaxed)) &&
+	    !atomic_exchange(&s->confirmed, true) && s != tt_epoch_load(&p->current))
 		dp_worker_raise(w, p, DP_FACT_CONFIRMED);
 	if (tt_unlikely(wg_session_rekey_on_receive(s, w->now)) &&
 	    !atomic_load_explicit(&s->rekey_asked, memory_order_relaxed) &&

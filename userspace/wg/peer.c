@@ -151,8 +151,11 @@ static void wg_peer_adopt_responded(struct wg_device *dev, struct wg_peer *p, st
 	wg_peer_displace(dev, &p->next, now, out);
 	wg_peer_displace(dev, &p->previous, now, out);
 	p->next = s;
+	/* A session that the peer has used already answered an initiation from before: this one
+	 * comes later, from a node that was started anew for all we know. */
 	p->next_crossed = p->handshake == WG_HANDSHAKE_INITIATED ||
 			  (p->current && p->current->initiator &&
+			   !atomic_load_explicit(&p->current->confirmed, memory_order_acquire) &&
 			   tt_mono_since(now, p->current->born) < WG_CROSSED_NS);
 }
 
