@@ -135,7 +135,8 @@ static uint32_t wg_timers_series(struct wg_timers *t, const struct wg_facts *f, 
 		actions |= WG_TIMER_UNANSWERED;
 	if (now.ns >= wg_timers_due_give_up(t)) {
 		wg_timers_series_end(t);
-		t->renewed = now; /* what was sent meanwhile does not begin a new series by itself */
+		t->renewed =
+			now; /* what was sent meanwhile does not begin a new series by itself */
 		return actions | WG_TIMER_GIVE_UP;
 	}
 	if (now.ns >= wg_timers_due_retry(t))
@@ -222,10 +223,8 @@ void wg_timers_handshake_done(struct wg_timers *t, struct tt_mono now)
 
 void wg_timers_set_persistent(struct wg_timers *t, uint16_t seconds, struct tt_mono now)
 {
-	if (seconds && !t->persistent_s) {
-		t->persistent_now = true;
-		t->persistent_base = now;
-	}
+	t->persistent_now = seconds != 0;
+	t->persistent_base = now;
 	t->persistent_s = seconds;
 }
 

@@ -78,7 +78,8 @@ struct wg_timers {
 	bool established; /* a handshake was completed once */
 };
 
-/* Returns enum wg_timer_action bits. An action counts as done; what fails is asked for again at its
+/* The daemon calls wg_peer_run_timers(), which does the core's own part of the actions as well.
+ * Returns enum wg_timer_action bits. An action counts as done; what fails is asked for again at its
  * next interval. */
 uint32_t wg_timers_run(struct wg_timers *t, const struct wg_facts *f, struct tt_mono now,
 		       const struct tt_rng *rng);
@@ -89,7 +90,8 @@ struct tt_mono wg_timers_next_deadline(const struct wg_timers *t, const struct w
 enum wg_peer_status wg_timers_status(const struct wg_timers *t, const struct wg_facts *f,
 				     struct tt_mono now);
 
-/* Seconds, 0 is off. Turning it on asks for a keepalive at once, as the kernel driver does. */
+/* Seconds, 0 is off. Setting it, also to what it was, asks for a keepalive at once: when it is
+ * turned on, when the link comes up, when a private key is set late. */
 void wg_timers_set_persistent(struct wg_timers *t, uint16_t seconds, struct tt_mono now);
 
 /* Asks for a handshake from outside (start of the node, key set late). */
