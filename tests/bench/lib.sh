@@ -376,6 +376,10 @@ tree_rss_anon_kib() {
 	done | awk '/^RssAnon:/ { s += $2 } END { print s + 0 }'
 }
 
+has_peers() {
+	[ "$(in_ns a wg show "$ifa" peers | wc -l)" -eq "$1" ]
+}
+
 # taltun_many_start N: started with N peers; bench_load_seconds is the time until it answers.
 taltun_many_start() {
 	local conf=$TT_WORK/many-$1.toml from
@@ -383,7 +387,7 @@ taltun_many_start() {
 	from=${EPOCHREALTIME/[.,]/}
 	bench_contender=taltun-many bench_pids=()
 	bench_daemon a "$TT_BIN/taltund" -f --config "$conf"
-	wait_for 30 daemon_answers a "$ifa" && wait_for 30 link_flag_up a "$ifa" || return 1
+	wait_for 30 link_flag_up a "$ifa" && wait_for 30 has_peers "$1" || return 1
 	# shellcheck disable=SC2034 # read by bench.sh
 	bench_load_seconds=$(awk -v a="$from" -v b="${EPOCHREALTIME/[.,]/}" 'BEGIN { print (b - a) / 1e6 }')
 }
