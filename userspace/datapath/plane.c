@@ -170,6 +170,8 @@ void dp_plane_stop(struct dp_plane *pl)
 
 void dp_plane_destroy(struct dp_plane *pl)
 {
+	if (!pl)
+		return;
 	dp_plane_stop(pl);
 	for (unsigned i = 0; i < pl->workers; i++)
 		if (pl->worker[i])

@@ -54,7 +54,7 @@ struct dp_plane;
 int dp_plane_create(const struct dp_config *cfg, struct dp_plane **out);
 int dp_plane_start(struct dp_plane *pl); /* starts the threads */
 void dp_plane_stop(struct dp_plane *pl); /* joins them; packets in flight are dropped, counted */
-void dp_plane_destroy(struct dp_plane *pl);
+void dp_plane_destroy(struct dp_plane *pl); /* NULL is allowed */
 
 /*
  * Replaces descriptors while running (listen-port change): the workers switch at their next turn;

@@ -75,6 +75,20 @@ static void close_sockets(struct node_sockets *s)
 	}
 }
 
+/*
+ * All members of a group or none: the kernel asks any of them when it coalesces. A control thread
+ * that gets a super-datagram cuts it (node_device_datagram).
+ */
+static void enable_gro(const struct node_sockets *s)
+{
+	for (unsigned i = 0; i <= s->workers; i++) {
+		if (s->fd4[i] >= 0)
+			plat_udp_enable_gro(s->fd4[i], true);
+		if (s->fd6[i] >= 0)
+			plat_udp_enable_gro(s->fd6[i], true);
+	}
+}
+
 static void take_sockets(struct node_sockets *s, const struct node_priv_reply *r, const int *fds)
 {
 	unsigned n = 0, each = r->u.udp.steered ? r->u.udp.workers + 1u : 1;
@@ -89,6 +103,8 @@ static void take_sockets(struct node_sockets *s, const struct node_priv_reply *r
 		s->fd4[i] = fds[n++];
 	for (unsigned i = 0; r->u.udp.have_v6 && i < each; i++)
 		s->fd6[i] = fds[n++];
+	if (s->flags & PLAT_UDP_GRO)
+		enable_gro(s);
 	if (!s->steered) {
 		/* worker 0 reads the only socket; the control thread sends through a duplicate */
 		s->fd4[s->workers] = s->fd4[0] >= 0 ? dup(s->fd4[0]) : -1;

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The control socket over a real Unix socket and a real loop.
+ */
+#include "node/control.h"
+
+#include <jansson.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "node_sim.h"
+#include "tt_test.h"
+
+static struct node_sim sim;
+static uv_loop_t loop;
+static struct node_control *control;
+static char path[64];
+static unsigned reloads, stops;
+static const char *reload_error;
+
+static void describe(void *ctx, struct node_control_about *about)
+{
+	(void)ctx;
+	*about = (struct node_control_about){.version = "test",
+					     .mode = "config",
+					     .config_file = "/x.toml",
+					     .aead = "libsodium",
+					     .poll = "adaptive"};
+}
+
+static void reload(void *ctx, void (*done)(void *arg, const char *error), void *arg)
+{
+	(void)ctx;
+	reloads++;
+	done(arg, reload_error);
+}
+
+static void stop(void *ctx)
+{
+	(void)ctx;
+	stops++;
+}
+
+static void serve(void)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	struct node_control_ops ops = {.describe = describe, .reload = reload, .stop = stop};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	signal(SIGPIPE, SIG_IGN); /* as the monitor does for its children */
+	node_sim_open(&sim);
+	ops.device = sim.device;
+	snprintf(path, sizeof(path), "/tmp/tt-control.%d", (int)getpid());
+	unlink(path);
+	strncpy(sa.sun_path, path, sizeof(sa.sun_path) - 1);
+	CU_ASSERT_EQUAL_FATAL(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	uv_loop_init(&loop);
+	CU_ASSERT_EQUAL_FATAL(node_control_serve(&loop, fd, &ops, &control), 0);
+}
+
+static void unserve(void)
+{
+	node_control_stop(control);
+	while (uv_run(&loop, UV_RUN_NOWAIT))
+		;
+	uv_loop_close(&loop);
+	unlink(path);
+	node_sim_close(&sim);
+}
+
+static int dial(void)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	strncpy(sa.sun_path, path, sizeof(sa.sun_path) - 1);
+	CU_ASSERT_EQUAL(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	return fd;
+}
+
+/* Runs the loop until a line has come back; the object, or NULL where the server closed. */
+static json_t *answer(int fd)
+{
+	static char buf[1 << 20];
+	size_t len = 0;
+
+	for (int i = 0; i < 2000; i++) {
+		uv_run(&loop, UV_RUN_NOWAIT);
+		ssize_t n = read(fd, buf + len, sizeof(buf) - len - 1);
+		if (n == 0)
+			return NULL;
+		len += n > 0 ? (size_t)n : 0;
+		buf[len] = 0;
+		if (len && buf[len - 1] == '\n')
+			return json_loads(buf, 0, NULL);
+		usleep(500);
+	}
+	return NULL;
+}
+
+static json_t *ask(int fd, const char *line)
+{
+	CU_ASSERT_EQUAL(write(fd, line, strlen(line)), (ssize_t)strlen(line));
+	return answer(fd);
+}
+
+static bool ok(json_t *reply)
+{
+	return json_is_true(json_object_get(reply, "ok"));
+}
+
+static void status_of_a_device(void)
+{
+	struct node_peer *p;
+	uint8_t key[32] = {5};
+
+	serve();
+	node_device_add_peer(sim.device, key, &p);
+	node_peer_set_name(p, "office \"x\"\n");
+	int fd = dial();
+	json_t *r = ask(fd, "{\"v\":1,\"op\":\"status\"}\n");
+	CU_ASSERT(ok(r));
+	json_t *s = json_object_get(r, "status");
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(s, "interface")), "sim0");
+	json_t *peer = json_array_get(json_object_get(s, "peers"), 0);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(peer, "name")), "office \"x\"\n");
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(peer, "status")), "never");
+	json_decref(r);
+	close(fd);
+	unserve();
+}
+
+static void operations(void)
+{
+	serve();
+	int fd = dial();
+	json_t *r = ask(fd, "{\"v\":1,\"op\":\"reload\"}\n");
+	CU_ASSERT(ok(r) && reloads == 1);
+	json_decref(r);
+	reload_error = "x.toml:3:1: wrong";
+	r = ask(fd, "{\"v\":1,\"op\":\"reload\"}\n");
+	CU_ASSERT(!ok(r));
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(r, "error")), reload_error);
+	json_decref(r);
+	r = ask(fd, "{\"v\":1,\"op\":\"stop\"}\n");
+	CU_ASSERT(ok(r) && stops == 1);
+	json_decref(r);
+	close(fd);
+	unserve();
+}
+
+static void bad_requests(void)
+{
+	static const char *const lines[] = {"\n",
+					    "nonsense\n",
+					    "[]\n",
+					    "{}\n",
+					    "{\"v\":2,\"op\":\"status\"}\n",
+					    "{\"v\":\"1\",\"op\":\"status\"}\n",
+					    "{\"v\":1}\n",
+					    "{\"v\":1,\"op\":\"format\"}\n",
+					    "{\"v\":1,\"op\":7}\n",
+					    "{\"v\":1,\"v\":1,\"op\":\"stop\"}\n",
+					    "\xff\xfe\n"};
+
+	serve();
+	stops = 0;
+	for (size_t i = 0; i < TT_ARRAY_LEN(lines); i++) {
+		int fd = dial();
+		json_t *r = ask(fd, lines[i]);
+		CU_ASSERT(r && !ok(r));
+		json_decref(r);
+		close(fd);
+	}
+	CU_ASSERT_EQUAL(stops, 0);
+	unserve();
+}
+
+static void bounds(void)
+{
+	static char lot[8192];
+	int fds[NODE_CONTROL_CLIENTS_MAX + 8];
+
+	serve();
+	int fd = dial();
+	memset(lot, 'x', sizeof(lot));
+	CU_ASSERT(write(fd, lot, sizeof(lot)) > 0);
+	json_t *r = answer(fd);
+	CU_ASSERT(!ok(r));
+	json_decref(r);
+	close(fd);
+	for (size_t i = 0; i < TT_ARRAY_LEN(fds); i++) {
+		fds[i] = dial();
+		uv_run(&loop, UV_RUN_NOWAIT);
+	}
+	/* those within the bound are served, those beyond it are closed */
+	r = ask(fds[0], "{\"v\":1,\"op\":\"status\"}\n");
+	CU_ASSERT(ok(r));
+	json_decref(r);
+	CU_ASSERT_PTR_NULL(answer(fds[NODE_CONTROL_CLIENTS_MAX + 7]));
+	for (size_t i = 0; i < TT_ARRAY_LEN(fds); i++)
+		close(fds[i]);
+	unserve();
+}
+
+TT_TESTS("control", {"status of a device", status_of_a_device}, {"operations", operations},
+	 {"bad requests", bad_requests}, {"bounds", bounds})

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A device on the control thread, over a data plane without ports: what it sends and asks for.
+ */
+#include "node/device.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "node_sim.h"
+#include "plat/clock.h"
+#include "tt_test.h"
+
+static struct node_sim sim;
+static const uint8_t priv[32] = {0x48, 1, 2, 3, 4, 5, 6, [31] = 0x41};
+static const uint8_t key_a[32] = {0x21, 7, 7, [31] = 0x11};
+
+static struct node_peer *open_with_peer(const char *endpoint)
+{
+	struct node_peer *p;
+	struct tt_endpoint e;
+
+	node_sim_open(&sim);
+	node_device_set_private_key(sim.device, priv);
+	node_device_set_up(sim.device, true);
+	CU_ASSERT_EQUAL_FATAL(node_device_add_peer(sim.device, key_a, &p), 0);
+	if (endpoint) {
+		CU_ASSERT_EQUAL_FATAL(tt_endpoint_parse(endpoint, &e), 0);
+		node_peer_set_endpoint(sim.device, p, &e);
+	}
+	return p;
+}
+
+/* Runs the device on its own deadlines until `end`, at most n of them. */
+static unsigned run_until(struct tt_mono end, unsigned n)
+{
+	unsigned ticks = 0;
+
+	while (ticks < n && sim.armed.ns && sim.armed.ns <= end.ns) {
+		struct tt_mono due = sim.armed;
+		sim.armed.ns = 0;
+		node_device_tick(sim.device, due);
+		ticks++;
+	}
+	return ticks;
+}
+
+static void adding_twice(void)
+{
+	struct node_peer *p = open_with_peer(NULL), *q;
+	struct node_device_info info;
+
+	CU_ASSERT_EQUAL(node_device_add_peer(sim.device, key_a, &q), -EEXIST);
+	node_device_get_info(sim.device, &info);
+	CU_ASSERT_EQUAL(info.peers, 1);
+	CU_ASSERT_EQUAL(node_device_add_peer(sim.device, info.public_key, &q), -EADDRINUSE);
+	node_device_remove_peer(sim.device, p);
+	CU_ASSERT_PTR_NULL(node_device_find_peer(sim.device, key_a));
+	CU_ASSERT_EQUAL(node_device_add_peer(sim.device, key_a, &q), 0);
+	node_sim_close(&sim);
+}
+
+/* A keepalive interval that is set brings the tunnel up by itself. */
+static void keepalive_initiates(void)
+{
+	struct node_peer *p = open_with_peer("192.0.2.1:51820");
+
+	CU_ASSERT_EQUAL(sim.sent, 0);
+	node_peer_set_keepalive(sim.device, p, 10);
+	run_until(tt_mono_add_ns(plat_clock_mono(), TT_NS_PER_SEC), 4);
+	CU_ASSERT_EQUAL(sim.sent, 1);
+	CU_ASSERT_EQUAL(sim.last_len, 148);
+	CU_ASSERT_EQUAL(sim.last_sent[0], WG_MSG_INITIATION);
+	node_sim_close(&sim);
+}
+
+/* Case 10: every 5 s with jitter, at most 90 s, then silence until something is to be sent. */
+static void case_10_retries(void)
+{
+	struct node_peer *p = open_with_peer("192.0.2.1:51820");
+	struct tt_mono start = plat_clock_mono();
+	struct node_peer_info info;
+
+	node_peer_set_keepalive(sim.device, p, 65535);
+	run_until(tt_mono_add_ns(start, 4 * TT_NS_PER_SEC), 50);
+	CU_ASSERT_EQUAL(sim.sent, 1);
+	run_until(tt_mono_add_ns(start, 200 * TT_NS_PER_SEC), 500);
+	CU_ASSERT(sim.sent >= 16 && sim.sent <= 19);
+	node_peer_get_info(sim.device, p, &info);
+	CU_ASSERT(info.status == WG_PEER_OFFLINE || info.status == WG_PEER_NEVER);
+	node_sim_close(&sim);
+}
+
+/* A new endpoint is tried at once, not at the next 5 s. */
+static void endpoint_change_is_prompt(void)
+{
+	struct node_peer *p = open_with_peer("192.0.2.1:51820");
+	struct tt_endpoint e;
+
+	node_peer_set_keepalive(sim.device, p, 10);
+	run_until(tt_mono_add_ns(plat_clock_mono(), TT_NS_PER_SEC), 4);
+	CU_ASSERT_EQUAL(sim.sent, 1);
+	tt_endpoint_parse("192.0.2.9:5", &e);
+	node_peer_set_endpoint(sim.device, p, &e);
+	run_until(tt_mono_add_ns(plat_clock_mono(), TT_NS_PER_SEC), 4);
+	CU_ASSERT_EQUAL(sim.sent, 2);
+	CU_ASSERT(tt_endpoint_equal(&sim.last_to, &e));
+	node_sim_close(&sim);
+}
+
+/* Case 40: a name is looked up at once, again after failures with growing gaps, never in a loop. */
+static void case_40_names(void)
+{
+	struct node_peer *p = open_with_peer(NULL);
+	struct tt_mono start = plat_clock_mono();
+	struct tt_endpoint many[3];
+
+	CU_ASSERT_EQUAL(node_peer_set_host(sim.device, p, "vpn.example.com", 51820), 0);
+	CU_ASSERT_EQUAL(sim.resolves, 1);
+	CU_ASSERT_STRING_EQUAL(sim.last_host, "vpn.example.com");
+	node_device_resolved(sim.device, node_peer_id(p), many, 0);
+	unsigned before = sim.resolves;
+	run_until(tt_mono_add_ns(start, 120 * TT_NS_PER_MS), 50);
+	CU_ASSERT_EQUAL(sim.resolves, before);
+	run_until(tt_mono_add_ns(start, 3 * TT_NS_PER_SEC), 50);
+	CU_ASSERT_EQUAL(sim.resolves, before + 1);
+	tt_endpoint_parse("192.0.2.1:51820", &many[0]);
+	tt_endpoint_parse("192.0.2.2:51820", &many[1]);
+	tt_endpoint_parse("192.0.2.3:51820", &many[2]);
+	node_device_resolved(sim.device, node_peer_id(p), many, 3);
+	struct node_peer_info info;
+	node_peer_get_info(sim.device, p, &info);
+	CU_ASSERT(tt_endpoint_equal(&info.endpoint, &many[0]));
+	/* changing order of the answers moves nothing */
+	struct tt_endpoint rotated[3] = {many[2], many[0], many[1]};
+	node_device_resolved(sim.device, node_peer_id(p), rotated, 3);
+	node_peer_get_info(sim.device, p, &info);
+	CU_ASSERT(tt_endpoint_equal(&info.endpoint, &many[0]));
+	/* an answer for a peer that is gone */
+	tt_peer_id id = node_peer_id(p);
+	node_device_remove_peer(sim.device, p);
+	node_device_resolved(sim.device, id, many, 3);
+	node_sim_close(&sim);
+}
+
+static void push(const void *bytes, size_t len)
+{
+	struct plat_udp_rx rx = {.buf = (uint8_t *)(uintptr_t)bytes,
+				 .cap = (uint32_t)len,
+				 .len = (uint32_t)len,
+				 .segment = (uint32_t)len};
+
+	tt_endpoint_parse("192.0.2.77:7", &rx.src);
+	node_device_datagram(sim.device, plat_clock_mono(), &rx);
+	while (node_device_doorbell(sim.device, plat_clock_mono()))
+		;
+}
+
+/* Case 15 on the control thread's own socket: every length and first byte is a counted drop. */
+static void case_15_junk(void)
+{
+	uint8_t junk[300];
+	uint64_t drops[TT_DROP_COUNT], total = 0;
+
+	open_with_peer("192.0.2.1:51820");
+	memset(junk, 0, sizeof(junk));
+	unsigned pushed = 0;
+	for (unsigned type = 0; type < 256; type += 5)
+		for (size_t len = 1; len < sizeof(junk); len += 7, pushed++) {
+			junk[0] = (uint8_t)type;
+			push(junk, len);
+		}
+	CU_ASSERT_EQUAL(sim.sent, 0);
+	node_device_drops(sim.device, drops);
+	for (unsigned i = 0; i < TT_DROP_COUNT; i++)
+		total += drops[i];
+	CU_ASSERT_EQUAL(total, pushed);
+	node_sim_close(&sim);
+}
+
+/* Ten thousand peers come, are published as one table, and go. */
+static void many_peers(void)
+{
+	struct node_peer *p;
+	uint8_t key[32] = {0};
+	struct tt_cidr c = {.bits = 32};
+
+	node_sim_open(&sim);
+	node_device_set_private_key(sim.device, priv);
+	struct tt_mono start = plat_clock_mono();
+	for (uint32_t i = 0; i < 10000; i++) {
+		tt_store_be32(key, i + 1);
+		CU_ASSERT_EQUAL_FATAL(node_device_add_peer(sim.device, key, &p), 0);
+		c.ip = tt_ip_v4_host(0x0a000000 + i);
+		CU_ASSERT_EQUAL_FATAL(node_peer_add_allowed_ip(sim.device, p, &c), 0);
+	}
+	CU_ASSERT_EQUAL(node_device_commit(sim.device), 0);
+	printf("  10,000 peers with one allowed IP each: %llu ms\n",
+	       (unsigned long long)(tt_mono_since(plat_clock_mono(), start) / TT_NS_PER_MS));
+	node_device_remove_all_peers(sim.device);
+	CU_ASSERT_EQUAL(node_device_commit(sim.device), 0);
+	CU_ASSERT_PTR_NULL(node_device_next_peer(sim.device, NULL));
+	node_sim_close(&sim);
+}
+
+TT_TESTS("device", {"adding a peer twice", adding_twice},
+	 {"a keepalive interval initiates", keepalive_initiates},
+	 {"case 10: retries", case_10_retries},
+	 {"a new endpoint is tried at once", endpoint_change_is_prompt},
+	 {"case 40: names", case_40_names}, {"case 15: junk", case_15_junk},
+	 {"ten thousand peers", many_peers})
