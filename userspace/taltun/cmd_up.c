@@ -65,7 +65,7 @@ static void exec_taltund(const char *path)
 	}
 	execlp("taltund", "taltund", "--config", path, (char *)NULL);
 	cli_fail(CLI_FAILED, "cannot run taltund: %s", strerror(errno));
-	_exit(127);
+	_exit(CLI_FAILED);
 }
 
 static int start_daemon(const char *path)
