@@ -9,6 +9,7 @@
 #   posix     portable fallback: build and unit tests     tsan      threaded tests under TSan
 #   none      layers up to datapath without an OS         valgrind  unit tests under valgrind
 #   fuzz      every fuzzer for TALTUN_FUZZ_SECONDS (20)   netns     namespace and interop tests
+#   cli       command line, manual pages, completions, make install
 # Without arguments: all of them. Logs stay in build/test-logs.
 #
 # TALTUN_NO_SETUP=1   do not install anything         TALTUN_JOBS=N   parallel jobs (all CPUs)
@@ -16,7 +17,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-all_tiers="build lint unit asan tsan valgrind posix none fuzz netns"
+all_tiers="build lint unit asan tsan valgrind posix none fuzz cli netns"
 jobs=${TALTUN_JOBS:-$(nproc)}
 fuzz_seconds=${TALTUN_FUZZ_SECONDS:-20}
 only=${TALTUN_TESTS:-*}
@@ -33,7 +34,7 @@ declare -A valgrind_skips=(
 	[test_epoch]="threads spin, and valgrind runs one at a time"
 )
 
-usage() { sed -n '4,17s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '4,18s/^# \{0,1\}//p' "$0"; }
 
 heading() {
 	printf '\n== %s  (%d s since the start)\n' "$1" $(($(date +%s) - started))
@@ -258,6 +259,16 @@ tier_fuzz() {
 fuzz_one() {
 	TALTUN_JOBS=2 scripts/fuzz.sh "$fuzz_seconds" "$1" >"$logs/fuzz/$1.log" 2>&1 </dev/null
 	echo $? >"$logs/fuzz/$1.rc"
+}
+
+tier_cli() {
+	local t=() f
+	step "cli build" make -k -j "$jobs" WERROR=1 all
+	for f in tests/cli/*.sh; do
+		# shellcheck disable=SC2053 # a pattern on purpose
+		[[ $(basename "$f") == $only ]] && t+=("$f")
+	done
+	run_programs cli 1 180 bash "${t[@]}"
 }
 
 tier_netns() {

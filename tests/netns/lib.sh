@@ -32,9 +32,9 @@ TT_PRIVATE_DIRS="/run/wireguard /run/taltun /var/lib/taltun"
 
 tt_passed=0 tt_failed=0 tt_skipped=0 tt_done=
 tt_pids=()          # everything started, in order
-declare -A tt_ns    # short name -> full name
-declare -A tt_mnt   # short name -> pid that holds the namespace's mounts
-declare -A tt_proc  # "ns ifname" -> pid of the daemon
+declare -A tt_ns=()    # short name -> full name
+declare -A tt_mnt=()   # short name -> pid that holds the namespace's mounts
+declare -A tt_proc=()  # "ns ifname" -> pid of the daemon
 tt_made_dirs=()
 BG_PID=
 

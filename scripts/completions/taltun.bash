@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+# bash completion for taltun(8) and taltund(8); needs nothing but bash.
+# shellcheck shell=bash
+
+_taltun_commands="up down status peers genkey pubkey genpsk check-config import reload bench version help"
+
+# Settings that --set takes; peers are set in the file only.
+_taltun_settings="interface.name interface.private_key interface.private_key_file interface.address
+	interface.listen_port interface.mtu interface.routes interface.fwmark interface.table
+	interface.dns interface.dns_search interface.pre_up interface.post_up interface.pre_down
+	interface.post_down datapath.workers datapath.poll datapath.aead
+	datapath.forward_between_peers log.level log.format"
+
+_taltun_words() {
+	mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$1" -- "$cur")
+}
+
+# Interfaces that are up: their control sockets say so.
+_taltun_interfaces() {
+	local socket names=
+	for socket in "${TALTUN_RUN_DIR:-/run/taltun}"/*.sock; do
+		[ -e "$socket" ] || continue
+		socket=${socket##*/}
+		names+=" ${socket%.sock}"
+	done
+	_taltun_words "$names"
+}
+
+# Names that `taltun up` finds by itself.
+_taltun_configured() {
+	local file names=
+	for file in /etc/taltun/*.toml /etc/taltun/*.conf /etc/wireguard/*.conf; do
+		[ -e "$file" ] || continue
+		file=${file##*/}
+		names+=" ${file%.*}"
+	done
+	_taltun_words "$names"
+}
+
+# _taltun_files SUFFIX...: files with one of the suffixes, and directories; none: all files.
+_taltun_files() {
+	local file suffix
+	compopt -o filenames 2>/dev/null
+	while IFS= read -r file; do
+		if [ -d "$file" ] || [ $# -eq 0 ]; then
+			COMPREPLY+=("$file")
+			continue
+		fi
+		for suffix in "$@"; do
+			[[ $file == *"$suffix" ]] && COMPREPLY+=("$file")
+		done
+	done < <(compgen -f -- "$cur")
+}
+
+_taltun() {
+	local cur=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]-}
+	COMPREPLY=()
+	if [ "$COMP_CWORD" -le 1 ]; then
+		_taltun_words "$_taltun_commands --help --version"
+		return
+	fi
+	if [[ $cur == -* ]]; then
+		case $command in
+		status | peers | bench) _taltun_words "--json --help" ;;
+		check-config) _taltun_words "--dump --help" ;;
+		version | help) ;;
+		*) _taltun_words "--help" ;;
+		esac
+		return
+	fi
+	case $command in
+	up) _taltun_configured && _taltun_files .toml .conf ;;
+	down) _taltun_interfaces && _taltun_files .toml .conf ;;
+	status | peers | reload) _taltun_interfaces ;;
+	check-config) _taltun_files .toml .conf ;;
+	import) if [ "$COMP_CWORD" -eq 2 ]; then _taltun_files .conf; else _taltun_files; fi ;;
+	bench) _taltun_words crypto ;;
+	help) _taltun_words "$_taltun_commands" ;;
+	esac
+}
+
+_taltund() {
+	local cur=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+	COMPREPLY=()
+	case $before in
+	-c | --config) _taltun_files .toml .conf ;;
+	--log-file) _taltun_files ;;
+	--log-level) _taltun_words "error warn info debug" ;;
+	--log-format) _taltun_words "logfmt json" ;;
+	--set)
+		compopt -o nospace 2>/dev/null
+		_taltun_words "${_taltun_settings//[[:space:]]/$'\n'}"
+		COMPREPLY=("${COMPREPLY[@]/%/=}")
+		;;
+	*)
+		[[ $cur != -* ]] || _taltun_words "--config --foreground --set --log-level --log-format
+			--log-file --help --version -c -f -h -V"
+		;;
+	esac
+}
+
+complete -F _taltun taltun
+complete -F _taltund taltund
