@@ -197,9 +197,13 @@ void sim_poll(struct sim *sim, int node)
 {
 	struct sim_node *n = &sim->node[node];
 
-	for (int i = 0; i < SIM_PEERS; i++)
-		if (n->peer[i].used)
+	for (int i = 0; i < SIM_PEERS; i++) {
+		if (!n->peer[i].used)
+			continue;
+		sim_act(n, &n->peer[i]);
+		if (n->peer[i].facts.need_handshake) /* a keepalive found its session old */
 			sim_act(n, &n->peer[i]);
+	}
 }
 
 /* --- receiving -------------------------------------------------------------------------------- */
