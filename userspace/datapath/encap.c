@@ -175,7 +175,11 @@ static void stage(struct dp_worker *w, struct dp_peer *p, const struct plat_vnet
 	}
 }
 
-/* Tells the sender, by way of the inner port, why its packet goes nowhere. */
+/*
+ * Tells the sender, by way of the inner port, why its packet goes nowhere. An IPv4 packet that
+ * comes in with an address of the host itself is a martian, so the answer seems to come from the
+ * destination; IPv6 has no such rule.
+ */
 static void refuse(struct dp_worker *w, enum tt_drop reason, enum dp_icmp_kind kind,
 		   const uint8_t *pkt, const struct dp_inner *in)
 {
@@ -184,8 +188,8 @@ static void refuse(struct dp_worker *w, enum tt_drop reason, enum dp_icmp_kind k
 	dp_worker_drop(w, reason, 1);
 	if (!dp_icmp_allow(&w->icmp, w->now))
 		return;
-	size_t len = dp_icmp_build(answer, kind, pkt, in, 0,
-				   dp_plane_own(w->plane, (enum tt_family)in->family));
+	const struct tt_ip *from = dp_inner_is_v4(in) ? NULL : dp_plane_own(w->plane, TT_FAMILY_V6);
+	size_t len = dp_icmp_build(answer, kind, pkt, in, 0, from);
 
 	if (len)
 		dp_inner_write_packet(w, answer, len);
