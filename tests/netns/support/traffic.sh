@@ -66,7 +66,7 @@ node_peer() {
 }
 
 status() {
-	in_ns "$1" taltun status "$2" --json | jq -r "$3"
+	in_ns "$1" taltun status "$2" --json | jq -r ".[0] | $3"
 }
 
 drops() {
