@@ -19,7 +19,6 @@
 #include "plat/clock.h"
 #include "plat/timer.h"
 
-#define DEFAULT_MTU	 1420
 #define AUTO_WORKERS_MAX 4
 
 /* Mapped and locked by node_engine_prepare() while the right to lock is there. */
@@ -120,7 +119,7 @@ static int set_mtu(struct node_engine *e)
 	struct node_priv_reply reply;
 	int fds[NODE_PRIV_FDS_MAX];
 
-	e->mtu = e->config && e->config->mtu ? e->config->mtu : DEFAULT_MTU;
+	e->mtu = e->config && e->config->mtu ? e->config->mtu : NODE_DEFAULT_MTU;
 	/* an engine that was restarted finds the MTU somebody may have set since */
 	if (e->start->restarts)
 		return 0;

@@ -16,6 +16,8 @@
 #include "node/priv.h"
 #include "node/uapi.h"
 
+#define NODE_DEFAULT_MTU 1420
+
 /* Sockets of one udp_port; index `workers` is the control thread's own. */
 struct node_sockets {
 	uint16_t udp_port;

@@ -111,38 +111,46 @@ static const char *needs_restart(const struct node_config *old, const struct nod
 	return NULL;
 }
 
-static int apply_reload(struct node_engine *e, struct node_config *cfg, char *error, size_t cap)
+/* Comes first, because it is what can fail: then nothing has changed yet. */
+static int move_port(struct node_engine *e, const struct node_config *cfg, char *error, size_t cap)
 {
-	uint32_t fwmark = node_engine_config_fwmark(cfg);
 	int err = 0;
 
 	if (cfg->listen_port && cfg->listen_port != e->sockets.udp_port)
 		err = node_device_set_udp_port(e->device, cfg->listen_port);
-	if (err) {
-		snprintf(error, cap, "cannot move to listen_port %u: %s; the old one stays",
+	if (err)
+		snprintf(error, cap, "cannot move to listen_port %u: %s; nothing was changed",
 			 cfg->listen_port, strerror(-err));
-		return err;
-	}
+	return err;
+}
+
+static int apply_reload(struct node_engine *e, struct node_config *cfg, char *error, size_t cap)
+{
+	uint32_t fwmark = node_engine_config_fwmark(cfg);
+	int err;
+
 	node_device_set_fwmark(e->device, fwmark);
 	dp_plane_set_between(e->plane,
 			     cfg->forward_between_peers ? DP_BETWEEN_DIRECT : DP_BETWEEN_DENY);
-	if (cfg->mtu)
-		e->mtu = cfg->mtu;
+	/* what somebody set by hand stays, unless the file says something new */
+	if (cfg->mtu != e->config->mtu)
+		e->mtu = cfg->mtu ? cfg->mtu : NODE_DEFAULT_MTU;
 	dp_plane_set_mtu(e->plane, e->mtu);
 	err = node_apply_device(e->device, cfg, e->config);
 	if (!err)
-		err = node_net_apply(e->net, cfg, e->mtu, fwmark, false, error, cap);
+		err = node_net_apply(e->net, cfg, e->mtu, fwmark, true, error, cap);
 	else
 		snprintf(error, cap, "some peers could not be applied; see the log");
 	return err;
 }
 
-static void finish(struct reload *r, const char *error)
+static void finish(struct reload *r, const char *error, bool applied)
 {
 	r->engine->reloading = false;
 	if (error)
 		tt_log(TT_LOG_ERROR, "config.reload_failed", TT_F_STR("error", error),
-		       TT_F_STR("hint", "the running configuration stays"));
+		       TT_F_STR("hint", applied ? "the rest of the file is in force"
+						: "the running configuration stays"));
 	if (r->done)
 		r->done(r->arg, error);
 	free(r);
@@ -156,7 +164,7 @@ static void on_config(void *arg, const struct node_priv_reply *reply, const int 
 	char error[NODE_PRIV_ERROR_MAX] = "";
 
 	if (take_reply(reply, fds, &cfg, error, sizeof(error)) != 0) {
-		finish(r, error);
+		finish(r, error, false);
 		return;
 	}
 	const char *fixed = needs_restart(e->config, cfg);
@@ -164,7 +172,12 @@ static void on_config(void *arg, const struct node_priv_reply *reply, const int 
 		snprintf(error, sizeof(error), "%s cannot change while the daemon runs; restart it",
 			 fixed);
 		node_engine_config_free(cfg);
-		finish(r, error);
+		finish(r, error, false);
+		return;
+	}
+	if (move_port(e, cfg, error, sizeof(error)) != 0) {
+		node_engine_config_free(cfg);
+		finish(r, error, false);
 		return;
 	}
 	int err = apply_reload(e, cfg, error, sizeof(error));
@@ -177,7 +190,7 @@ static void on_config(void *arg, const struct node_priv_reply *reply, const int 
 	node_priv_send(e->priv, &commit, -1, NULL, NULL);
 	if (!err)
 		tt_log(TT_LOG_INFO, "config.reloaded", TT_F_U64("peers", cfg->peers.count));
-	finish(r, err ? error : NULL);
+	finish(r, err ? error : NULL, true);
 }
 
 void node_engine_reload_for(void *ctx, void (*done)(void *arg, const char *error), void *arg)
@@ -201,7 +214,7 @@ void node_engine_reload_for(void *ctx, void (*done)(void *arg, const char *error
 	*r = (struct reload){e, done, arg};
 	e->reloading = true;
 	if (node_priv_send(e->priv, &req, -1, on_config, r) != 0)
-		finish(r, "the monitor does not answer");
+		finish(r, "the monitor does not answer", false);
 }
 
 void node_engine_reload(struct node_engine *e)
