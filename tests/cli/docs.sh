@@ -14,7 +14,7 @@ in_page() {
 	local page=$1 what=$2 word missing=
 	shift 2
 	for word in "$@"; do
-		grep -qE -- "(^|[^a-zA-Z_-])${word//./\\.}([^a-zA-Z_-]|\$)" "$man/$page" || missing+=" $word"
+		grep -qE -- "(^|[^a-zA-Z_])${word//./\\.}([^a-zA-Z_-]|\$)" "$man/$page" || missing+=" $word"
 	done
 	equal "$page has every $what ($#)" "" "$missing"
 }
