@@ -23,7 +23,7 @@ fill_in() {
 # Blocks between FROM and TO that hold [interface], each into a file.
 blocks() {
 	awk -v from="$1" -v to="$2" -v out="$work/block" '
-		$0 ~ to && on { on = 0; if (text ~ /\[interface\]/) print text > (out ++n ".raw"); next }
+		$0 ~ to && on { on = 0; if (text ~ /\[interface\]/) print text > (out (++n) ".raw"); next }
 		$0 ~ from { on = 1; text = ""; next }
 		on { text = text $0 "\n" }' "$3"
 }
