@@ -18,7 +18,7 @@ static size_t unhex(const char *text, uint8_t *out, size_t room)
 	size_t n = 0;
 
 	for (; text[0] && text[1]; text += 2, n++) {
-		unsigned v;
+		unsigned v = 0;
 		CU_ASSERT_FATAL(n < room && sscanf(text, "%2x", &v) == 1);
 		out[n] = (uint8_t)v;
 	}
