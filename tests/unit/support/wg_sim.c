@@ -28,6 +28,7 @@ static void sim_enqueue(struct sim *sim, const struct sim_datagram *d)
 			continue;
 		sim->flight[i] = *d;
 		sim->flight[i].due = sim->now.ns + sim->delay_ns + jitter;
+		sim->flight_high = TT_MAX(sim->flight_high, i + 1);
 		return;
 	}
 	sim->overflow++;
@@ -331,7 +332,9 @@ static struct sim_datagram *sim_earliest(struct sim *sim)
 {
 	struct sim_datagram *best = NULL;
 
-	for (int i = 0; i < SIM_FLIGHT; i++)
+	while (sim->flight_high && !sim->flight[sim->flight_high - 1].due)
+		sim->flight_high--;
+	for (int i = 0; i < sim->flight_high; i++)
 		if (sim->flight[i].due && (!best || sim->flight[i].due < best->due))
 			best = &sim->flight[i];
 	return best;

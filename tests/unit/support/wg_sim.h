@@ -64,6 +64,7 @@ struct sim {
 	struct tt_mono now;
 	struct sim_node node[SIM_NODES];
 	struct sim_datagram flight[SIM_FLIGHT];
+	int flight_high; /* no datagram at or past it */
 	struct tt_rng_seeded seed;
 	struct tt_rng rng;
 	uint64_t delay_ns, jitter_ns;
