@@ -621,6 +621,27 @@ static void many_peers(void)
 	finish();
 }
 
+/* The volume after which a session rekeys differs from session to session, by an eighth at most. */
+static void volume_is_spread(void)
+{
+	uint64_t low = UINT64_MAX, high = 0;
+
+	start(20);
+	NODE(0)->dev.rekey_after_bytes = 8000000;
+	for (int i = 0; i < 200; i++) {
+		A->wg.timers.handshake_sent = (struct tt_mono){0};
+		wg_timers_want_handshake(&A->wg.timers);
+		sim.restarted = true;
+		sim_run(&sim, 0.1);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(A->wg.current);
+		low = TT_MIN(low, A->wg.current->rekey_after_bytes);
+		high = TT_MAX(high, A->wg.current->rekey_after_bytes);
+	}
+	CU_ASSERT(low >= 7000000 && low < 7100000);
+	CU_ASSERT(high <= 9000000 && high > 8900000);
+	finish();
+}
+
 TT_TESTS("wg_device", {"case 15: lengths, types, reserved bytes", lengths_and_types},
 	 {"case 15: every byte of message 1 flipped, no state change", flipped_initiation},
 	 {"case 15: every byte of message 2 flipped, no state change", flipped_response},
@@ -638,4 +659,4 @@ TT_TESTS("wg_device", {"case 15: lengths, types, reserved bytes", lengths_and_ty
 	 {"strangers and wrong preshared keys", strangers},
 	 {"private key: same, none, a peer's", private_key_changes},
 	 {"private key set late", late_key}, {"index table full", index_table_full},
-	 {"many peers", many_peers})
+	 {"many peers", many_peers}, {"rekey volume is spread", volume_is_spread})

@@ -382,7 +382,7 @@ static void large_tables(void)
 	}
 }
 
-TT_TESTS("allowedips", {"longest match", longest_match}, {"empty set", empty_set},
-	 {"later wins; order of insertion", moves_and_order},
+TT_TESTS("allowedips", {"case 17: overlapping prefixes, longest match", longest_match},
+	 {"empty set", empty_set}, {"later wins; order of insertion", moves_and_order},
 	 {"100,000 random operations against a list", random_operations},
 	 {"131,000 prefixes", large_tables})

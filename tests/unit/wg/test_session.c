@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "tt_test.h"
 
+#include <pthread.h>
 #include "wg/session.h"
 
 static struct wg_session s;
 static uint64_t first;
 
 static const struct tt_mono born = {1000 * TT_NS_PER_SEC};
+
+static const struct tt_mono at_six = {1006 * TT_NS_PER_SEC};
 
 static struct tt_mono at(uint64_t seconds)
 {
@@ -107,9 +110,47 @@ static void rekey_on_receive(void)
 	CU_ASSERT(wg_session_expired(&s, at(180)));
 }
 
+/* Four threads share what is left before the limit: every counter is given once, none past it. */
+#define THREADS 4
+#define LEFT	100000
+static uint8_t given[LEFT];
+static _Atomic uint32_t given_twice;
+
+static void *reserve_all(void *arg)
+{
+	uint64_t at;
+	uint32_t n = 1 + (uint32_t)(uintptr_t)arg;
+
+	while (wg_session_reserve(&s, at_six, n, 1, &at) != WG_SESSION_DEAD)
+		for (uint32_t i = 0; i < n; i++) {
+			uint8_t *g = &given[at + i - (WG_REJECT_AFTER_MESSAGES - LEFT)];
+			given_twice += __atomic_fetch_add(g, 1, __ATOMIC_RELAXED);
+		}
+	return NULL;
+}
+
+static void four_threads(void)
+{
+	pthread_t t[THREADS];
+
+	fresh(true);
+	s.send_counter = WG_REJECT_AFTER_MESSAGES - LEFT;
+	for (uintptr_t i = 0; i < THREADS; i++)
+		CU_ASSERT_EQUAL_FATAL(pthread_create(&t[i], NULL, reserve_all, (void *)i), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(t[i], NULL);
+	CU_ASSERT_EQUAL(given_twice, 0);
+	uint32_t missing = 0;
+	for (uint32_t i = 0; i < LEFT; i++)
+		missing += given[i] == 0;
+	CU_ASSERT_EQUAL(missing, 0); /* the thread that asks for one takes the last */
+	CU_ASSERT_EQUAL(s.send_counter, WG_REJECT_AFTER_MESSAGES);
+}
+
 TT_TESTS("session", {"consecutive counters", counters_are_consecutive},
 	 {"rekey by age, death at 180 s", rekey_by_age},
 	 {"case 12: rekey at 2^60 messages", rekey_by_messages},
 	 {"case 12: counters never wrap", counters_never_wrap},
+	 {"case 12: four threads up to the limit", four_threads},
 	 {"rekey by volume, either side, not before 5 s", rekey_by_volume},
 	 {"rekey on receive at 165 s", rekey_on_receive})
