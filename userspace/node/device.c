@@ -267,6 +267,13 @@ int node_device_add_peer(struct node_device *d, const uint8_t pub[WG_KEY_LEN],
 	struct node_peer *p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
+	/*
+	 * An id is used again at once. No worker may still hold a session of its last owner: what it
+	 * receives would count for the new one.
+	 */
+	if (d->ids_retiring)
+		tt_epoch_synchronize(dp_plane_epoch(d->opt.plane));
+	d->ids_retiring = false;
 	int err = add_to_core(d, p, pub);
 	if (err)
 		goto err_undo_memory;
@@ -303,6 +310,7 @@ void node_device_remove_peer(struct node_device *d, struct node_peer *p)
 	plat_secmem_free(mem_peers, wg);
 	d->peers[p->id] = NULL;
 	d->count--;
+	d->ids_retiring = true;
 	tt_list_del(&p->link);
 	free(p->host);
 	free(p->name);

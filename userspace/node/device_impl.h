@@ -52,6 +52,7 @@ struct node_device {
 
 	struct wg_allowedips allowed;
 	bool allowed_changed;
+	bool ids_retiring; /* a peer was removed since the last grace period */
 
 	uint16_t udp_port;
 	uint32_t fwmark;
