@@ -39,7 +39,8 @@ for n in "$a ta 1" "$b tb 2"; do
 	[ -z "${GSO_SEGS:-}" ] || ip -n "$1" link set "$2" gso_max_segs "$GSO_SEGS"
 done
 until ip netns exec $a ping -c1 -W1 10.77.0.2 >/dev/null; do sleep 0.1; done
-[ -z "${PERF:-}" ] || { perf record -q -e cpu-clock -F 2000 -g -a -o "$PERF" -- sleep "$t" 2>/dev/null & pids+=($!); }
+[ "${PERF_ONLY:-}" != a ] || PERF_SIDE=$pa
+[ -z "${PERF:-}" ] || { perf record -q -e cpu-clock -F 4000 -g -p "${PERF_SIDE:-$pa,$pb}" -o "$PERF" -- sleep "$t" 2>/dev/null & pids+=($!); }
 case $what in
 tcp | udp*)
 	ip netns exec $b iperf3 -s -1 >/dev/null &
@@ -48,7 +49,7 @@ tcp | udp*)
 	args=()
 	[ "$what" = tcp ] || args=(-u -b 0 -l "${what#udp}")
 	# shellcheck disable=SC2086
-	ip netns exec $a iperf3 -c 10.77.0.2 -t "$t" "${args[@]}" ${IPERF_ARGS:-} | grep -E "sender|receiver"
+	ip netns exec $a iperf3 -c 10.77.0.2 -t "$t" "${args[@]}" ${IPERF_ARGS:-} | grep -E "sender|receiver|CPU"
 	;;
 ping) ip netns exec $a ping -q -i 0.01 -c 300 10.77.0.2 | tail -1 ;;
 *) ip netns exec $a bash -c "$what" ;;

@@ -7,7 +7,7 @@
 /* Super-datagrams of at least this average size are received few at a time, which keeps the batch
  * inside the second-level cache. */
 #define BULK_BYTES    8192
-#define BULK_MESSAGES 4
+#define BULK_MESSAGES 1
 /* Every link carries this (IPv6's minimum MTU): a refusal of smaller segments is not about size. */
 #define SEGMENT_UNDOUBTED 1200
 
@@ -194,8 +194,6 @@ static void note_gso_refused(struct dp_port_udp *u, const struct dp_udp_message 
 
 static void note_lost_source(const struct dp_udp_message *m, struct dp_tx_report *report)
 {
-	if (m->path->dest.from.family == TT_FAMILY_NONE)
-		return;
 	for (unsigned i = 0; i < report->lost_sources; i++)
 		if (report->lost_source[i] == m->peer)
 			return;
@@ -230,7 +228,7 @@ static void send_run(struct dp_port_udp *u, unsigned from, unsigned to, unsigned
 			report->failed[drop_of(tx[i - from].error)] += u->tx[i].segments;
 		if (tx[i - from].gso_refused)
 			note_gso_refused(u, &u->tx[i], report);
-		if (lost_source)
+		if (tx[i - from].lost_source)
 			note_lost_source(&u->tx[i], report);
 	}
 }

@@ -259,7 +259,7 @@ FX_UNUSED static int fx_inner_take(struct fx *f, struct plat_vnet_hdr *vnet, uin
 FX_UNUSED static size_t fx_udp(uint8_t *out, bool v6, uint8_t src, uint8_t dst, uint16_t sport,
 			       size_t payload)
 {
-	static uint8_t bytes[65535];
+	static _Thread_local uint8_t bytes[65535];
 	struct pk k = pk_udp(v6);
 	struct pk_rng r = {sport + 1u};
 
