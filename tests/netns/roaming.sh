@@ -136,6 +136,6 @@ wait_for 5 test -s "$TT_WORK/captured"
 attack replayed
 check "a packet relayed ahead of its original moves it" wait_for 5 endpoint_is 10.8.0.66:51820
 in_ns s nft delete table ip tt_test
-check "the client's next packet" can_ping c 10.77.0.2
+check "the client's next packets" wait_for 3 can_ping c 10.77.0.2
 check "moves it back" wait_for 1 endpoint_is 10.8.0.1:51900
 finish
