@@ -414,6 +414,8 @@ int node_engine_io_start(struct node_engine *e)
 	start_udp_polls(e);
 	uv_idle_init(&e->loop, &e->more);
 	e->more.data = e;
+	uv_timer_init(&e->loop, &e->deadline);
+	e->deadline.data = e;
 	uv_timer_init(&e->loop, &e->second);
 	e->second.data = e;
 	uv_timer_start(&e->second, on_second, 200, 1000);
