@@ -85,10 +85,14 @@ void node_peer_send_keepalive(struct node_device *d, struct node_peer *p, struct
 		node_peer_want_handshake(d, p);
 		return;
 	}
-	if (wg_data_seal(s, now, NULL, 0, 0, msg) == WG_SESSION_DEAD) {
+	enum wg_session_use use = wg_data_seal(s, now, NULL, 0, 0, msg);
+	if (use == WG_SESSION_DEAD) {
 		node_peer_want_handshake(d, p);
 		return;
 	}
+	/* a tunnel that carries nothing but keepalives renews its session all the same */
+	if (use == WG_SESSION_USABLE_REKEY && !atomic_exchange(&s->rekey_asked, true))
+		node_peer_want_handshake(d, p);
 	if (send_to_peer(d, p, msg, sizeof(msg)))
 		dp_peer_note_tx(p->dp, now, sizeof(msg), false);
 }

@@ -104,12 +104,8 @@ static void log_status(struct node_peer *p, enum wg_peer_status now_is)
 
 static void act(struct node_device *d, struct node_peer *p, uint32_t actions, struct tt_mono now)
 {
-	if (actions & WG_TIMER_ZERO_KEYS) {
-		struct wg_displaced gone = {.count = 0};
-		wg_peer_expire(d->wg, p->wg, now, &gone);
+	if (actions & WG_TIMER_ZERO_KEYS)
 		dp_peer_set_session(d->opt.plane, p->dp, NULL);
-		node_device_unpublish(d, &gone);
-	}
 	if (actions & (WG_TIMER_GIVE_UP | WG_TIMER_UNANSWERED)) {
 		dp_peer_drop_staged(d->opt.plane, p->dp);
 		node_peer_forget_path(d, p);
@@ -159,7 +155,10 @@ void node_peer_run(struct node_device *d, struct node_peer *p, struct tt_mono no
 	}
 	struct wg_facts f = facts_of(p->dp);
 	f.need_handshake = flags & DP_FACT_NEED_HANDSHAKE;
-	act(d, p, wg_timers_run(&p->wg->timers, &f, now, &d->opt.rng), now);
+	struct wg_displaced gone = {.count = 0};
+	uint32_t actions = wg_peer_run_timers(d->wg, p->wg, &f, now, &d->opt.rng, &gone);
+	act(d, p, actions, now);
+	node_device_unpublish(d, &gone);
 	resolve_again(d, p, now);
 	f = facts_of(p->dp);
 	log_status(p, wg_timers_status(&p->wg->timers, &f, now));
