@@ -261,20 +261,32 @@ static int add_to_core(struct node_device *d, struct node_peer *p, const uint8_t
 	return -EINVAL;
 }
 
+/*
+ * An id is used again at once. The workers' table of allowed IPs must not name it any more, or what
+ * was meant for its last owner would go to the new one; and no worker may still hold a session of
+ * the last owner, or what it receives would count for the new one.
+ */
+static int settle_ids(struct node_device *d)
+{
+	int err = d->ids_retiring ? node_device_commit(d) : 0;
+
+	if (err)
+		return err;
+	if (d->ids_retiring)
+		tt_epoch_synchronize(dp_plane_epoch(d->opt.plane));
+	d->ids_retiring = false;
+	return 0;
+}
+
 int node_device_add_peer(struct node_device *d, const uint8_t pub[WG_KEY_LEN],
 			 struct node_peer **out)
 {
 	struct node_peer *p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
-	/*
-	 * An id is used again at once. No worker may still hold a session of its last owner: what it
-	 * receives would count for the new one.
-	 */
-	if (d->ids_retiring)
-		tt_epoch_synchronize(dp_plane_epoch(d->opt.plane));
-	d->ids_retiring = false;
-	int err = add_to_core(d, p, pub);
+	int err = settle_ids(d);
+	if (!err)
+		err = add_to_core(d, p, pub);
 	if (err)
 		goto err_undo_memory;
 	p->dp = dp_peer_add(d->opt.plane, p->id);

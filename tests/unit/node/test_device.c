@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "datapath/plane_state.h"
 #include "node_sim.h"
 #include "plat/clock.h"
 #include "tt_test.h"
@@ -57,6 +58,25 @@ static void adding_twice(void)
 	node_device_remove_peer(sim.device, p);
 	CU_ASSERT_PTR_NULL(node_device_find_peer(sim.device, key_a));
 	CU_ASSERT_EQUAL(node_device_add_peer(sim.device, key_a, &q), 0);
+	node_sim_close(&sim);
+}
+
+/* What is routed to a peer never goes to the one that gets its id within the same transaction. */
+static void ids_are_used_again(void)
+{
+	static const uint8_t key_b[32] = {0x31, 9, [31] = 0x12}, addr[4] = {10, 1, 0, 1};
+	struct node_peer *p = open_with_peer(NULL), *q;
+	tt_peer_id id = node_peer_id(p);
+	struct tt_cidr c;
+
+	tt_cidr_parse("10.1.0.0/24", &c);
+	CU_ASSERT_EQUAL(node_peer_add_allowed_ip(sim.device, p, &c), 0);
+	CU_ASSERT_EQUAL(node_device_commit(sim.device), 0);
+	CU_ASSERT_EQUAL(dp_plane_lookup(sim.plane, TT_FAMILY_V4, addr), id);
+	node_device_remove_peer(sim.device, p);
+	CU_ASSERT_EQUAL_FATAL(node_device_add_peer(sim.device, key_b, &q), 0);
+	CU_ASSERT_EQUAL(node_peer_id(q), id);
+	CU_ASSERT_EQUAL(dp_plane_lookup(sim.plane, TT_FAMILY_V4, addr), TT_PEER_NONE);
 	node_sim_close(&sim);
 }
 
@@ -204,6 +224,7 @@ static void many_peers(void)
 }
 
 TT_TESTS("device", {"adding a peer twice", adding_twice},
+	 {"ids are used again", ids_are_used_again},
 	 {"a keepalive interval initiates", keepalive_initiates},
 	 {"case 10: retries", case_10_retries},
 	 {"a new endpoint is tried at once", endpoint_change_is_prompt},
