@@ -466,7 +466,8 @@ static void everything_retired_under_load(void)
 	both_open(ALL_TUN, plat_udp_probe());
 	sessions_publish();
 	load_start();
-	for (unsigned i = 0; i < 500; i++) {
+	/* at least 500 times, and until traffic has been flowing meanwhile */
+	for (unsigned i = 0; i < 500 || (!atomic_load(&b.p->rx_packets) && i < 500000); i++) {
 		struct dp_peer *p = dp_peer_add(a.pl, 1);
 		struct dp_roam roam;
 
