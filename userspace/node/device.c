@@ -297,6 +297,7 @@ int node_device_add_peer(struct node_device *d, const uint8_t pub[WG_KEY_LEN],
 		goto err_undo_memory;
 	}
 	p->status = WG_PEER_NEVER;
+	p->serial = ++d->last_serial;
 	d->peers[p->id] = p;
 	d->count++;
 	tt_list_add_tail(&d->order, &p->link);
@@ -489,6 +490,11 @@ struct node_peer *node_device_peer_by_id(struct node_device *d, tt_peer_id id)
 tt_peer_id node_peer_id(const struct node_peer *p)
 {
 	return p->id;
+}
+
+uint64_t node_peer_serial(const struct node_peer *p)
+{
+	return p->serial;
 }
 
 bool node_peer_next_allowed_ip(const struct node_device *d, const struct node_peer *p,

@@ -115,9 +115,14 @@ struct node_peer *node_device_next_peer(struct node_device *d, struct node_peer 
 /* By id, for cursors that live across loop turns; NULL where there is none (any more). */
 struct node_peer *node_device_peer_by_id(struct node_device *d, tt_peer_id id);
 tt_peer_id node_peer_id(const struct node_peer *p);
+/* No two peers of a device ever have the same; not 0. An id with another serial is another peer. */
+uint64_t node_peer_serial(const struct node_peer *p);
 /* Iterates a peer's allowed IPs: *cursor = 0 to start; false at the end. */
 bool node_peer_next_allowed_ip(const struct node_device *d, const struct node_peer *p,
 			       uint32_t *cursor, struct tt_cidr *out);
+/* Grows with every handshake done and every endpoint that moved: what is worth keeping has changed.
+ */
+uint64_t node_device_changes(const struct node_device *d);
 /* Drops of the protocol core and the workers together. */
 void node_device_drops(const struct node_device *d, uint64_t drops[TT_DROP_COUNT]);
 struct dp_plane *node_device_plane(struct node_device *d);

@@ -18,6 +18,7 @@
 
 struct node_peer {
 	tt_peer_id id;
+	uint64_t serial;    /* of all peers there ever were; ids are used again */
 	struct wg_peer *wg; /* locked memory */
 	struct dp_peer *dp;
 	struct tt_list link;	      /* node_device.peers, in order of insertion */
@@ -46,6 +47,7 @@ struct node_device {
 	struct node_peer **peers; /* [DP_PEERS_MAX] by id */
 	struct tt_list order;
 	uint32_t count;
+	uint64_t last_serial;
 	struct tt_heap deadlines;
 	struct tt_heap_item **deadline_slots;
 	struct tt_mono armed;

@@ -22,7 +22,9 @@
 /* One set operation in progress. */
 struct node_uapi_set {
 	struct node_device *device;
-	struct node_peer *peer;
+	struct node_peer *peer; /* somebody else may remove it between two lines */
+	tt_peer_id id;		/* of peer, to see whether it is still there */
+	uint64_t serial;
 	bool in_peer; /* a public_key line has been seen */
 	bool dummy;   /* the current peer is ourselves, or update_only named a stranger */
 	bool created; /* this operation added the current peer */
@@ -40,6 +42,7 @@ struct node_uapi_get {
 	struct node_device *device;
 	int stage;
 	tt_peer_id peer;
+	uint64_t serial; /* of that peer: its id may be another's by the next piece */
 	uint32_t allowed_cursor;
 };
 void node_uapi_get_begin(struct node_uapi_get *g, struct node_device *d);

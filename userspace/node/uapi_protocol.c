@@ -76,6 +76,24 @@ static int set_replace_peers(struct node_uapi_set *s, const char *value)
 	return 0;
 }
 
+static void set_hold(struct node_uapi_set *s)
+{
+	s->id = node_peer_id(s->peer);
+	s->serial = node_peer_serial(s->peer);
+}
+
+/* Between two lines of a slow client others remove peers: a reload, another client. What is left to
+ * say about such a peer does nothing. */
+static void set_look_again(struct node_uapi_set *s)
+{
+	struct node_peer *p = s->peer ? node_device_peer_by_id(s->device, s->id) : NULL;
+
+	if (!s->peer || (p && node_peer_serial(p) == s->serial))
+		return;
+	s->peer = NULL;
+	s->dummy = true;
+}
+
 static int set_public_key(struct node_uapi_set *s, const char *value)
 {
 	uint8_t key[TT_KEY_LEN];
@@ -86,8 +104,10 @@ static int set_public_key(struct node_uapi_set *s, const char *value)
 	s->in_peer = true;
 	s->dummy = s->created = false;
 	s->peer = node_device_find_peer(s->device, key);
-	if (s->peer)
+	if (s->peer) {
+		set_hold(s);
 		return 0;
+	}
 	err = node_device_add_peer(s->device, key, &s->peer);
 	if (err == -EADDRINUSE) {
 		/* our own key: its lines are read and do nothing */
@@ -95,6 +115,8 @@ static int set_public_key(struct node_uapi_set *s, const char *value)
 		return 0;
 	}
 	s->created = !err;
+	if (!err)
+		set_hold(s);
 	return err;
 }
 
@@ -102,7 +124,7 @@ static int set_update_only(struct node_uapi_set *s, const char *value)
 {
 	if (strcmp(value, "true") != 0)
 		return -EINVAL;
-	if (s->created) {
+	if (s->created && s->peer) {
 		node_device_remove_peer(s->device, s->peer);
 		s->peer = NULL;
 		s->dummy = true;
@@ -214,6 +236,7 @@ void node_uapi_set_line(struct node_uapi_set *s, char *line)
 
 	if (s->error)
 		return;
+	set_look_again(s);
 	if (!eq) {
 		s->error = -EPROTO;
 		return;
@@ -254,6 +277,7 @@ static void next_peer(struct node_uapi_get *g, struct node_peer *after)
 	struct node_peer *p = node_device_next_peer(g->device, after);
 
 	g->peer = p ? node_peer_id(p) : TT_PEER_NONE;
+	g->serial = p ? node_peer_serial(p) : 0;
 	g->stage = p ? GET_PEER : GET_DONE;
 	g->allowed_cursor = 0;
 }
@@ -329,7 +353,8 @@ size_t node_uapi_get_piece(struct node_uapi_get *g, char *buf, size_t cap)
 	/* one more peer's head must fit; its allowed IPs stop where the buffer does */
 	while (g->stage != GET_DONE && cap - n >= 1024) {
 		struct node_peer *p = node_device_peer_by_id(g->device, g->peer);
-		if (!p) /* removed while the client was reading: what follows it is unknown */
+		/* removed while the client was reading: what follows it is unknown */
+		if (!p || node_peer_serial(p) != g->serial)
 			g->stage = GET_DONE;
 		else if (g->stage == GET_PEER)
 			n += get_peer(g, p, buf + n, cap - n);

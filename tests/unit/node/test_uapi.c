@@ -205,6 +205,35 @@ static void removal_during_get(void)
 	node_sim_close(&sim);
 }
 
+static void one_line(struct node_uapi_set *s, const char *line)
+{
+	char copy[256];
+
+	strcpy(copy, line);
+	node_uapi_set_line(s, copy);
+}
+
+/* A peer that another client removes between two lines of a slow one: the rest does nothing, also
+ * where its id is somebody else's by then. */
+static void removal_during_set(void)
+{
+	struct node_uapi_set slow;
+
+	node_sim_open(&sim);
+	node_uapi_set_begin(&slow, sim.device);
+	one_line(&slow, "public_key=" KEY_A);
+	set("public_key=" KEY_A "\nremove=true\n");
+	one_line(&slow, "endpoint=1.2.3.4:5");
+	set("public_key=" KEY_B "\n");
+	one_line(&slow, "allowed_ip=10.9.0.0/24");
+	one_line(&slow, "remove=true");
+	CU_ASSERT_EQUAL(node_uapi_set_end(&slow), 0);
+	CU_ASSERT(has("public_key=" KEY_B "\n"));
+	CU_ASSERT(!has("allowed_ip="));
+	CU_ASSERT(!has("endpoint="));
+	node_sim_close(&sim);
+}
+
 /* Nothing is sent before there is a key, an endpoint and a link; then the keepalive starts it. */
 static void starts_late(void)
 {
@@ -221,9 +250,9 @@ static void starts_late(void)
 	node_sim_close(&sim);
 }
 
-TT_TESTS("uapi", {"order of get", order_of_get}, {"allowed IPs move", allowed_ips_move},
-	 {"peers come and go", peers_come_and_go}, {"own public key", own_key},
-	 {"case 40: malformed requests are refused", refused},
+TT_TESTS("uapi", {"order of get", order_of_get}, {"removal during set", removal_during_set},
+	 {"allowed IPs move", allowed_ips_move}, {"peers come and go", peers_come_and_go},
+	 {"own public key", own_key}, {"case 40: malformed requests are refused", refused},
 	 {"a failed change of port is told", failed_rebind_is_told},
 	 {"removal while a client reads", removal_during_get},
 	 {"a key that comes late", starts_late})
