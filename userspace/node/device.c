@@ -379,7 +379,7 @@ int node_peer_set_host(struct node_device *d, struct node_peer *p, const char *h
 	p->host_port = udp_port;
 	p->resolve_gap_ns = NODE_RESOLVE_MIN_NS;
 	if (copy) {
-		p->resolving = true;
+		p->resolve_after = tt_mono_add_ns(plat_clock_mono(), NODE_RESOLVE_LOST_NS);
 		d->opt.resolve(d->opt.ctx, p->id, copy, udp_port);
 	}
 	return 0;
@@ -501,6 +501,11 @@ bool node_peer_next_allowed_ip(const struct node_device *d, const struct node_pe
 			       uint32_t *cursor, struct tt_cidr *out)
 {
 	return wg_allowedips_next(&d->allowed, p->id, cursor, out);
+}
+
+uint64_t node_device_changes(const struct node_device *d)
+{
+	return d->changes;
 }
 
 void node_device_drops(const struct node_device *d, uint64_t drops[TT_DROP_COUNT])

@@ -118,9 +118,11 @@ void node_peer_move(struct node_device *d, struct node_peer *p, const struct tt_
 	if (tt_endpoint_equal(&p->dest.to, src) && tt_ip_equal(&p->dest.from, dst) &&
 	    p->dest.from_ifindex == ifindex)
 		return;
-	if (!tt_endpoint_equal(&p->dest.to, src))
+	if (!tt_endpoint_equal(&p->dest.to, src)) {
 		tt_log(TT_LOG_DEBUG, "peer.moved", TT_F_STR("peer", p->name ? p->name : ""),
 		       TT_F_ENDPOINT("from", &p->dest.to), TT_F_ENDPOINT("to", src));
+		d->changes++;
+	}
 	memset(&p->dest, 0, sizeof(p->dest));
 	p->dest.to = *src;
 	p->dest.from = *dst;
@@ -132,6 +134,7 @@ void node_peer_move(struct node_device *d, struct node_peer *p, const struct tt_
 static void use_session(struct node_device *d, struct node_peer *p, struct wg_session *s)
 {
 	p->handshakes++;
+	d->changes++;
 	dp_peer_set_session(d->opt.plane, p->dp, s);
 }
 

@@ -13,6 +13,8 @@
 #define NODE_RESOLVE_AFTER_UNANSWERED 3
 #define NODE_RESOLVE_MIN_NS	      TT_NS_PER_SEC
 #define NODE_RESOLVE_MAX_NS	      (60 * TT_NS_PER_SEC)
+/* An answer that takes longer went down with the resolver. */
+#define NODE_RESOLVE_LOST_NS	      (60 * TT_NS_PER_SEC)
 
 #define NODE_HANDSHAKES_PER_TURN 64
 
@@ -29,7 +31,6 @@ struct node_peer {
 	struct plat_udp_dest dest; /* where to send now; not set: nowhere */
 	char *host;		   /* configured name, NULL: an address or none */
 	uint16_t host_port;
-	bool resolving;
 	struct tt_mono resolve_after; /* no look-up before it */
 	uint64_t resolve_gap_ns;      /* doubles up to NODE_RESOLVE_MAX_NS */
 	uint32_t resolved_at;	      /* timers.attempts at the last look-up */
@@ -47,6 +48,7 @@ struct node_device {
 	struct node_peer **peers; /* [DP_PEERS_MAX] by id */
 	struct tt_list order;
 	uint32_t count;
+	uint64_t changes; /* node_device_changes() */
 	uint64_t last_serial;
 	struct tt_heap deadlines;
 	struct tt_heap_item **deadline_slots;

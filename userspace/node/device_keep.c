@@ -51,13 +51,13 @@ static void resolve_again(struct node_device *d, struct node_peer *p, struct tt_
 
 	if (attempts < p->resolved_at)
 		p->resolved_at = 0;
-	if (!p->host || p->resolving || tt_mono_before(now, p->resolve_after))
+	if (!p->host || tt_mono_before(now, p->resolve_after))
 		return;
 	if (tt_endpoint_is_set(&p->dest.to) &&
 	    attempts <= p->resolved_at + NODE_RESOLVE_AFTER_UNANSWERED)
 		return;
-	p->resolving = true;
 	p->resolved_at = attempts;
+	p->resolve_after = tt_mono_add_ns(now, NODE_RESOLVE_LOST_NS);
 	d->opt.resolve(d->opt.ctx, p->id, p->host, p->host_port);
 }
 
@@ -69,7 +69,6 @@ void node_device_resolved(struct node_device *d, tt_peer_id id, const struct tt_
 
 	if (!p || !p->host)
 		return;
-	p->resolving = false;
 	p->resolve_after = tt_mono_add_ns(now, p->resolve_gap_ns);
 	p->resolve_gap_ns = TT_MIN(p->resolve_gap_ns * 2, NODE_RESOLVE_MAX_NS);
 	if (!count) {
@@ -121,7 +120,7 @@ static void set_deadline(struct node_device *d, struct node_peer *p, const struc
 	struct tt_mono next = wg_timers_next_deadline(&p->wg->timers, f);
 
 	/* a look-up that failed is repeated even where no timer runs */
-	if (p->host && !p->resolving && !tt_endpoint_is_set(&p->dest.to))
+	if (p->host && !tt_endpoint_is_set(&p->dest.to))
 		next.ns = TT_MIN(next.ns, p->resolve_after.ns);
 	if (next.ns == NEVER || !d->up)
 		tt_heap_remove(&d->deadlines, &p->deadline);
@@ -139,6 +138,7 @@ static void confirm(struct node_device *d, struct node_peer *p, struct tt_mono n
 	if (wg_peer_session_confirmed(d->wg, p->wg, s, now, plat_clock_wall(), &gone) ==
 	    WG_CONFIRM_PROMOTED) {
 		p->handshakes++;
+		d->changes++;
 		tt_log(TT_LOG_DEBUG, "handshake.done", TT_F_STR("peer", p->name ? p->name : ""),
 		       TT_F_STR("role", "responder"));
 		dp_peer_set_session(d->opt.plane, p->dp, s);

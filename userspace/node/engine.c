@@ -202,9 +202,9 @@ static int configure(struct node_engine *e)
 		if (err)
 			return fail("config.apply_failed", err, "see the lines above");
 	}
-	node_engine_state_load(e);
 	if (e->start->restarts)
 		node_engine_memory_restore(e);
+	node_engine_state_load(e);
 	if (e->config) {
 		err = node_net_apply(e->net, e->config, e->mtu, e->fwmark, true, error,
 				     sizeof(error));

@@ -57,7 +57,7 @@ struct node_engine {
 
 	struct tt_mono started;
 	struct tt_mono state_saved;
-	bool memory_dirty;
+	uint64_t kept_changes; /* node_device_changes() that memory and state know of */
 	bool stopping;
 	bool reloading;
 	int status; /* enum node_exit */

@@ -13,6 +13,10 @@
 #include "plat/netcfg.h"
 #include "plat/timer.h"
 
+/* How often what outlives the engine is written: with news, without. */
+#define KEEP_MIN_NS (5 * TT_NS_PER_SEC)
+#define KEEP_MAX_NS (60 * TT_NS_PER_SEC)
+
 #define UDP_BATCH 16
 /* GRO is on for every member of the group (the kernel looks at any of them when it coalesces), so a
  * flood of handshakes from one source arrives as one super-datagram. */
@@ -375,6 +379,19 @@ static void on_watch(uv_poll_t *h, int status, int events)
 		uv_poll_stop(h);
 }
 
+/* Sessions and endpoints that are new: a successor asks those peers for a handshake at once. */
+static void keep_changes(struct node_engine *e, struct tt_mono now)
+{
+	uint64_t changes = node_device_changes(e->device);
+	bool news = changes != e->kept_changes;
+
+	if (tt_mono_since(now, e->state_saved) < (news ? KEEP_MIN_NS : KEEP_MAX_NS))
+		return;
+	e->kept_changes = changes;
+	node_engine_memory_save(e);
+	node_engine_state_save(e, false);
+}
+
 static void on_second(uv_timer_t *h)
 {
 	struct node_engine *e = h->data;
@@ -382,10 +399,7 @@ static void on_second(uv_timer_t *h)
 
 	look_at_tun(e);
 	tt_epoch_reclaim(dp_plane_epoch(e->plane));
-	if (e->memory_dirty)
-		node_engine_memory_save(e);
-	if (tt_mono_since(now, e->state_saved) >= 60 * TT_NS_PER_SEC)
-		node_engine_state_save(e, false);
+	keep_changes(e, now);
 }
 
 /* --- start and stop --------------------------------------------------------------------------- */

@@ -23,7 +23,6 @@ void node_engine_memory_save(struct node_engine *e)
 	size_t cap, len = 0, n;
 	char *text = node_memory_begin(e->memory, &cap);
 
-	e->memory_dirty = false;
 	node_uapi_get_begin(&get, e->device);
 	while (cap - len >= NODE_UAPI_PIECE_MIN &&
 	       (n = node_uapi_get_piece(&get, text + len, TT_MIN(cap - len, (size_t)65536))) > 0)
@@ -64,9 +63,14 @@ static void remove_unseen(struct node_engine *e, const bool *seen)
 
 static void restore_line(struct node_uapi_set *set, char *line, bool *seen)
 {
-	static char replace[] = "replace_allowed_ips=true";
+	static const char had_session[] = "last_handshake_time_sec=";
+	static const char replace[] = "replace_allowed_ips=true";
 	char again[sizeof(replace)];
 
+	/* its session died with our predecessor, which the peer cannot know */
+	if (set->peer && strncmp(line, had_session, strlen(had_session)) == 0 &&
+	    strcmp(line + strlen(had_session), "0") != 0)
+		node_peer_want_handshake(set->device, set->peer);
 	if (!is_setting(line))
 		return;
 	bool peer = strncmp(line, "public_key=", 11) == 0;
