@@ -166,6 +166,15 @@ static void publish_mac1_key(struct node_device *d)
 	dp_plane_set_mac1_key(d->opt.plane, d->wg->cookie.keys.mac1);
 }
 
+static void expire(struct node_device *d, struct node_peer *p, struct tt_mono now)
+{
+	struct wg_displaced gone = {.count = 0};
+
+	wg_peer_expire(d->wg, p->wg, now, &gone);
+	dp_peer_set_session(d->opt.plane, p->dp, NULL);
+	node_device_unpublish(d, &gone);
+}
+
 int node_device_set_private_key(struct node_device *d, const uint8_t key[WG_KEY_LEN])
 {
 	struct tt_mono now = plat_clock_mono();
@@ -181,10 +190,7 @@ int node_device_set_private_key(struct node_device *d, const uint8_t key[WG_KEY_
 		return 0;
 	publish_mac1_key(d);
 	for (p = node_device_next_peer(d, NULL); p; p = node_device_next_peer(d, p)) {
-		struct wg_displaced gone = {.count = 0};
-		wg_peer_expire(d->wg, p->wg, now, &gone);
-		dp_peer_set_session(d->opt.plane, p->dp, NULL);
-		node_device_unpublish(d, &gone);
+		expire(d, p, now);
 		/* a key that is set late starts what waited for it */
 		if (p->wg->timers.persistent_s)
 			wg_timers_set_persistent(&p->wg->timers, p->wg->timers.persistent_s, now);
@@ -216,6 +222,27 @@ int node_device_set_fwmark(struct node_device *d, uint32_t fwmark)
 	return err;
 }
 
+/* Keys do not wait in memory for a link that may never come back. */
+static void link_down(struct node_device *d, struct node_peer *p, struct tt_mono now)
+{
+	bool had_session = p->wg->current != NULL;
+
+	expire(d, p, now);
+	dp_peer_drop_staged(d->opt.plane, p->dp);
+	wg_timers_restart(&p->wg->timers);
+	/* the other side does not know: it is told as soon as the link is back */
+	if (had_session)
+		wg_timers_want_handshake(&p->wg->timers);
+	node_peer_run(d, p, now, 0);
+}
+
+static void link_up(struct node_device *d, struct node_peer *p, struct tt_mono now)
+{
+	if (p->wg->timers.persistent_s)
+		wg_timers_set_persistent(&p->wg->timers, p->wg->timers.persistent_s, now);
+	node_peer_run(d, p, now, 0);
+}
+
 void node_device_set_up(struct node_device *d, bool up)
 {
 	struct tt_mono now = plat_clock_mono();
@@ -226,11 +253,8 @@ void node_device_set_up(struct node_device *d, bool up)
 	d->up = up;
 	tt_log(TT_LOG_INFO, up ? "interface.up" : "interface.down",
 	       TT_F_STR("interface", d->opt.name));
-	for (p = node_device_next_peer(d, NULL); up && p; p = node_device_next_peer(d, p)) {
-		if (p->wg->timers.persistent_s)
-			wg_timers_set_persistent(&p->wg->timers, p->wg->timers.persistent_s, now);
-		node_peer_run(d, p, now, 0);
-	}
+	for (p = node_device_next_peer(d, NULL); p; p = node_device_next_peer(d, p))
+		(up ? link_up : link_down)(d, p, now);
 	node_device_rearm(d);
 }
 
@@ -381,6 +405,8 @@ int node_peer_set_host(struct node_device *d, struct node_peer *p, const char *h
 	if (copy) {
 		p->resolve_after = tt_mono_add_ns(plat_clock_mono(), NODE_RESOLVE_LOST_NS);
 		d->opt.resolve(d->opt.ctx, p->id, copy, udp_port);
+		node_peer_run(d, p, plat_clock_mono(), 0);
+		node_device_rearm(d);
 	}
 	return 0;
 }

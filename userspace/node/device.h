@@ -53,7 +53,8 @@ int node_device_prepare(void);
 int node_device_set_private_key(struct node_device *d, const uint8_t key[WG_KEY_LEN]);
 int node_device_set_udp_port(struct node_device *d, uint16_t udp_port);
 int node_device_set_fwmark(struct node_device *d, uint32_t fwmark);
-/* Interface up or down; keepalives and persistent handshakes start when it comes up. */
+/* Interface up or down. Down: nothing is sent or answered, and all sessions go, as in the kernel
+ * driver. Up: keepalives start, and peers that had a session get a new one. */
 void node_device_set_up(struct node_device *d, bool up);
 
 struct node_peer *node_device_find_peer(struct node_device *d, const uint8_t pub[WG_KEY_LEN]);

@@ -206,6 +206,10 @@ static void handshake(struct node_device *d, const struct dp_handshake *h, bool 
 {
 	struct wg_rx_result r;
 
+	if (!d->up) {
+		drop(d, TT_DROP_TUN_DOWN);
+		return;
+	}
 	/* without memory for a session nothing that could make one is looked at */
 	if (!take_spare(d)) {
 		drop(d, TT_DROP_HS_NO_INDEX);

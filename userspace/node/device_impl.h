@@ -6,6 +6,7 @@
 #define TT_NODE_DEVICE_IMPL_H
 
 #include "base/heap.h"
+#include "base/log.h"
 #include "node/device.h"
 #include "plat/secmem.h"
 
@@ -14,7 +15,7 @@
 #define NODE_RESOLVE_MIN_NS	      TT_NS_PER_SEC
 #define NODE_RESOLVE_MAX_NS	      (60 * TT_NS_PER_SEC)
 /* An answer that takes longer went down with the resolver. */
-#define NODE_RESOLVE_LOST_NS	      (60 * TT_NS_PER_SEC)
+#define NODE_RESOLVE_LOST_NS (60 * TT_NS_PER_SEC)
 
 #define NODE_HANDSHAKES_PER_TURN 64
 

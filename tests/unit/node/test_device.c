@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "crypto/x25519.h"
 #include "datapath/plane_state.h"
+#include "node/device_impl.h"
 #include "node_sim.h"
 #include "plat/clock.h"
 #include "tt_test.h"
@@ -108,6 +110,9 @@ static void case_10_retries(void)
 	CU_ASSERT(sim.sent >= 16 && sim.sent <= 19);
 	node_peer_get_info(sim.device, p, &info);
 	CU_ASSERT(info.status == WG_PEER_OFFLINE || info.status == WG_PEER_NEVER);
+	/* given up: nothing of the last attempt is left */
+	CU_ASSERT_EQUAL(p->wg->handshake, WG_HANDSHAKE_NONE);
+	CU_ASSERT_EQUAL(sim.device->wg->index.used, 0);
 	node_sim_close(&sim);
 }
 
@@ -163,6 +168,20 @@ static void case_40_names(void)
 	node_sim_close(&sim);
 }
 
+/* A look-up whose answer went down with the resolver is made again. */
+static void lost_answer(void)
+{
+	struct node_peer *p = open_with_peer(NULL);
+	struct tt_mono start = plat_clock_mono();
+
+	CU_ASSERT_EQUAL(node_peer_set_host(sim.device, p, "vpn.example.com", 51820), 0);
+	run_until(tt_mono_add_ns(start, 50 * TT_NS_PER_SEC), 50);
+	CU_ASSERT_EQUAL(sim.resolves, 1);
+	run_until(tt_mono_add_ns(start, 70 * TT_NS_PER_SEC), 50);
+	CU_ASSERT_EQUAL(sim.resolves, 2);
+	node_sim_close(&sim);
+}
+
 static void push(const void *bytes, size_t len)
 {
 	struct plat_udp_rx rx = {.buf = (uint8_t *)(uintptr_t)bytes,
@@ -174,6 +193,51 @@ static void push(const void *bytes, size_t len)
 	node_device_datagram(sim.device, plat_clock_mono(), &rx);
 	while (node_device_doorbell(sim.device, plat_clock_mono()))
 		;
+}
+
+/* A peer's initiation to the device, and what came back. */
+static void initiate_to_device(struct wg_msg_initiation *msg)
+{
+	static const uint8_t secret[32] = {0x58, 3, [31] = 0x42};
+	static const struct wg_tai64n stamp = {{0x40, 0, 0, 0, 0x70}};
+	struct wg_noise_static self;
+	struct wg_noise_remote remote = {.psk = {0}};
+	struct wg_noise_initiator state;
+	struct wg_cookie cookie = {.reply_expected = false};
+	struct node_device_info info;
+	struct node_peer *p;
+
+	memcpy(self.private_key, secret, 32);
+	crypto_x25519_base(self.public_key, secret);
+	CU_ASSERT_EQUAL_FATAL(node_device_add_peer(sim.device, self.public_key, &p), 0);
+	node_device_get_info(sim.device, &info);
+	memcpy(remote.public_key, info.public_key, 32);
+	CU_ASSERT_TRUE_FATAL(crypto_x25519(remote.static_static, secret, remote.public_key));
+	CU_ASSERT_EQUAL_FATAL(wg_noise_initiation_create(&state, msg, &self, &remote, secret,
+							 &stamp, 77),
+			      WG_NOISE_OK);
+	wg_cookie_keys_init(&cookie.keys, remote.public_key);
+	wg_cookie_stamp(&cookie, (uint8_t *)msg, sizeof(*msg), plat_clock_mono());
+}
+
+/* Nothing is answered while the link is down, and what was agreed before does not stay. */
+static void link_down_ends_sessions(void)
+{
+	struct wg_msg_initiation msg;
+
+	open_with_peer(NULL);
+	initiate_to_device(&msg);
+	node_device_set_up(sim.device, false);
+	push(&msg, sizeof(msg));
+	CU_ASSERT_EQUAL(sim.sent, 0);
+	node_device_set_up(sim.device, true);
+	push(&msg, sizeof(msg));
+	CU_ASSERT_EQUAL(sim.sent, 1);
+	CU_ASSERT_EQUAL(sim.last_sent[0], WG_MSG_RESPONSE);
+	CU_ASSERT_EQUAL(sim.device->wg->index.used, 1);
+	node_device_set_up(sim.device, false);
+	CU_ASSERT_EQUAL(sim.device->wg->index.used, 0);
+	node_sim_close(&sim);
 }
 
 /* Case 15 on the control thread's own socket: every length and first byte is a counted drop. */
@@ -228,5 +292,6 @@ TT_TESTS("device", {"adding a peer twice", adding_twice},
 	 {"a keepalive interval initiates", keepalive_initiates},
 	 {"case 10: retries", case_10_retries},
 	 {"a new endpoint is tried at once", endpoint_change_is_prompt},
-	 {"case 40: names", case_40_names}, {"case 15: junk", case_15_junk},
+	 {"case 40: names", case_40_names}, {"a look-up without answer", lost_answer},
+	 {"link down ends sessions", link_down_ends_sessions}, {"case 15: junk", case_15_junk},
 	 {"ten thousand peers", many_peers})
