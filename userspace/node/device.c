@@ -17,6 +17,12 @@
 #define ALLOWED_INITIAL 1024
 
 /*
+ * 2026-11-21 and 50 years. A peer keeps the greatest stamp it has seen for ever: one handshake with
+ * a clock that is decades ahead, and our key would be of no use there once the clock is right.
+ */
+#define STAMP_LIMIT_SEC (UINT64_C(1795219200) + UINT64_C(50) * 31556952)
+
+/*
  * Memory for secrets, reserved and locked on fault by node_device_prepare() while the right to
  * lock is held; one device a process.
  */
@@ -87,6 +93,7 @@ static int alloc_tables(struct node_device *d)
 		return -ENOMEM;
 	tt_heap_init(&d->deadlines, d->deadline_slots, DP_PEERS_MAX);
 	wg_device_init(d->wg, &m, &d->opt.rng);
+	d->wg->stamp_limit = (struct tt_wall){STAMP_LIMIT_SEC, 0};
 	return 0;
 }
 

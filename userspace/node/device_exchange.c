@@ -38,6 +38,17 @@ static bool send_to_peer(struct node_device *d, struct node_peer *p, const void 
 	return false;
 }
 
+/* One line a second over all peers. */
+static void warn_clock(struct node_device *d, const struct node_peer *p, const char *what)
+{
+	uint32_t left_out;
+
+	if (tt_log_limit_pass(&d->log_hs, plat_clock_mono(), 1, &left_out))
+		tt_log(TT_LOG_WARN, "handshake.clock",
+		       TT_F_STR("peer", p && p->name ? p->name : ""), TT_F_STR("what", what),
+		       TT_F_U64("suppressed", left_out));
+}
+
 /* --- sending ---------------------------------------------------------------------------------- */
 
 void node_peer_send_initiation(struct node_device *d, struct node_peer *p, struct tt_mono now)
@@ -66,8 +77,7 @@ void node_peer_send_initiation(struct node_device *d, struct node_peer *p, struc
 		drop(d, TT_DROP_HS_NO_INDEX);
 		break;
 	case WG_INITIATE_CLOCK:
-		tt_log(TT_LOG_ERROR, "handshake.clock", TT_F_STR("peer", p->name ? p->name : ""),
-		       TT_F_STR("hint", "the clock is decades ahead; set it"));
+		warn_clock(d, p, "our clock is decades ahead: no handshake before it is set");
 		break;
 	case WG_INITIATE_TOO_SOON:
 		break;
@@ -215,8 +225,12 @@ static void handshake(struct node_device *d, const struct dp_handshake *h, bool 
 		drop(d, TT_DROP_HS_NO_INDEX);
 		return;
 	}
+	uint64_t future = d->wg->future_stamps;
 	wg_device_receive(d->wg, now, plat_clock_wall(), &d->opt.rng, under_load, &h->src, h->bytes,
 			  h->len, d->spare, &r);
+	if (d->wg->future_stamps != future)
+		warn_clock(d, node_device_peer_by_id(d, r.peer),
+			   "the peer's clock is more than a day ahead of ours");
 	if (r.session) {
 		d->spare = NULL;
 		dp_session_publish(d->opt.plane, r.session);

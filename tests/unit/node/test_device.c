@@ -240,6 +240,20 @@ static void link_down_ends_sessions(void)
 	node_sim_close(&sim);
 }
 
+/* Cases 7 and 33: no initiation is ever stamped later than 50 years after the release. */
+static void case_7_stamps(void)
+{
+	const struct wg_tai64n none = {{0}};
+	struct wg_tai64n stamp;
+
+	open_with_peer("192.0.2.1:51820");
+	CU_ASSERT(wg_tai64n_next(&stamp, &none, (struct tt_wall){2208988800, 0},
+				 sim.device->wg->stamp_limit)); /* 2040 */
+	CU_ASSERT(!wg_tai64n_next(&stamp, &none, (struct tt_wall){4102444800, 0},
+				  sim.device->wg->stamp_limit)); /* 2100 */
+	node_sim_close(&sim);
+}
+
 /* Case 15 on the control thread's own socket: every length and first byte is a counted drop. */
 static void case_15_junk(void)
 {
@@ -292,6 +306,7 @@ TT_TESTS("device", {"adding a peer twice", adding_twice},
 	 {"a keepalive interval initiates", keepalive_initiates},
 	 {"case 10: retries", case_10_retries},
 	 {"a new endpoint is tried at once", endpoint_change_is_prompt},
-	 {"case 40: names", case_40_names}, {"a look-up without answer", lost_answer},
+	 {"case 7: stamps", case_7_stamps}, {"case 40: names", case_40_names},
+	 {"a look-up without answer", lost_answer},
 	 {"link down ends sessions", link_down_ends_sessions}, {"case 15: junk", case_15_junk},
 	 {"ten thousand peers", many_peers})
