@@ -18,8 +18,9 @@ struct node_net {
 	struct entry *entries; /* what the host has because of us */
 	uint32_t count, capacity;
 	unsigned mtu;
-	uint32_t table;
+	uint32_t table, fwmark; /* that the routes were asked for with */
 	bool up;
+	bool failed; /* the last time; what is there already may be asked for again */
 
 	uint32_t waiting; /* replies that have not arrived */
 	int first_error;
@@ -220,6 +221,29 @@ static int ask_only_in(struct node_net *n, const struct entry *a, uint32_t na,
 	return err;
 }
 
+/* Routes of another table, and default routes of another mark, go; they then count as new. */
+static int remove_moved(struct node_net *n, uint32_t table, uint32_t fwmark)
+{
+	uint32_t kept = 0;
+	int err = 0;
+
+	for (uint32_t i = 0; i < n->count; i++) {
+		struct entry e = n->entries[i];
+		bool moved = e.is_route &&
+			     (table != n->table || (is_default(&e.prefix) && fwmark != n->fwmark));
+		if (moved && !err)
+			err = ask_entry(n, &e, false, n->fwmark);
+		if (!moved || err)
+			n->entries[kept++] = e;
+	}
+	n->count = kept;
+	if (!err) {
+		n->table = table;
+		n->fwmark = fwmark;
+	}
+	return err;
+}
+
 static int ask_link(struct node_net *n, unsigned mtu)
 {
 	struct node_priv_request req = {.op = NODE_PRIV_NET_MTU};
@@ -256,10 +280,8 @@ int node_net_apply(struct node_net *n, const struct node_config *cfg, unsigned m
 		   bool wait, char *error, size_t cap)
 {
 	struct wanted w = {0};
-	int err = 0;
-
-	n->table = cfg->table;
 	n->first_error = 0;
+	int err = remove_moved(n, cfg->table, fwmark);
 	for (uint32_t i = 0; !err && i < cfg->addresses.count; i++)
 		err = want(&w, node_config_cidr(cfg, cfg->addresses, i), false);
 	if (!err)
@@ -268,16 +290,16 @@ int node_net_apply(struct node_net *n, const struct node_config *cfg, unsigned m
 	/* routes go before the addresses they lean on, and come after them and the link */
 	if (!err)
 		err = ask_only_in(n, n->entries, n->count, w.e, w.count, false, fwmark);
-	uint32_t addresses = 0;
+	uint32_t addresses = 0, known = n->failed ? 0 : n->count;
 	while (addresses < w.count && !w.e[addresses].is_route)
 		addresses++;
 	if (!err)
-		err = ask_only_in(n, w.e, addresses, n->entries, n->count, true, fwmark);
+		err = ask_only_in(n, w.e, addresses, n->entries, known, true, fwmark);
 	if (!err)
 		err = ask_link(n, mtu);
 	if (!err)
-		err = ask_only_in(n, w.e + addresses, w.count - addresses, n->entries, n->count,
-				  true, fwmark);
+		err = ask_only_in(n, w.e + addresses, w.count - addresses, n->entries, known, true,
+				  fwmark);
 	if (err) {
 		snprintf(error, cap, "cannot ask the monitor: %s", strerror(-err));
 		free(w.e);
@@ -286,5 +308,8 @@ int node_net_apply(struct node_net *n, const struct node_config *cfg, unsigned m
 	free(n->entries);
 	n->entries = w.e;
 	n->count = n->capacity = w.count;
-	return wait ? wait_for_replies(n, error, cap) : 0;
+	if (wait)
+		err = wait_for_replies(n, error, cap);
+	n->failed = err != 0;
+	return err;
 }
