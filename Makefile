@@ -61,7 +61,7 @@ endif
 
 CRYPTO_LIBS := -lsodium $(if $(HAVE_IPSEC_MB),-lIPSec_MB)
 NODE_PKGS := libuv jansson
-PLAT_PKGS_linux := libnl-3.0 libcap-ng
+PLAT_PKGS_linux := libnl-3.0 libcap-ng libbpf
 PLAT_PKGS_posix :=
 PLAT_PKGS_none :=
 PKGS := $(NODE_PKGS) $(PLAT_PKGS_$(PLATFORM))
@@ -77,12 +77,12 @@ CPPFLAGS_ALL += $(if $(HAVE_IPSEC_MB),-DTT_HAVE_IPSEC_MB=1)
 SEES_base := base
 SEES_crypto := base crypto
 SEES_wg := base crypto wg
-SEES_plat := base plat
+SEES_plat := base plat steer
 SEES_datapath := base crypto wg datapath plat
 SEES_node := base crypto wg datapath node plat
 SEES_taltund := base crypto wg datapath node plat taltund
 SEES_taltun := base crypto wg datapath node plat taltun
-SEES_tests := base crypto wg datapath node plat
+SEES_tests := base crypto wg datapath node plat steer
 
 LAYERS := base crypto wg datapath $(if $(filter none,$(PLATFORM)),,node)
 PROGRAMS := $(if $(filter none,$(PLATFORM)),,taltund taltun)
@@ -90,10 +90,11 @@ PROGRAMS := $(if $(filter none,$(PLATFORM)),,taltund taltun)
 inc_dir = $(BUILD)/inc/$(1)
 where = $(if $(filter plat,$(1)),platform/include/plat,userspace/$(1))
 
-$(BUILD)/inc/%/.made:
+# `steer` is bpf/, by a name that does not hide libbpf's own headers.
+$(BUILD)/inc/%/.made: Makefile
 	@mkdir -p $(@D)
 	@for l in $(SEES_$*); do \
-		case $$l in plat) d=platform/include/plat;; *) d=userspace/$$l;; esac; \
+		case $$l in plat) d=platform/include/plat;; steer) d=bpf;; *) d=userspace/$$l;; esac; \
 		ln -sfn $(CURDIR)/$$d $(@D)/$$l; done
 	@touch $@
 
@@ -152,10 +153,26 @@ $(BUILD)/bin/$(1): $$(OBJS_$(1)) $(LIBS_node)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
 
+# --- the steering program ----------------------------------------------------------------------
+# One object for all variants of the build, embedded in the platform library (xdp_object.c).
+
+BPF_CLANG ?= clang
+BPF_STRIP ?= llvm-strip
+BPF_OBJ := build/bpf/steer.bpf.o
+BPF_CFLAGS := -target bpf -mcpu=v3 -std=gnu11 -O2 -g -Wall -Wextra -Werror -ffreestanding \
+	-I/usr/include/$(shell $(CC) -dumpmachine)
+$(BPF_OBJ): $(wildcard bpf/*.c bpf/*.h) Makefile
+	@mkdir -p $(@D)
+	@command -v $(BPF_CLANG) >/dev/null || { echo "bpf/ needs clang: scripts/setup.sh build" >&2; exit 1; }
+	$(if $(V),,@echo "  BPF     $@";) $(BPF_CLANG) $(BPF_CFLAGS) -c bpf/steer.bpf.c -o $@.$$$$ && \
+		{ $(BPF_STRIP) -g $@.$$$$ 2>/dev/null || :; } && mv $@.$$$$ $@
+$(BUILD)/obj/platform/linux/xdp_object.o: $(BPF_OBJ)
+$(BUILD)/obj/platform/linux/xdp_object.o: EXTRA_INC := -DTT_STEER_OBJECT='"$(CURDIR)/$(BPF_OBJ)"'
+
 # --- tests -----------------------------------------------------------------------------------
 # tests/unit/LAYER/test_x.c is one CUnit program; it links the layers up to its own.
 
-TEST_SRC := $(foreach l,base crypto wg datapath $(if $(filter none,$(PLATFORM)),,node),$(wildcard tests/unit/$(l)/test_*.c) ) $(wildcard tests/sim/test_*.c) $(if $(filter none,$(PLATFORM)),,$(wildcard tests/unit/plat/test_*.c))
+TEST_SRC := $(foreach l,base crypto wg datapath $(if $(filter none,$(PLATFORM)),,node),$(wildcard tests/unit/$(l)/test_*.c) ) $(wildcard tests/sim/test_*.c) $(if $(filter none,$(PLATFORM)),,$(wildcard tests/unit/plat/test_*.c)) $(if $(filter linux,$(PLATFORM)),$(wildcard tests/bpf/test_*.c))
 TEST_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 TEST_SUPPORT := $(call obj_of,$(wildcard tests/unit/support/*.c))
 TEST_OBJS := $(call obj_of,$(TEST_SRC)) $(TEST_SUPPORT)

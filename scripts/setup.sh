@@ -8,11 +8,11 @@
 set -u
 
 build_packages="build-essential pkg-config libsodium-dev libssl-dev libnl-3-dev libnl-route-3-dev
-	libuv1-dev libjansson-dev libtomlplusplus-dev libcap-ng-dev"
+	libuv1-dev libjansson-dev libtomlplusplus-dev libcap-ng-dev clang llvm libbpf-dev libxdp-dev"
 traffic_packages="wireguard-tools iperf3 nftables iproute2 ethtool iputils-ping jq procps"
 check_packages="git clang libclang-rt-14-dev clang-format libcunit1-dev wireguard-go valgrind
-	shellcheck python3 socat netcat-openbsd tcpdump strace conntrack bc mandoc kmod"
-rival_packages="wireguard-go nebula fastd openvpn clang libbpf-dev libxdp-dev"
+	shellcheck python3 socat netcat-openbsd tcpdump strace conntrack bc mandoc kmod bpftool"
+rival_packages="wireguard-go nebula fastd openvpn"
 
 usage() { sed -n '4,7s/^# \{0,1\}//p' "$0"; }
 
