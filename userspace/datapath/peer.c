@@ -53,13 +53,14 @@ void dp_peer_remove(struct dp_plane *pl, struct dp_peer *p)
 	bool staged = dp_staging_count(p) > 0;
 
 	tt_epoch_publish(&pl->peer[p->id], NULL);
-	dp_peer_set_path(pl, p, NULL);
+	dp_peer_set_path(pl, p, NULL, NULL);
 	tt_epoch_retire(&pl->epoch, p, free_retired, NULL);
 	if (staged && pl->started)
 		scan_staged(pl);
 }
 
-void dp_peer_set_path(struct dp_plane *pl, struct dp_peer *p, const struct plat_udp_dest *dest)
+void dp_peer_set_path(struct dp_plane *pl, struct dp_peer *p, const struct plat_udp_dest *dest,
+		      const struct dp_link *link)
 {
 	struct dp_path *path = NULL;
 
@@ -68,7 +69,9 @@ void dp_peer_set_path(struct dp_plane *pl, struct dp_peer *p, const struct plat_
 		if (!path)
 			return; /* the old path stays; a better one than none */
 		path->dest = *dest;
+		path->link = link ? *link : (struct dp_link){0};
 		atomic_init(&path->gso_limit, 0);
+		atomic_init(&path->kernel_at, 0);
 		plat_udp_dest_prepare(&path->dest);
 	}
 	struct dp_path *old = tt_epoch_publish(&p->path, path);

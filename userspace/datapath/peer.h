@@ -13,10 +13,12 @@
 #include <stdatomic.h>
 #include "base/addr.h"
 #include "base/types.h"
+#include "datapath/link.h"
 #include "plat/udp_io.h"
 #include "wg/session.h"
 
 #define DP_WORKERS_MAX 16
+#define DP_XSK_LANES   4   /* AF_XDP queues of one worker */
 #define DP_STAGED_MAX  128 /* packets per peer waiting for a session */
 
 /* Bits of dp_peer.flags. Set by workers, cleared by control with an atomic and. */
@@ -35,6 +37,10 @@ struct dp_path {
 	/* Workers: super-datagrams of segments this large were refused, too large for the path; 0:
 	 * none were. */
 	_Atomic uint32_t gso_limit;
+	/* How it leaves past the kernel, where an AF_XDP queue of that interface is at hand. */
+	struct dp_link link;
+	_Atomic uint64_t
+		kernel_at; /* ns; last packet that went by the kernel socket all the same */
 };
 
 struct dp_roam {

@@ -8,17 +8,24 @@
 #include "datapath/csum.h"
 #include "datapath/port_tun.h"
 #include "datapath/port_udp.h"
+#include "datapath/port_xsk.h"
 #include "datapath/worker.h"
+#include "plat/clock.h"
 
 /* With fewer CPUs than this, a worker that spins takes the CPU from whom it waits for. */
 #define SPIN_MIN_CPUS 4
 #define SPIN_NS	      (10 * TT_NS_PER_US)
+/* Workers switch descriptors at their next turn, which is a matter of microseconds. */
+#define SWITCH_MAX_NS (100 * TT_NS_PER_MS)
 
 /* A worker of a running plane with the ports it was given descriptors for. */
 struct plane_worker {
 	struct dp_worker worker;
 	struct dp_port_tun tun;
 	struct dp_port_udp udp;
+	struct dp_port_xsk xsk;	 /* what the worker sees: the queues and, behind them, udp */
+	uint32_t xsk_generation; /* of the set in use */
+	int xsk_error;		 /* of the last dp_port_xsk_set() */
 };
 
 static void free_retired(void *obj, void *ctx)
@@ -38,14 +45,19 @@ static void retire(struct dp_plane *pl, void *obj)
 /* A worker without sockets of its own sends through worker 0's: sending is safe to share. */
 void dp_plane_apply_fds(struct dp_plane *pl, struct dp_worker *w)
 {
-	struct dp_port_udp *u = TT_CONTAINER_OF(w->outer, struct dp_port_udp, port);
-	int fd[DP_OUTER_LANES], tx_fd[DP_OUTER_LANES];
+	struct plane_worker *pw = TT_CONTAINER_OF(w, struct plane_worker, worker);
+	const struct dp_xsk_set *set = &pl->xsk_set[w->id];
+	int fd[DP_UDP_LANES], tx_fd[DP_UDP_LANES];
 
-	for (unsigned lane = 0; lane < DP_OUTER_LANES; lane++) {
+	for (unsigned lane = 0; lane < DP_UDP_LANES; lane++) {
 		fd[lane] = pl->udp_fd[lane][w->id];
 		tx_fd[lane] = fd[lane] >= 0 ? fd[lane] : pl->udp_fd[lane][0];
 	}
-	dp_port_udp_set_fds(u, fd, tx_fd);
+	dp_port_udp_set_fds(&pw->udp, fd, tx_fd);
+	if (set->generation != pw->xsk_generation) {
+		pw->xsk_error = dp_port_xsk_set(&pw->xsk, set->xsk, set->ifindex, set->n);
+		pw->xsk_generation = set->generation;
+	}
 }
 
 static int worker_create(struct dp_plane *pl, const struct dp_config *cfg, unsigned id)
@@ -63,7 +75,8 @@ static int worker_create(struct dp_plane *pl, const struct dp_config *cfg, unsig
 	err = dp_port_udp_init(&pw->udp, cfg->udp_flags);
 	if (err)
 		goto err_tun;
-	err = dp_worker_init(&pw->worker, pl, id, &pw->tun.port, &pw->udp.port);
+	dp_port_xsk_init(&pw->xsk, &pw->udp, &pw->worker.now);
+	err = dp_worker_init(&pw->worker, pl, id, &pw->tun.port, &pw->xsk.port);
 	if (err)
 		goto err_udp;
 	pl->worker[id] = &pw->worker;
@@ -82,6 +95,7 @@ static void worker_destroy(struct dp_worker *w)
 	struct plane_worker *pw = TT_CONTAINER_OF(w, struct plane_worker, worker);
 
 	dp_worker_destroy(w);
+	dp_port_xsk_destroy(&pw->xsk);
 	dp_port_udp_destroy(&pw->udp);
 	dp_port_tun_destroy(&pw->tun);
 	free(pw);
@@ -192,15 +206,26 @@ void dp_plane_destroy(struct dp_plane *pl)
 
 /* --- settings -------------------------------------------------------------------------------- */
 
-static void wait_for_fds(struct dp_plane *pl, uint32_t generation)
+/*
+ * Every worker has switched, or -ETIMEDOUT: one that hangs (the watchdog knows) must not hang the
+ * control thread. It switches before it touches a packet again.
+ */
+static int wait_for_fds(struct dp_plane *pl, uint32_t generation)
 {
+	struct tt_mono deadline = tt_mono_add_ns(plat_clock_mono(), SWITCH_MAX_NS);
+
+	for (unsigned i = 0; i < pl->workers; i++)
+		dp_worker_wake(pl->worker[i]);
 	for (unsigned i = 0; i < pl->workers; i++) {
 		struct dp_worker *w = pl->worker[i];
 
-		dp_worker_wake(w);
-		while (w->running && atomic_load(&w->fds_applied) != generation)
+		while (w->running && atomic_load(&w->fds_applied) != generation) {
+			if (!tt_mono_before(plat_clock_mono(), deadline))
+				return -ETIMEDOUT;
 			plat_thread_yield();
+		}
 	}
+	return 0;
 }
 
 int dp_plane_set_udp(struct dp_plane *pl, const int udp4_fd[DP_WORKERS_MAX],
@@ -210,8 +235,29 @@ int dp_plane_set_udp(struct dp_plane *pl, const int udp4_fd[DP_WORKERS_MAX],
 		atomic_store(&pl->udp_fd[0][i], udp4_fd[i]);
 		atomic_store(&pl->udp_fd[1][i], udp6_fd[i]);
 	}
-	wait_for_fds(pl, atomic_fetch_add(&pl->fds_generation, 1) + 1);
-	return 0;
+	return wait_for_fds(pl, atomic_fetch_add(&pl->fds_generation, 1) + 1);
+}
+
+int dp_plane_set_xsk(struct dp_plane *pl, unsigned worker, struct plat_xsk *const *xsk,
+		     const uint32_t *ifindex, unsigned n)
+{
+	struct plane_worker *pw = TT_CONTAINER_OF(pl->worker[worker], struct plane_worker, worker);
+	struct dp_xsk_set *set = &pl->xsk_set[worker];
+
+	if (n > DP_XSK_LANES)
+		return -E2BIG;
+	for (unsigned i = 0; i < n; i++) {
+		set->xsk[i] = xsk[i];
+		set->ifindex[i] = ifindex[i];
+	}
+	set->n = n;
+	set->generation++;
+	int err = wait_for_fds(pl, atomic_fetch_add(&pl->fds_generation, 1) + 1);
+	if (err)
+		return err;
+	if (!pw->worker.running)
+		dp_plane_apply_fds(pl, &pw->worker);
+	return pw->xsk_error;
 }
 
 void dp_plane_set_mtu(struct dp_plane *pl, unsigned mtu)
@@ -362,6 +408,24 @@ void dp_plane_stats(const struct dp_plane *pl, unsigned worker, struct dp_stats 
 			dp_counters_add(&pl->worker[i]->counters, out);
 	out->gso_off = atomic_load(&pl->gso_off);
 	out->uso_off = atomic_load(&pl->uso_off);
+}
+
+unsigned dp_plane_xsk_stats(const struct dp_plane *pl, unsigned worker, struct dp_xsk_stats *out,
+			    unsigned max)
+{
+	struct plane_worker *pw = TT_CONTAINER_OF(pl->worker[worker], struct plane_worker, worker);
+
+	return dp_port_xsk_stats(&pw->xsk, out, max);
+}
+
+void dp_plane_beat(const struct dp_plane *pl, unsigned worker, struct dp_beat *out)
+{
+	const struct dp_worker *w = pl->worker[worker];
+	struct dp_stats s = {0};
+
+	dp_counters_add(&w->counters, &s);
+	out->turns = s.loops;
+	out->in_turn = atomic_load_explicit(&w->in_turn, memory_order_relaxed);
 }
 
 unsigned dp_plane_workers(const struct dp_plane *pl)

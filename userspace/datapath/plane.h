@@ -49,19 +49,27 @@ struct dp_config {
 };
 
 struct dp_plane;
+struct plat_xsk;
 
 /* Descriptors stay the caller's; close them after dp_plane_destroy(). 0 or -errno. */
 int dp_plane_create(const struct dp_config *cfg, struct dp_plane **out);
-int dp_plane_start(struct dp_plane *pl); /* starts the threads */
-void dp_plane_stop(struct dp_plane *pl); /* joins them; packets in flight are dropped, counted */
+int dp_plane_start(struct dp_plane *pl);    /* starts the threads */
+void dp_plane_stop(struct dp_plane *pl);    /* joins them; packets in flight are dropped, counted */
 void dp_plane_destroy(struct dp_plane *pl); /* NULL is allowed */
 
 /*
  * Replaces descriptors while running (listen-port change): the workers switch at their next turn;
- * returns when all have, so that the caller may close the old ones.
+ * returns when all have, so that the caller may close the old ones. -ETIMEDOUT: a worker hangs.
  */
 int dp_plane_set_udp(struct dp_plane *pl, const int udp4_fd[DP_WORKERS_MAX],
 		     const int udp6_fd[DP_WORKERS_MAX]);
+/*
+ * Gives a worker its AF_XDP queues (n <= DP_XSK_LANES; 0: none any more) and returns when it uses
+ * them: their fill rings are filled then, so that the socket map may name them, and the old ones
+ * may be stopped. -ETIMEDOUT: the worker hangs; -ENOMEM: it has none now.
+ */
+int dp_plane_set_xsk(struct dp_plane *pl, unsigned worker, struct plat_xsk *const *xsk,
+		     const uint32_t *ifindex, unsigned n);
 void dp_plane_set_mtu(struct dp_plane *pl, unsigned mtu);
 void dp_plane_set_between(struct dp_plane *pl, enum dp_between between);
 /* Source of ICMP errors to the inside; family NONE: the first hop address of the RFCs is used. */
@@ -80,8 +88,9 @@ struct dp_peer *dp_peer_add(struct dp_plane *pl, tt_peer_id id);
 /* Unpublishes and retires it; its staged packets are dropped. Its sessions were unpublished before.
  */
 void dp_peer_remove(struct dp_plane *pl, struct dp_peer *p);
-/* Publishes where to send; NULL: nowhere. Copies. */
-void dp_peer_set_path(struct dp_plane *pl, struct dp_peer *p, const struct plat_udp_dest *dest);
+/* Publishes where to send; NULL: nowhere. link: how past the kernel, or NULL. Copies. */
+void dp_peer_set_path(struct dp_plane *pl, struct dp_peer *p, const struct plat_udp_dest *dest,
+		      const struct dp_link *link);
 /* The session to send with, or NULL; wakes the workers to send what is staged. */
 void dp_peer_set_session(struct dp_plane *pl, struct dp_peer *p, struct wg_session *s);
 void dp_peer_drop_staged(struct dp_plane *pl, struct dp_peer *p);
@@ -149,6 +158,24 @@ struct dp_stats {
 /* Of one worker, or of all for worker == UINT_MAX. Any thread. */
 void dp_plane_stats(const struct dp_plane *pl, unsigned worker, struct dp_stats *out);
 unsigned dp_plane_workers(const struct dp_plane *pl);
+
+/* One AF_XDP queue of a worker; a moment old. */
+struct dp_xsk_stats {
+	uint32_t ifindex;
+	uint64_t rx, tx; /* messages */
+	uint32_t frames; /* of the UMEM */
+	uint32_t free_frames, fill_level, rx_pending, out;
+};
+/* Fills up to max, in the order of dp_plane_set_xsk(). Any thread. */
+unsigned dp_plane_xsk_stats(const struct dp_plane *pl, unsigned worker, struct dp_xsk_stats *out,
+			    unsigned max);
+
+/* For the watchdog: a worker that is in a turn and does not count on hangs. Any thread. */
+struct dp_beat {
+	uint64_t turns;
+	bool in_turn;
+};
+void dp_plane_beat(const struct dp_plane *pl, unsigned worker, struct dp_beat *out);
 
 /* State of the TUN as the workers see it: worker 0 checks once a second and on errors. */
 enum plat_tun_state dp_plane_tun_state(const struct dp_plane *pl);

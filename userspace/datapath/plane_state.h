@@ -13,6 +13,15 @@
 #include "datapath/session_table.h"
 
 struct dp_worker;
+struct plat_xsk;
+
+/* Queues a worker is to use; control writes it, then bumps fds_generation. */
+struct dp_xsk_set {
+	uint32_t generation;
+	unsigned n;
+	struct plat_xsk *xsk[DP_XSK_LANES];
+	uint32_t ifindex[DP_XSK_LANES];
+};
 
 /* Addresses of the tunnel interface; immutable, replaced through the epoch. */
 struct dp_inner_addresses {
@@ -36,6 +45,7 @@ struct dp_plane {
 	_Atomic int tun_state;		       /* enum plat_tun_state */
 	_Atomic uint32_t fds_generation;       /* control bumps it after changing udp_fd */
 	_Atomic int udp_fd[2][DP_WORKERS_MAX]; /* by lane */
+	struct dp_xsk_set xsk_set[DP_WORKERS_MAX];
 
 	struct dp_handshake_ring handshakes;
 	struct dp_doorbell doorbell;

@@ -37,6 +37,7 @@ struct dp_frame {
 struct dp_tx_report {
 	uint32_t failed[TT_DROP_COUNT]; /* datagrams, by reason */
 	bool gso_off;			/* super-datagrams are refused altogether: now off */
+	bool queue_failed;		/* an AF_XDP queue does not send: interface down or gone */
 	unsigned lost_sources;		/* peers whose source address is gone */
 	struct dp_peer *lost_source[DP_TX_LOST_MAX];
 };
@@ -45,11 +46,12 @@ struct dp_outer_port {
 	const struct dp_outer_ops *ops;
 };
 
-#define DP_OUTER_LANES 2
+#define DP_UDP_LANES   2 /* one per family */
+#define DP_OUTER_LANES (DP_UDP_LANES + DP_XSK_LANES)
 
 struct dp_outer_ops {
-	/* Descriptor to wait for, or -1. Lane 0: IPv4, lane 1: IPv6; a port without families has
-	 * one. */
+	/* Descriptor to wait for, or -1. Lane 0: IPv4, lane 1: IPv6, from lane 2 on AF_XDP queues;
+	 * a port without families has one. */
 	int (*fd)(const struct dp_outer_port *port, unsigned lane);
 	/*
 	 * Next frames of the current batch, receiving one where there is none. 0: the batch is
@@ -58,6 +60,9 @@ struct dp_outer_ops {
 	 */
 	unsigned (*rx)(struct dp_outer_port *port, unsigned lane, struct dp_frame *f, unsigned max);
 	bool (*rx_release)(struct dp_outer_port *port);
+	/* Bit per lane that has something to receive for sure, found without a system call. NULL:
+	 * the port cannot tell. */
+	uint32_t (*peek)(const struct dp_outer_port *port);
 	/*
 	 * Memory for one message of exactly len bytes to this path; NULL: flush first, then ask
 	 * again; still NULL: it cannot go this way. Slots are provisional until tx_commit();

@@ -18,7 +18,7 @@ static inline struct dp_port_udp *udp_of(struct dp_outer_port *port)
 
 static int port_udp_fd(const struct dp_outer_port *port, unsigned lane)
 {
-	return ((const struct dp_port_udp *)port)->fd[lane];
+	return lane < DP_UDP_LANES ? ((const struct dp_port_udp *)port)->fd[lane] : -1;
 }
 
 /* --- receiving ------------------------------------------------------------------------------- */
@@ -274,7 +274,7 @@ int dp_port_udp_init(struct dp_port_udp *u, unsigned udp_flags)
 	u->gso = udp_flags & PLAT_UDP_GSO;
 	u->gro = udp_flags & PLAT_UDP_GRO;
 	u->rx_want = DP_UDP_MESSAGES;
-	for (unsigned lane = 0; lane < DP_OUTER_LANES; lane++)
+	for (unsigned lane = 0; lane < DP_UDP_LANES; lane++)
 		u->fd[lane] = u->tx_fd[lane] = -1;
 	u->rx_buf = aligned_alloc(TT_CACHELINE, (size_t)DP_UDP_MESSAGES * DP_UDP_RX_STRIDE);
 	u->tx_buf = aligned_alloc(TT_CACHELINE, DP_UDP_TX_ARENA);
@@ -296,10 +296,10 @@ void dp_port_udp_destroy(struct dp_port_udp *u)
 	u->rx_buf = u->tx_buf = NULL;
 }
 
-void dp_port_udp_set_fds(struct dp_port_udp *u, const int fd[DP_OUTER_LANES],
-			 const int tx_fd[DP_OUTER_LANES])
+void dp_port_udp_set_fds(struct dp_port_udp *u, const int fd[DP_UDP_LANES],
+			 const int tx_fd[DP_UDP_LANES])
 {
-	for (unsigned lane = 0; lane < DP_OUTER_LANES; lane++) {
+	for (unsigned lane = 0; lane < DP_UDP_LANES; lane++) {
 		u->fd[lane] = fd[lane];
 		u->tx_fd[lane] = tx_fd[lane];
 	}

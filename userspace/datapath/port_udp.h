@@ -27,9 +27,9 @@ struct dp_udp_message {
 
 struct dp_port_udp {
 	struct dp_outer_port port;
-	int fd[DP_OUTER_LANES]; /* -1: none of this family */
+	int fd[DP_UDP_LANES]; /* -1: none of this family */
 	/* Where to send: the same, or another worker's where this one has none. */
-	int tx_fd[DP_OUTER_LANES];
+	int tx_fd[DP_UDP_LANES];
 	bool gso, gro;
 
 	/* the batch being received: messages, and how far they have been split */
@@ -57,7 +57,7 @@ struct dp_port_udp {
 int dp_port_udp_init(struct dp_port_udp *u, unsigned udp_flags);
 void dp_port_udp_destroy(struct dp_port_udp *u);
 /* Owner thread, between batches. */
-void dp_port_udp_set_fds(struct dp_port_udp *u, const int fd[DP_OUTER_LANES],
-			 const int tx_fd[DP_OUTER_LANES]);
+void dp_port_udp_set_fds(struct dp_port_udp *u, const int fd[DP_UDP_LANES],
+			 const int tx_fd[DP_UDP_LANES]);
 
 #endif

@@ -125,6 +125,7 @@ static void apply_fds(struct dp_worker *w)
 {
 	uint32_t generation = atomic_load(&w->plane->fds_generation);
 
+	/* what was received before belongs to the old descriptors; a batch never spans turns */
 	dp_plane_apply_fds(w->plane, w);
 	for (unsigned lane = 0; lane < DP_OUTER_LANES; lane++)
 		plat_waiter_set(&w->waiter, DP_SLOT_LANE0 + lane,
@@ -191,6 +192,8 @@ void dp_worker_run(void *arg)
 	plat_waiter_set(&w->waiter, DP_SLOT_INNER, w->inner->ops->fd(w->inner));
 	w->now = plat_clock_mono();
 	while (!atomic_load_explicit(&pl->stop, memory_order_relaxed)) {
+		if (w->outer->ops->peek)
+			w->ready |= w->outer->ops->peek(w->outer) << DP_SLOT_LANE0;
 		uint64_t timeout = wait_time(w);
 		uint32_t ready = plat_waiter_wait(&w->waiter, timeout);
 
@@ -200,8 +203,10 @@ void dp_worker_run(void *arg)
 		w->ready |= ready & ~PLAT_WAITER_WOKEN;
 		if (w->ready)
 			w->idle_since = w->now;
+		atomic_store_explicit(&w->in_turn, true, memory_order_relaxed);
 		tt_epoch_enter(&pl->epoch, w->id);
 		dp_worker_turn(w);
 		tt_epoch_leave(&pl->epoch, w->id);
+		atomic_store_explicit(&w->in_turn, false, memory_order_relaxed);
 	}
 }

@@ -67,6 +67,7 @@ struct dp_worker {
 
 	/* any thread */
 	_Alignas(TT_CACHELINE) _Atomic bool scan_staged; /* a session was set somewhere */
+	_Atomic bool in_turn; /* the watchdog: it has work in its hands */
 	_Atomic uint32_t fds_applied;
 	struct dp_counters counters;
 

@@ -32,7 +32,8 @@ static struct wg_facts facts_of(const struct dp_peer *dp)
 void node_peer_publish_path(struct node_device *d, struct node_peer *p)
 {
 	plat_udp_dest_prepare(&p->dest);
-	dp_peer_set_path(d->opt.plane, p->dp, tt_endpoint_is_set(&p->dest.to) ? &p->dest : NULL);
+	dp_peer_set_path(d->opt.plane, p->dp, tt_endpoint_is_set(&p->dest.to) ? &p->dest : NULL,
+			 NULL);
 }
 
 /* The way back may be another one now; the endpoint stays. */

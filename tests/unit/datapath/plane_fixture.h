@@ -95,7 +95,7 @@ FX_UNUSED static void fx_set_path(struct fx *f, unsigned i, uint8_t host)
 	dest.to.ip = tt_ip_v4_host(0xc0000200u + host);
 	dest.from = tt_ip_v4_host(0xc0000201u);
 	f->peer[i].endpoint = dest.to;
-	dp_peer_set_path(f->pl, f->peer[i].p, &dest);
+	dp_peer_set_path(f->pl, f->peer[i].p, &dest, NULL);
 }
 
 FX_UNUSED static void fx_new_session(struct fx *f, unsigned i, uint32_t seed)

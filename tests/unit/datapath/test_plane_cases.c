@@ -460,7 +460,7 @@ static void case18_roaming(void)
 	/* control follows; then the true address comes back */
 	struct plat_udp_dest dest = {.to = away, .from = tt_ip_v4_host(0xc0000201u)};
 
-	dp_peer_set_path(f.pl, p, &dest);
+	dp_peer_set_path(f.pl, p, &dest, NULL);
 	f.peer[0].endpoint = home;
 	fx_peer_send(&f, 0, pkt, len);
 	fx_turn(&f);
@@ -627,7 +627,7 @@ static void unreachable(void)
 		CU_ASSERT_EQUAL(in[v6 ? 41 : 21], v6 ? 3 : 1);
 	}
 	CU_ASSERT_EQUAL(fx_drops(&f, TT_DROP_TX_NO_PEER), 2);
-	dp_peer_set_path(f.pl, f.peer[0].p, NULL);
+	dp_peer_set_path(f.pl, f.peer[0].p, NULL, NULL);
 	fx_inner_put(&f, NULL, pkt, fx_udp(pkt, false, FX_SELF, 2, 1, 10));
 	fx_turn(&f);
 	CU_ASSERT_EQUAL(fx_drops(&f, TT_DROP_TX_NO_ENDPOINT), 1);
@@ -716,7 +716,7 @@ static void between_direct(void)
 	fx_peer_send(&f, 0, pkt, pk_build(pkt, &k, got, 1500, false));
 	fx_turn(&f);
 	CU_ASSERT_EQUAL(f.inner.out.count, 1);
-	dp_peer_set_path(f.pl, f.peer[1].p, NULL);
+	dp_peer_set_path(f.pl, f.peer[1].p, NULL, NULL);
 	fx_peer_send(&f, 0, pkt, len = fx_udp(pkt, false, 2, 3, 1, 10));
 	fx_turn(&f);
 	CU_ASSERT_EQUAL(fx_drops(&f, TT_DROP_TX_NO_ENDPOINT), 1);

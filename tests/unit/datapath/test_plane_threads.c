@@ -133,7 +133,7 @@ static void side_path(struct side *s, uint16_t udp_port)
 {
 	struct plat_udp_dest dest = {.to = {.ip = tt_ip_v4_host(0x7f000001), .udp_port = udp_port}};
 
-	dp_peer_set_path(s->pl, s->p, &dest);
+	dp_peer_set_path(s->pl, s->p, &dest, NULL);
 }
 
 static void sessions_publish(void)

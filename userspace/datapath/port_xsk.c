@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT */
+#include "datapath/port_xsk.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/drop.h"
+
+/* One packet per path this often goes by the kernel, which keeps conntrack and neighbours alive. */
+#define KERNEL_EVERY_NS (20 * TT_NS_PER_SEC)
+/* How often a full queue is kicked before its messages are given up or take the socket. */
+#define KICKS_MAX      64
+#define COMPLETE_BATCH 256
+
+static inline struct dp_port_xsk *xsk_of(struct dp_outer_port *port)
+{
+	return (struct dp_port_xsk *)port;
+}
+
+/* --- frames ----------------------------------------------------------------------------------- */
+
+static void take_completions(struct dp_xsk_queue *q)
+{
+	uint32_t addr[COMPLETE_BATCH] __attribute__((uninitialized));
+	unsigned n;
+
+	do {
+		n = plat_xsk_complete(q->xsk, addr, COMPLETE_BATCH);
+		for (unsigned i = 0; i < n; i++)
+			q->free_frame[q->free_count++] = plat_xsk_frame_of(addr[i]);
+		q->out -= n;
+	} while (n == COMPLETE_BATCH);
+}
+
+uint32_t dp_xsk_frames_accounted(const struct dp_xsk_queue *q)
+{
+	return q->free_count + q->out + q->held + q->built + q->fill_owed +
+	       plat_xsk_fill_level(q->xsk) + plat_xsk_rx_pending(q->xsk);
+}
+
+/* What the fill ring did not take is offered again: an empty fill ring drops everything. */
+static void give_back(struct dp_xsk_queue *q)
+{
+	unsigned took = plat_xsk_fill(q->xsk, q->owed_addr, q->fill_owed);
+
+	q->fill_owed -= took;
+	if (q->fill_owed && took)
+		memmove(q->owed_addr, q->owed_addr + took, q->fill_owed * sizeof(*q->owed_addr));
+}
+
+static void queue_forget(struct dp_xsk_queue *q)
+{
+	free(q->free_frame);
+	free(q->owed_addr);
+	memset(q, 0, sizeof(*q));
+}
+
+static int queue_take(struct dp_xsk_queue *q, struct plat_xsk *xsk, uint32_t ifindex)
+{
+	uint32_t bytes;
+
+	memset(q, 0, sizeof(*q));
+	q->umem = plat_xsk_umem(xsk, &bytes);
+	q->frames = bytes / PLAT_XSK_FRAME;
+	q->free_frame = calloc(q->frames, sizeof(*q->free_frame));
+	q->owed_addr = calloc(q->frames, sizeof(*q->owed_addr));
+	if (!q->free_frame || !q->owed_addr) {
+		queue_forget(q);
+		return -ENOMEM;
+	}
+	q->xsk = xsk;
+	q->ifindex = ifindex;
+	uint32_t sending = TT_MIN(q->frames / 2, DP_XSK_TX_MAX);
+	for (uint32_t i = 0; i < q->frames; i++) {
+		if (i < sending)
+			q->free_frame[q->free_count++] = i * PLAT_XSK_FRAME;
+		else
+			q->owed_addr[q->fill_owed++] = i * PLAT_XSK_FRAME;
+	}
+	give_back(q);
+	return 0;
+}
+
+/* --- receiving -------------------------------------------------------------------------------- */
+
+static int port_xsk_fd(const struct dp_outer_port *port, unsigned lane)
+{
+	const struct dp_port_xsk *x = (const struct dp_port_xsk *)port;
+
+	if (lane < DP_UDP_LANES)
+		return x->udp->port.ops->fd(&x->udp->port, lane);
+	const struct dp_xsk_queue *q = &x->queue[lane - DP_UDP_LANES];
+	return q->xsk ? plat_xsk_fd(q->xsk) : -1;
+}
+
+static void set_origin(struct dp_origin *o, const struct dp_link_rx *rx, uint32_t ifindex)
+{
+	o->src = rx->src;
+	o->dst = rx->dst;
+	o->ifindex = ifindex;
+}
+
+static unsigned queue_rx(struct dp_xsk_queue *q, struct dp_frame *f, unsigned max)
+{
+	struct plat_xsk_desc d[64] __attribute__((uninitialized));
+	struct dp_link_rx rx;
+
+	max = TT_MIN(TT_MIN(max, (unsigned)TT_ARRAY_LEN(d)), DP_XSK_BATCH - q->held);
+	unsigned n = plat_xsk_rx(q->xsk, d, max);
+	for (unsigned i = 0; i < n; i++) {
+		uint8_t *frame = plat_xsk_data(q->umem, d[i].addr);
+		struct dp_origin *o = &q->origin[q->held];
+
+		q->held_addr[q->held++] = plat_xsk_frame_of(d[i].addr);
+		if (tt_unlikely(!dp_link_parse(frame, d[i].len, &rx)))
+			rx = (struct dp_link_rx){0}; /* an empty datagram: dropped, counted */
+		set_origin(o, &rx, q->ifindex);
+		f[i] = (struct dp_frame){.data = frame + rx.message_off,
+					 .len = rx.message_len,
+					 .ecn = rx.ecn,
+					 .origin = o};
+	}
+	q->received += n;
+	q->more = n == max;
+	return n;
+}
+
+static unsigned port_xsk_rx(struct dp_outer_port *port, unsigned lane, struct dp_frame *f,
+			    unsigned max)
+{
+	struct dp_port_xsk *x = xsk_of(port);
+
+	if (lane < DP_UDP_LANES)
+		return x->udp->port.ops->rx(&x->udp->port, lane, f, max);
+	struct dp_xsk_queue *q = &x->queue[lane - DP_UDP_LANES];
+	if (!q->xsk || q->held == DP_XSK_BATCH)
+		return 0;
+	return queue_rx(q, f, max);
+}
+
+static bool port_xsk_rx_release(struct dp_outer_port *port)
+{
+	struct dp_port_xsk *x = xsk_of(port);
+	bool more = false, mine = false;
+
+	for (unsigned i = 0; i < x->queues; i++) {
+		struct dp_xsk_queue *q = &x->queue[i];
+
+		if (!q->held)
+			continue;
+		memcpy(q->owed_addr + q->fill_owed, q->held_addr, q->held * sizeof(*q->held_addr));
+		q->fill_owed += q->held;
+		q->held = 0;
+		give_back(q);
+		more |= q->more || plat_xsk_rx_pending(q->xsk) > 0;
+		mine = true;
+	}
+	return mine ? more : x->udp->port.ops->rx_release(&x->udp->port);
+}
+
+/* Lanes that have something, as the rings say, without a system call. */
+static uint32_t port_xsk_peek(const struct dp_outer_port *port)
+{
+	const struct dp_port_xsk *x = (const struct dp_port_xsk *)port;
+	uint32_t lanes = 0;
+
+	for (unsigned i = 0; i < x->queues; i++)
+		if (plat_xsk_rx_pending(x->queue[i].xsk))
+			lanes |= 1u << (DP_UDP_LANES + i);
+	return lanes;
+}
+
+/* --- building --------------------------------------------------------------------------------- */
+
+static struct dp_xsk_queue *queue_for(struct dp_port_xsk *x, const struct dp_path *path,
+				      uint32_t len)
+{
+	const struct dp_link *l = &path->link;
+
+	if (!l->ifindex || len > l->max_len || len + l->header_len > PLAT_XSK_FRAME)
+		return NULL;
+	for (unsigned i = 0; i < x->queues; i++)
+		if (x->queue[i].ifindex == l->ifindex)
+			return &x->queue[i];
+	return NULL;
+}
+
+/* One packet in a while takes the kernel's way; which worker's does not matter. */
+static bool kernels_turn(struct dp_port_xsk *x, struct dp_path *path)
+{
+	uint64_t last = atomic_load_explicit(&path->kernel_at, memory_order_relaxed);
+
+	if (tt_likely(x->now->ns - last < KERNEL_EVERY_NS))
+		return false;
+	return atomic_compare_exchange_strong(&path->kernel_at, &last, x->now->ns);
+}
+
+static uint8_t *port_xsk_tx_slot(struct dp_outer_port *port, struct dp_peer *peer,
+				 struct dp_path *path, uint8_t ecn, uint32_t len)
+{
+	struct dp_port_xsk *x = xsk_of(port);
+	struct dp_xsk_queue *q = queue_for(x, path, len);
+
+	if (!q || kernels_turn(x, path)) {
+		x->by_kernel++;
+		return x->udp->port.ops->tx_slot(&x->udp->port, peer, path, ecn, len);
+	}
+	if (x->tx_count == DP_XSK_MESSAGE)
+		return NULL;
+	if (tt_unlikely(!q->free_count))
+		take_completions(q);
+	if (tt_unlikely(!q->free_count)) {
+		if (x->tx_count)
+			return NULL; /* sending what is built may bring frames back */
+		x->by_kernel++;
+		return x->udp->port.ops->tx_slot(&x->udp->port, peer, path, ecn, len);
+	}
+	uint32_t addr = q->free_frame[--q->free_count];
+	struct dp_xsk_message *m = &x->tx[x->tx_count++];
+
+	*m = (struct dp_xsk_message){.path = path,
+				     .message = q->umem + addr + path->link.header_len,
+				     .len = len,
+				     .queue = (uint8_t)(q - x->queue),
+				     .ecn = ecn};
+	q->built++;
+	x->tx_bytes += len;
+	return m->message;
+}
+
+static void port_xsk_tx_commit(struct dp_outer_port *port)
+{
+	struct dp_port_xsk *x = xsk_of(port);
+
+	x->udp->port.ops->tx_commit(&x->udp->port);
+	/* the header's checksum covers the ciphertext, which is there now */
+	for (unsigned i = x->done_count; i < x->tx_count; i++) {
+		struct dp_xsk_message *m = &x->tx[i];
+		dp_link_write(&m->path->link, m->message, m->len, m->ecn, x->ip_id++);
+	}
+	x->done_count = x->tx_count;
+	x->done_bytes = x->tx_bytes;
+}
+
+static void port_xsk_tx_abort(struct dp_outer_port *port)
+{
+	struct dp_port_xsk *x = xsk_of(port);
+
+	x->udp->port.ops->tx_abort(&x->udp->port);
+	while (x->tx_count > x->done_count) {
+		struct dp_xsk_message *m = &x->tx[--x->tx_count];
+		struct dp_xsk_queue *q = &x->queue[m->queue];
+
+		q->free_frame[q->free_count++] =
+			plat_xsk_frame_of((uint32_t)(m->message - q->umem));
+		q->built--;
+	}
+	x->tx_bytes = x->done_bytes;
+}
+
+static uint32_t port_xsk_tx_pending(const struct dp_outer_port *port)
+{
+	const struct dp_port_xsk *x = (const struct dp_port_xsk *)port;
+
+	return x->done_bytes + x->udp->port.ops->tx_pending(&x->udp->port);
+}
+
+/* --- sending ---------------------------------------------------------------------------------- */
+
+static int kick(struct dp_xsk_queue *q)
+{
+	int err;
+
+	for (unsigned i = 0; i < KICKS_MAX; i++) {
+		err = plat_xsk_kick(q->xsk);
+		take_completions(q);
+		if (err != -EAGAIN)
+			return err;
+	}
+	return err;
+}
+
+/* Puts the messages of one queue into its ring; returns those that found no place. */
+static unsigned submit(struct dp_port_xsk *x, unsigned queue)
+{
+	struct plat_xsk_desc d[DP_XSK_MESSAGE] __attribute__((uninitialized));
+	struct dp_xsk_queue *q = &x->queue[queue];
+	unsigned n = 0, took = 0;
+
+	for (unsigned i = 0; i < x->tx_count; i++) {
+		const struct dp_xsk_message *m = &x->tx[i];
+		if (m->queue != queue)
+			continue;
+		uint32_t header = m->path->link.header_len;
+		d[n++] = (struct plat_xsk_desc){(uint32_t)(m->message - q->umem) - header,
+						m->len + header};
+	}
+	for (unsigned round = 0; round < KICKS_MAX; round++) {
+		took += plat_xsk_tx(q->xsk, d + took, n - took);
+		if (took == n)
+			break;
+		kick(q);
+	}
+	for (unsigned i = took; i < n; i++)
+		q->free_frame[q->free_count++] = plat_xsk_frame_of(d[i].addr);
+	q->out += took;
+	q->built -= n;
+	q->sent += took;
+	return n - took;
+}
+
+static void port_xsk_tx_flush(struct dp_outer_port *port, struct dp_tx_report *report)
+{
+	struct dp_port_xsk *x = xsk_of(port);
+
+	for (unsigned i = 0; i < x->queues && x->tx_count; i++) {
+		if (!x->queue[i].built)
+			continue;
+		report->failed[TT_DROP_TX_SOCKET_FULL] += submit(x, i);
+		int err = kick(&x->queue[i]);
+		if (err && err != -EAGAIN)
+			report->queue_failed = true;
+	}
+	x->tx_count = x->done_count = 0;
+	x->tx_bytes = x->done_bytes = 0;
+	if (x->udp->port.ops->tx_pending(&x->udp->port))
+		x->udp->port.ops->tx_flush(&x->udp->port, report);
+}
+
+/* --- construction ----------------------------------------------------------------------------- */
+
+static const struct dp_outer_ops port_xsk_ops = {
+	.fd = port_xsk_fd,
+	.rx = port_xsk_rx,
+	.rx_release = port_xsk_rx_release,
+	.peek = port_xsk_peek,
+	.tx_slot = port_xsk_tx_slot,
+	.tx_commit = port_xsk_tx_commit,
+	.tx_abort = port_xsk_tx_abort,
+	.tx_pending = port_xsk_tx_pending,
+	.tx_flush = port_xsk_tx_flush,
+};
+
+void dp_port_xsk_init(struct dp_port_xsk *x, struct dp_port_udp *udp, const struct tt_mono *now)
+{
+	memset(x, 0, sizeof(*x));
+	x->port.ops = &port_xsk_ops;
+	x->udp = udp;
+	x->now = now;
+}
+
+static void forget_all(struct dp_port_xsk *x)
+{
+	for (unsigned i = 0; i < x->queues; i++)
+		queue_forget(&x->queue[i]);
+	x->queues = 0;
+}
+
+void dp_port_xsk_destroy(struct dp_port_xsk *x)
+{
+	forget_all(x);
+}
+
+int dp_port_xsk_set(struct dp_port_xsk *x, struct plat_xsk *const *xsk, const uint32_t *ifindex,
+		    unsigned n)
+{
+	tt_assert(n <= DP_XSK_LANES && !x->tx_count);
+	forget_all(x);
+	for (unsigned i = 0; i < n; i++) {
+		int err = queue_take(&x->queue[i], xsk[i], ifindex[i]);
+		if (err) {
+			forget_all(x);
+			return err;
+		}
+		x->queues++;
+	}
+	return 0;
+}
+
+unsigned dp_port_xsk_stats(const struct dp_port_xsk *x, struct dp_xsk_stats *out, unsigned max)
+{
+	unsigned n = TT_MIN(x->queues, max);
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct dp_xsk_queue *q = &x->queue[i];
+
+		out[i] = (struct dp_xsk_stats){
+			.ifindex = q->ifindex,
+			.rx = q->received,
+			.tx = q->sent,
+			.frames = q->frames,
+			.free_frames = q->free_count,
+			.fill_level = plat_xsk_fill_level(q->xsk),
+			.rx_pending = plat_xsk_rx_pending(q->xsk),
+			.out = q->out,
+		};
+	}
+	return n;
+}
