@@ -5,7 +5,7 @@
 #   environment: WORKERS=1 POLL=adaptive SECONDS_RUN=4 PERF=FILE (perf record of both) QLEN=
 set -eu
 what=${1:-tcp} noseg=${2:-}
-bin=$(cd "$(dirname "$0")/../.." && pwd)/${TWONODE:-build/tests/bench/twonode}
+bin=${TWONODE:-$(cd "$(dirname "$0")/../.." && pwd)/build/tests/bench/twonode}
 a=tta$$ b=ttb$$ t=${SECONDS_RUN:-4} pids=()
 cleanup() {
 	for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done
@@ -51,7 +51,7 @@ tcp | udp*)
 	# shellcheck disable=SC2086
 	ip netns exec $a iperf3 -c 10.77.0.2 -t "$t" "${args[@]}" ${IPERF_ARGS:-} | grep -E "sender|receiver|CPU"
 	;;
-ping) ip netns exec $a ping -q -i 0.01 -c 300 10.77.0.2 | tail -1 ;;
+ping) ip netns exec $a ping -i 0.01 -c 300 10.77.0.2 | sed -n 's/.*time=\([0-9.]*\) ms/\1/p' | sort -n | awk '{v[NR]=$1} END {print "ping ms: min", v[1], "median", v[int(NR/2)+1], "p99", v[int(NR*0.99)]}' ;;
 *) ip netns exec $a bash -c "$what" ;;
 esac
 wait $pa $pb

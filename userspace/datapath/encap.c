@@ -68,16 +68,30 @@ static void take_report(struct dp_worker *w, const struct dp_tx_report *r)
 		atomic_store(&w->plane->gso_off, true);
 }
 
-void dp_encap_flush(struct dp_worker *w)
+static void send_with(struct dp_worker *w,
+		      void (*flush)(struct dp_outer_port *port, struct dp_tx_report *report))
 {
 	struct dp_tx_report report = {0};
 
 	seal_flush(w);
 	if (!w->outer->ops->tx_pending(w->outer))
 		return;
-	w->outer->ops->tx_flush(w->outer, &report);
+	flush(w->outer, &report);
 	dp_count(&w->counters.tx_batches, 1);
 	take_report(w, &report);
+}
+
+void dp_encap_flush(struct dp_worker *w)
+{
+	send_with(w, w->outer->ops->tx_flush);
+}
+
+/* While more packets are likely to come in this turn. */
+static void flush_full(struct dp_worker *w)
+{
+	const struct dp_outer_ops *ops = w->outer->ops;
+
+	send_with(w, ops->tx_flush_full ? ops->tx_flush_full : ops->tx_flush);
 }
 
 /* --- one packet to its peer ------------------------------------------------------------------ */
@@ -284,7 +298,7 @@ void dp_encap_turn(struct dp_worker *w)
 		packets++;
 		bytes += (size_t)n;
 		if (w->outer->ops->tx_pending(w->outer) + w->seal.wire_bytes >= SEND_BYTES)
-			dp_encap_flush(w);
+			flush_full(w);
 	}
 	dp_encap_flush(w);
 	if (n > 0)

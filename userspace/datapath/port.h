@@ -75,6 +75,9 @@ struct dp_outer_ops {
 	/* Bytes committed and not flushed. */
 	uint32_t (*tx_pending)(const struct dp_outer_port *port);
 	void (*tx_flush)(struct dp_outer_port *port, struct dp_tx_report *report);
+	/* The same, but what more packets would be sent together with may stay. NULL: no such
+	 * thing. */
+	void (*tx_flush_full)(struct dp_outer_port *port, struct dp_tx_report *report);
 };
 
 struct dp_inner_port {

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Super-datagrams of at least this average size are received few at a time, which keeps the batch
- * inside the second-level cache. */
+/* Super-datagrams of this size are received few at a time: they stay in the cache, and the kernel
+ * works on the first while we work on the next. */
 #define BULK_BYTES    8192
 #define BULK_MESSAGES 1
+/* The beginning of a super-datagram that is worth keeping for what follows. */
+#define KEEP_BYTES (16 * 1024)
 /* Every link carries this (IPv6's minimum MTU): a refusal of smaller segments is not about size. */
 #define SEGMENT_UNDOUBTED 1200
 
@@ -23,14 +25,13 @@ static int port_udp_fd(const struct dp_outer_port *port, unsigned lane)
 
 /* --- receiving ------------------------------------------------------------------------------- */
 
+/* One super-datagram is a batch of its own; small datagrams are taken as many as there are. */
 static unsigned rx_batch_size(const struct dp_port_udp *u)
 {
-	uint64_t bytes = 0;
-
-	for (unsigned i = 0; i < u->rx_count; i++)
-		bytes += u->rx[i].len;
-	return u->gro && bytes >= (uint64_t)u->rx_count * BULK_BYTES ? BULK_MESSAGES
-								     : DP_UDP_MESSAGES;
+	for (unsigned i = 0; u->gro && i < u->rx_count; i++)
+		if (u->rx[i].len >= BULK_BYTES)
+			return BULK_MESSAGES;
+	return TT_MIN(u->rx_want * 4, (unsigned)DP_UDP_MESSAGES);
 }
 
 static bool rx_receive(struct dp_port_udp *u, unsigned lane)
@@ -238,22 +239,51 @@ static inline unsigned lane_of(const struct dp_udp_message *m)
 	return m->path->dest.to.ip.family == TT_FAMILY_V4 ? 0 : 1;
 }
 
-static void port_udp_tx_flush(struct dp_outer_port *port, struct dp_tx_report *report)
+/* Sends the first n messages. */
+static void send_messages(struct dp_port_udp *u, unsigned n, struct dp_tx_report *report)
 {
-	struct dp_port_udp *u = udp_of(port);
 	unsigned from = 0;
 
 	tt_assert(u->tx_tail == u->done_tail);
-	while (from < u->tx_count) {
+	while (from < n) {
 		unsigned lane = lane_of(&u->tx[from]), to = from + 1;
 
-		while (to < u->tx_count && lane_of(&u->tx[to]) == lane)
+		while (to < n && lane_of(&u->tx[to]) == lane)
 			to++;
 		send_run(u, from, to, lane, report);
 		from = to;
 	}
+}
+
+static void port_udp_tx_flush(struct dp_outer_port *port, struct dp_tx_report *report)
+{
+	struct dp_port_udp *u = udp_of(port);
+
+	send_messages(u, u->tx_count, report);
 	u->tx_count = u->done_count = 0;
 	u->tx_tail = u->done_tail = 0;
+}
+
+/*
+ * A super-packet of 64 KiB makes one full super-datagram and the beginning of another. Sent at
+ * once, that beginning would cost as much as a full one.
+ */
+static void port_udp_tx_flush_full(struct dp_outer_port *port, struct dp_tx_report *report)
+{
+	struct dp_port_udp *u = udp_of(port);
+	struct dp_udp_message *last = &u->tx[u->tx_count - 1];
+
+	if (!u->tx_count || !u->gso || last->closed || last->len > KEEP_BYTES) {
+		port_udp_tx_flush(port, report);
+		return;
+	}
+	send_messages(u, u->tx_count - 1, report);
+	memmove(u->tx_buf, u->tx_buf + last->at, last->len);
+	last->at = 0;
+	u->tx[0] = *last;
+	u->tx_count = 1;
+	u->tx_tail = last->len;
+	port_udp_tx_commit(port);
 }
 
 static const struct dp_outer_ops port_udp_ops = {
@@ -265,6 +295,7 @@ static const struct dp_outer_ops port_udp_ops = {
 	.tx_abort = port_udp_tx_abort,
 	.tx_pending = port_udp_tx_pending,
 	.tx_flush = port_udp_tx_flush,
+	.tx_flush_full = port_udp_tx_flush_full,
 };
 
 int dp_port_udp_init(struct dp_port_udp *u, unsigned udp_flags)
