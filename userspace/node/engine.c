@@ -109,6 +109,7 @@ static int open_tun(struct node_engine *e)
 	e->tun.ifindex = reply.u.tun.ifindex;
 	e->tun.flags = reply.u.tun.flags;
 	e->tun.queues = reply.u.tun.queues;
+	e->mtu = reply.u.tun.mtu;
 	memcpy(e->tun.fd, fds, e->tun.queues * sizeof(fds[0]));
 	return 0;
 }
@@ -119,10 +120,10 @@ static int set_mtu(struct node_engine *e)
 	struct node_priv_reply reply;
 	int fds[NODE_PRIV_FDS_MAX];
 
-	e->mtu = e->config && e->config->mtu ? e->config->mtu : NODE_DEFAULT_MTU;
 	/* an engine that was restarted finds the MTU somebody may have set since */
 	if (e->start->restarts)
 		return 0;
+	e->mtu = e->config && e->config->mtu ? e->config->mtu : NODE_DEFAULT_MTU;
 	req.u.net.mtu = e->mtu;
 	int err = node_priv_call(e->priv, &req, -1, &reply, fds);
 	return err ? fail("tun.mtu_failed", err, reply.error) : 0;
@@ -199,6 +200,7 @@ static int configure(struct node_engine *e)
 	if (e->config) {
 		node_engine_publish_addresses(e);
 		err = node_apply_device(e->device, e->config, NULL);
+		node_engine_config_forget_keys(e->config);
 		if (err)
 			return fail("config.apply_failed", err, "see the lines above");
 	}
@@ -208,7 +210,11 @@ static int configure(struct node_engine *e)
 	if (e->config) {
 		err = node_net_apply(e->net, e->config, e->mtu, e->fwmark, true, error,
 				     sizeof(error));
-		if (err)
+		/* after a crash the tunnel goes on with what the host lets us have */
+		if (err && e->start->restarts)
+			tt_log(TT_LOG_WARN, "net.apply_failed", TT_F_STR("error", error),
+			       TT_F_ERRNO("errno", err));
+		else if (err)
 			return fail("net.apply_failed", err, error);
 	}
 	return 0;

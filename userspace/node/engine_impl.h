@@ -58,6 +58,8 @@ struct node_engine {
 	struct tt_mono started;
 	struct tt_mono state_saved;
 	uint64_t kept_changes; /* node_device_changes() that memory and state know of */
+	bool network_changed;  /* and the device was not told yet */
+	struct tt_mono network_told;
 	bool stopping;
 	bool reloading;
 	int status; /* enum node_exit */
@@ -91,6 +93,8 @@ uint32_t node_engine_config_fwmark(const struct node_config *cfg);
 int node_engine_load_config(struct node_engine *e, struct node_config **out, char *error,
 			    size_t cap);
 void node_engine_config_free(struct node_config *cfg);
+/* Wipes the keys of a configuration that was applied: the device has them, in locked memory. */
+void node_engine_config_forget_keys(struct node_config *cfg);
 
 /* engine_keep.c: what outlives the engine. */
 void node_engine_memory_save(struct node_engine *e);

@@ -93,6 +93,8 @@ static void enable_gro(const struct node_sockets *s)
 	}
 }
 
+/* Not steered: one socket per family, at 0, which worker 0 reads and the control thread sends from
+ * too. */
 static void take_sockets(struct node_sockets *s, const struct node_priv_reply *r, const int *fds)
 {
 	unsigned n = 0, each = r->u.udp.steered ? r->u.udp.workers + 1u : 1;
@@ -109,11 +111,6 @@ static void take_sockets(struct node_sockets *s, const struct node_priv_reply *r
 		s->fd6[i] = fds[n++];
 	if (s->flags & PLAT_UDP_GRO)
 		enable_gro(s);
-	if (!s->steered) {
-		/* worker 0 reads the only socket; the control thread sends through a duplicate */
-		s->fd4[s->workers] = s->fd4[0] >= 0 ? dup(s->fd4[0]) : -1;
-		s->fd6[s->workers] = s->fd6[0] >= 0 ? dup(s->fd6[0]) : -1;
-	}
 }
 
 static uv_poll_t *poll_socket(struct node_engine *e, int fd)
@@ -325,12 +322,16 @@ static void on_more(uv_idle_t *h)
 		uv_idle_stop(h);
 }
 
+static void look_at_tun(struct node_engine *e);
+
 static void on_doorbell(uv_poll_t *h, int status, int events)
 {
 	struct node_engine *e = h->data;
 
 	(void)status;
 	(void)events;
+	if (dp_plane_tun_state(e->plane) == PLAT_TUN_GONE)
+		look_at_tun(e);
 	if (node_device_doorbell(e->device, plat_clock_mono()))
 		uv_idle_start(&e->more, on_more);
 }
@@ -367,6 +368,21 @@ static void on_net_event(void *arg, const struct plat_netcfg_event *ev)
 	}
 	if (ev->kind == PLAT_NETCFG_EVENT_ADDR && ev->removed)
 		node_device_address_gone(e->device, &ev->ip);
+	e->network_changed = true;
+}
+
+/*
+ * Once for many events, and once a second at most: every peer that does not answer is tried at
+ * once, and a host whose routes change all the time must not flood them.
+ */
+static void tell_network_changed(struct node_engine *e)
+{
+	struct tt_mono now = plat_clock_mono();
+
+	if (!e->network_changed || tt_mono_since(now, e->network_told) < TT_NS_PER_SEC)
+		return;
+	e->network_changed = false;
+	e->network_told = now;
 	node_device_network_changed(e->device);
 }
 
@@ -377,6 +393,7 @@ static void on_watch(uv_poll_t *h, int status, int events)
 	(void)events;
 	if (status < 0 || plat_netcfg_watch_read(e->watch_fd, on_net_event, e) < 0)
 		uv_poll_stop(h);
+	tell_network_changed(e);
 }
 
 /* Sessions and endpoints that are new: a successor asks those peers for a handshake at once. */
@@ -398,6 +415,7 @@ static void on_second(uv_timer_t *h)
 	struct tt_mono now = plat_clock_mono();
 
 	look_at_tun(e);
+	tell_network_changed(e);
 	tt_epoch_reclaim(dp_plane_epoch(e->plane));
 	keep_changes(e, now);
 }

@@ -53,6 +53,15 @@ void node_engine_config_free(struct node_config *cfg)
 	free(cfg);
 }
 
+void node_engine_config_forget_keys(struct node_config *cfg)
+{
+	struct node_config_peer *p = (void *)((char *)cfg + cfg->peers.off);
+
+	crypto_wipe(cfg->private_key, sizeof(cfg->private_key));
+	for (uint32_t i = 0; i < cfg->peers.count; i++)
+		crypto_wipe(p[i].preshared_key, sizeof(p[i].preshared_key));
+}
+
 static int take_reply(const struct node_priv_reply *reply, const int *fds, struct node_config **out,
 		      char *error, size_t cap)
 {
@@ -182,6 +191,7 @@ static void on_config(void *arg, const struct node_priv_reply *reply, const int 
 	}
 	int err = apply_reload(e, cfg, error, sizeof(error));
 	apply_log(cfg);
+	node_engine_config_forget_keys(cfg);
 	node_engine_config_free(e->config);
 	e->config = cfg;
 	node_engine_publish_addresses(e);
