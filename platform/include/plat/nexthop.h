@@ -4,9 +4,11 @@
  * rules, routes, source address, neighbour, VLAN, path MTU. Needed by whoever sends past the
  * kernel. Where there is any doubt the answer is "let the kernel send it".
  *
- * Answers stay right until the generation changes. An object is used by one thread (control);
- * nothing here needs rights. Sending past the kernel never refreshes a neighbour entry, so the
- * caller lets one packet per peer go by the kernel socket from time to time.
+ * Answers stay right until the generation changes, but for path MTUs that the kernel learns from
+ * ICMP: no event tells of them, so that an answer is worth asking for again now and then. An object
+ * is used by one thread (control); nothing here needs rights. Sending past the kernel never
+ * refreshes a neighbour entry, so the caller lets one packet per peer go by the kernel socket from
+ * time to time.
  */
 #ifndef TT_PLAT_NEXTHOP_H
 #define TT_PLAT_NEXTHOP_H
