@@ -270,17 +270,15 @@ void dp_plane_set_between(struct dp_plane *pl, enum dp_between between)
 	atomic_store(&pl->between, between);
 }
 
-void dp_plane_set_inner_addresses(struct dp_plane *pl, const struct tt_ip *v4,
-				  const struct tt_ip *v6)
+void dp_plane_set_inner_addresses(struct dp_plane *pl, const struct tt_ip *ips, uint32_t count)
 {
-	struct dp_inner_addresses *a = calloc(1, sizeof(*a));
+	struct dp_inner_addresses *a = calloc(1, sizeof(*a) + count * sizeof(*ips));
 
 	if (!a)
 		return;
-	if (v4)
-		a->v4 = *v4;
-	if (v6)
-		a->v6 = *v6;
+	a->count = count;
+	if (count)
+		memcpy(a->ip, ips, count * sizeof(*ips));
 	retire(pl, tt_epoch_publish(&pl->addresses, a));
 }
 
@@ -338,18 +336,21 @@ const struct tt_ip *dp_plane_own(struct dp_plane *pl, enum tt_family family)
 {
 	struct dp_inner_addresses *a = tt_epoch_load(&pl->addresses);
 
-	if (!a)
-		return NULL;
-	const struct tt_ip *ip = family == TT_FAMILY_V4 ? &a->v4 : &a->v6;
-
-	return ip->family == TT_FAMILY_NONE ? NULL : ip;
+	for (uint32_t i = 0; a && i < a->count; i++)
+		if (a->ip[i].family == family)
+			return &a->ip[i];
+	return NULL;
 }
 
 bool dp_plane_is_own(struct dp_plane *pl, enum tt_family family, const uint8_t *addr)
 {
-	const struct tt_ip *ip = dp_plane_own(pl, family);
+	struct dp_inner_addresses *a = tt_epoch_load(&pl->addresses);
+	size_t len = family == TT_FAMILY_V4 ? 4 : 16;
 
-	return ip && memcmp(ip->b, addr, family == TT_FAMILY_V4 ? 4 : 16) == 0;
+	for (uint32_t i = 0; a && i < a->count; i++)
+		if (a->ip[i].family == family && memcmp(a->ip[i].b, addr, len) == 0)
+			return true;
+	return false;
 }
 
 /* --- to control ------------------------------------------------------------------------------ */

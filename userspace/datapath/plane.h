@@ -72,9 +72,12 @@ int dp_plane_set_xsk(struct dp_plane *pl, unsigned worker, struct plat_xsk *cons
 		     const uint32_t *ifindex, unsigned n);
 void dp_plane_set_mtu(struct dp_plane *pl, unsigned mtu);
 void dp_plane_set_between(struct dp_plane *pl, enum dp_between between);
-/* Source of ICMP errors to the inside; family NONE: the first hop address of the RFCs is used. */
-void dp_plane_set_inner_addresses(struct dp_plane *pl, const struct tt_ip *v4,
-				  const struct tt_ip *v6);
+/*
+ * The addresses of the tunnel interface; copied. The first of a family is the source of ICMP errors
+ * to the inside (without one, what the packet was sent to); none of them is ever a peer's, whatever
+ * allowed IPs cover it.
+ */
+void dp_plane_set_inner_addresses(struct dp_plane *pl, const struct tt_ip *ips, uint32_t count);
 /* Key of mac1 for messages to us (BLAKE2s("mac1----" || public key)); workers check it. */
 void dp_plane_set_mac1_key(struct dp_plane *pl, const uint8_t key[32]);
 

@@ -25,7 +25,8 @@ struct dp_xsk_set {
 
 /* Addresses of the tunnel interface; immutable, replaced through the epoch. */
 struct dp_inner_addresses {
-	struct tt_ip v4, v6;
+	uint32_t count;
+	struct tt_ip ip[];
 };
 
 struct dp_plane {
@@ -65,7 +66,7 @@ static inline struct dp_peer *dp_plane_peer(struct dp_plane *pl, tt_peer_id id)
 tt_peer_id dp_plane_lookup(struct dp_plane *pl, enum tt_family family, const uint8_t *addr);
 /* Whether it is an address of the tunnel interface itself. */
 bool dp_plane_is_own(struct dp_plane *pl, enum tt_family family, const uint8_t *addr);
-/* The interface's address of this family to answer from, or NULL. */
+/* The interface's first address of this family, to answer from, or NULL. */
 const struct tt_ip *dp_plane_own(struct dp_plane *pl, enum tt_family family);
 
 /* Gives a worker's outer port the descriptors of now. The worker's thread. */

@@ -129,7 +129,7 @@ static int set_mtu(struct node_engine *e)
 	return err ? fail("tun.mtu_failed", err, reply.error) : 0;
 }
 
-static int start_plane(struct node_engine *e)
+static int make_plane(struct node_engine *e)
 {
 	struct dp_config cfg = {
 		.workers = e->tun.queues,
@@ -152,24 +152,30 @@ static int start_plane(struct node_engine *e)
 		cfg.udp6_fd[i] = mine ? e->sockets.fd6[i] : -1;
 	}
 	int err = dp_plane_create(&cfg, &e->plane);
-	if (err)
-		return fail("plane.create_failed", err, "cannot make the data plane");
-	err = dp_plane_start(e->plane);
+	return err ? fail("plane.create_failed", err, "cannot make the data plane") : 0;
+}
+
+/*
+ * Once the peers are there: what waits in the TUN of an engine that crashed would be told that no
+ * peer has its destination.
+ */
+static int start_workers(struct node_engine *e)
+{
+	int err = dp_plane_start(e->plane);
+
 	return err ? fail("plane.start_failed", err, "cannot start the workers") : 0;
 }
 
 void node_engine_publish_addresses(struct node_engine *e)
 {
-	struct tt_ip v4 = {0}, v6 = {0};
+	uint32_t count = e->config ? e->config->addresses.count : 0;
+	struct tt_ip *ips = calloc(count + 1, sizeof(*ips));
 
-	for (uint32_t i = 0; e->config && i < e->config->addresses.count; i++) {
-		const struct tt_ip *ip = &node_config_cidr(e->config, e->config->addresses, i)->ip;
-		if (ip->family == TT_FAMILY_V4 && v4.family == TT_FAMILY_NONE)
-			v4 = *ip;
-		if (ip->family == TT_FAMILY_V6 && v6.family == TT_FAMILY_NONE)
-			v6 = *ip;
-	}
-	dp_plane_set_inner_addresses(e->plane, &v4, &v6);
+	for (uint32_t i = 0; ips && i < count; i++)
+		ips[i] = node_config_cidr(e->config, e->config->addresses, i)->ip;
+	if (ips)
+		dp_plane_set_inner_addresses(e->plane, ips, count);
+	free(ips);
 }
 
 static int make_device(struct node_engine *e)
@@ -318,12 +324,14 @@ static int bring_up(struct node_engine *e)
 	e->fwmark = e->config ? node_engine_config_fwmark(e->config) : 0;
 	if ((err = choose_aead(e)) || (err = open_tun(e)) || (err = set_mtu(e)) ||
 	    (err = node_engine_open_udp(e, e->config ? e->config->listen_port : 0)) ||
-	    (err = start_plane(e)) || (err = make_device(e)) ||
+	    (err = make_plane(e)) || (err = make_device(e)) ||
 	    (err = node_net_create(e->priv, &e->net)))
 		return err;
 	err = node_engine_io_start(e);
 	if (!err)
 		err = configure(e);
+	if (!err)
+		err = start_workers(e);
 	if (!err)
 		err = serve(e);
 	if (err)

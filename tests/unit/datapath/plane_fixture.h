@@ -129,7 +129,7 @@ FX_UNUSED static void fx_open(struct fx *f, unsigned tun_flags, enum dp_between 
 	f->w->outer = &f->outer.port;
 	f->w->inner = &f->inner.port;
 	dp_plane_publish_lpm(f->pl, fx_lpm(fx_prefixes, TT_ARRAY_LEN(fx_prefixes)));
-	dp_plane_set_inner_addresses(f->pl, &self, NULL);
+	dp_plane_set_inner_addresses(f->pl, &self, 1);
 	for (unsigned i = 0; i < FX_PEERS; i++) {
 		f->peer[i].p = dp_peer_add(f->pl, i);
 		f->peer[i].endpoint.udp_port = (uint16_t)(50000 + i);

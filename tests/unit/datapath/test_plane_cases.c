@@ -667,6 +667,18 @@ static void between_deny(void)
 	fx_peer_send(&f, 1, pkt, fx_udp(pkt, false, 3, FX_SELF, 1, 10));
 	fx_turn(&f);
 	CU_ASSERT_EQUAL(f.inner.out.count, 1);
+	/* and neither of any other address that we have */
+	const struct tt_ip own[] = {tt_ip_v4_host(0x0a090800u + FX_SELF),
+				    tt_ip_v4_host(0x0a090800u + 200)};
+
+	fx_inner_put(&f, NULL, pkt, fx_udp(pkt, false, 200, 3, 1, 10));
+	fx_turn(&f);
+	CU_ASSERT_EQUAL(fx_drops(&f, TT_DROP_POLICY), 3);
+	dp_plane_set_inner_addresses(f.pl, own, 2);
+	fx_inner_put(&f, NULL, pkt, fx_udp(pkt, false, 200, 3, 1, 10));
+	fx_turn(&f);
+	CU_ASSERT(fx_peer_receive(&f, 1, got) > 0);
+	CU_ASSERT_EQUAL(fx_drops(&f, TT_DROP_POLICY), 3);
 	fx_close(&f);
 }
 

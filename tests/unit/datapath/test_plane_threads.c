@@ -473,7 +473,7 @@ static void everything_retired_under_load(void)
 
 		side_path(&a, b.udp_port[0]);
 		dp_plane_publish_lpm(a.pl, i & 1 ? fx_lpm(far, 1) : fx_lpm(other, 2));
-		dp_plane_set_inner_addresses(a.pl, &self, NULL);
+		dp_plane_set_inner_addresses(a.pl, &self, 1);
 		dp_plane_set_mac1_key(a.pl, (const uint8_t[32]){(uint8_t)i});
 		dp_plane_set_mtu(a.pl, 1300 + i % 100);
 		dp_peer_take_facts(a.p, &roam);
