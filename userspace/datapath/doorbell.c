@@ -42,7 +42,8 @@ unsigned dp_doorbell_drain(struct dp_doorbell *d, tt_peer_id *ids, unsigned max,
 
 	/* Cleared before the ring is read: who rings from here on raises the event again. */
 	plat_event_clear(&d->event);
-	atomic_store(&d->raised, false);
+	/* an exchange: what was pushed before it was last raised is seen below */
+	(void)atomic_exchange(&d->raised, false);
 	*overflow = atomic_exchange(&d->overflow, false);
 	while (n < max && dp_ring_peek(&d->ring, &pos)) {
 		ids[n++] = d->id[pos & d->ring.mask];

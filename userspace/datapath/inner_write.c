@@ -9,11 +9,12 @@ void dp_inner_check(struct dp_worker *w)
 {
 	int fd = w->inner->ops->fd(w->inner);
 
+	/* also without a descriptor: the time to the next look is what the worker sleeps */
+	w->inner_checked = w->now;
 	if (fd < 0)
 		return;
 	int state = (int)plat_tun_state(fd);
 
-	w->inner_checked = w->now;
 	if (atomic_exchange(&w->plane->tun_state, state) != state)
 		dp_doorbell_raise(&w->plane->doorbell);
 	if (state == PLAT_TUN_GONE)
