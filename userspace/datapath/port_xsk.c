@@ -309,10 +309,8 @@ static unsigned submit(struct dp_port_xsk *x, unsigned queue)
 	return n - took;
 }
 
-static void port_xsk_tx_flush(struct dp_outer_port *port, struct dp_tx_report *report)
+static void flush_queues(struct dp_port_xsk *x, struct dp_tx_report *report)
 {
-	struct dp_port_xsk *x = xsk_of(port);
-
 	for (unsigned i = 0; i < x->queues && x->tx_count; i++) {
 		if (!x->queue[i].built)
 			continue;
@@ -323,8 +321,24 @@ static void port_xsk_tx_flush(struct dp_outer_port *port, struct dp_tx_report *r
 	}
 	x->tx_count = x->done_count = 0;
 	x->tx_bytes = x->done_bytes = 0;
+}
+
+static void port_xsk_tx_flush(struct dp_outer_port *port, struct dp_tx_report *report)
+{
+	struct dp_port_xsk *x = xsk_of(port);
+
+	flush_queues(x, report);
 	if (x->udp->port.ops->tx_pending(&x->udp->port))
 		x->udp->port.ops->tx_flush(&x->udp->port, report);
+}
+
+static void port_xsk_tx_flush_full(struct dp_outer_port *port, struct dp_tx_report *report)
+{
+	struct dp_port_xsk *x = xsk_of(port);
+
+	flush_queues(x, report);
+	if (x->udp->port.ops->tx_pending(&x->udp->port))
+		x->udp->port.ops->tx_flush_full(&x->udp->port, report);
 }
 
 /* --- construction ----------------------------------------------------------------------------- */
@@ -339,6 +353,7 @@ static const struct dp_outer_ops port_xsk_ops = {
 	.tx_abort = port_xsk_tx_abort,
 	.tx_pending = port_xsk_tx_pending,
 	.tx_flush = port_xsk_tx_flush,
+	.tx_flush_full = port_xsk_tx_flush_full,
 };
 
 void dp_port_xsk_init(struct dp_port_xsk *x, struct dp_port_udp *udp, const struct tt_mono *now)
