@@ -8,7 +8,8 @@ _taltun_commands="up down status peers genkey pubkey genpsk check-config import 
 _taltun_settings="interface.name interface.private_key interface.private_key_file interface.address
 	interface.listen_port interface.mtu interface.routes interface.fwmark interface.table
 	interface.dns interface.dns_search interface.pre_up interface.post_up interface.pre_down
-	interface.post_down datapath.workers datapath.poll datapath.aead
+	interface.post_down datapath.mode datapath.interfaces datapath.queues datapath.umem_mb
+	datapath.unknown_index datapath.workers datapath.poll datapath.aead
 	datapath.forward_between_peers log.level log.format"
 
 _taltun_words() {

@@ -59,7 +59,7 @@ complete -c taltun -n '__taltun_argument 1 help' -a 'up down status peers genkey
 complete -c taltund -f
 complete -c taltund -s c -l config -r -a '(__taltun_configurations)' -d 'Configuration file'
 complete -c taltund -s f -l foreground -d 'Stay in the foreground, log to stderr'
-complete -c taltund -l set -x -d 'Override one setting' -a '(printf "%s=\n" interface.{name,private_key,private_key_file,address,listen_port,mtu,routes,fwmark,table,dns,dns_search,pre_up,post_up,pre_down,post_down} datapath.{workers,poll,aead,forward_between_peers} log.{level,format})'
+complete -c taltund -l set -x -d 'Override one setting' -a '(printf "%s=\n" interface.{name,private_key,private_key_file,address,listen_port,mtu,routes,fwmark,table,dns,dns_search,pre_up,post_up,pre_down,post_down} datapath.{mode,interfaces,queues,umem_mb,unknown_index,workers,poll,aead,forward_between_peers} log.{level,format})'
 complete -c taltund -l log-level -x -a 'error warn info debug' -d 'Least important lines to log'
 complete -c taltund -l log-format -x -a 'logfmt json' -d 'Form of log lines'
 complete -c taltund -l log-file -r -F -d 'Append the log to a file'

@@ -63,7 +63,8 @@ bool node_config_valid(const void *blob, size_t size)
 	if (!memchr(cfg->name, '\0', sizeof(cfg->name)) ||
 	    !fits(cfg, cfg->addresses, sizeof(struct tt_cidr)) ||
 	    !fits(cfg, cfg->routes, sizeof(struct tt_cidr)) ||
-	    !fits(cfg, cfg->dns, sizeof(struct tt_ip)) || !lines_fit(cfg, cfg->dns_search))
+	    !fits(cfg, cfg->dns, sizeof(struct tt_ip)) || !lines_fit(cfg, cfg->dns_search) ||
+	    !lines_fit(cfg, cfg->interfaces))
 		return false;
 	for (int i = 0; i < NODE_HOOK_COUNT; i++) {
 		if (!lines_fit(cfg, cfg->hooks[i]))

@@ -18,12 +18,14 @@
 #include "base/types.h"
 
 #define NODE_CONFIG_MAGIC   UINT32_C(0x54544346) /* "TTCF" */
-#define NODE_CONFIG_VERSION 1
+#define NODE_CONFIG_VERSION 2
 
 #define NODE_CONFIG_PEERS_MAX	    65536
 #define NODE_CONFIG_ALLOWED_IPS_MAX 1000000
 #define NODE_CONFIG_FILE_MAX	    (UINT32_C(64) << 20) /* bytes of text */
 #define NODE_CONFIG_IFNAME_MAX	    16			 /* with the terminating zero */
+#define NODE_CONFIG_XDP_INTERFACES  8
+#define NODE_CONFIG_UMEM_MB	    256 /* where none is given */
 
 /* A range of the blob: `count` elements from byte `off`. */
 struct node_config_range {
@@ -44,6 +46,8 @@ enum node_routes {
 };
 
 enum node_poll { NODE_POLL_ADAPTIVE, NODE_POLL_BUSY, NODE_POLL_INTERRUPT };
+enum node_datapath_mode { NODE_DATAPATH_AUTO, NODE_DATAPATH_XDP, NODE_DATAPATH_SOCKET };
+enum node_unknown_index { NODE_UNKNOWN_INDEX_DROP, NODE_UNKNOWN_INDEX_PASS };
 enum node_aead { NODE_AEAD_AUTO, NODE_AEAD_IPSEC_MB, NODE_AEAD_LIBSODIUM };
 
 enum node_hook {
@@ -96,7 +100,13 @@ struct node_config {
 	uint8_t poll;		       /* enum node_poll */
 	uint8_t aead;		       /* enum node_aead */
 	uint8_t forward_between_peers; /* default: false in TOML, true for a wg-quick file */
+	uint8_t mode;		       /* enum node_datapath_mode */
+	uint8_t unknown_index;	       /* enum node_unknown_index */
 	uint32_t workers;	       /* 0: auto */
+	uint32_t queues;	       /* of an interface; 0: auto, all of them */
+	uint32_t umem_mb;	       /* of all queues together; 0: NODE_CONFIG_UMEM_MB */
+	/* struct node_config_text: names; empty: those that packets to peers leave by */
+	struct node_config_range interfaces;
 
 	/* [log] */
 	uint8_t log_level;  /* enum tt_log_level */
@@ -135,7 +145,7 @@ static inline const struct tt_ip *node_config_dns(const struct node_config *cfg,
 	return (const struct tt_ip *)node_config_at(cfg, cfg->dns.off) + i;
 }
 
-/* Element i of dns_search or hooks[...]. */
+/* Element i of dns_search, interfaces or hooks[...]. */
 static inline const char *node_config_line(const struct node_config *cfg,
 					   struct node_config_range r, uint32_t i)
 {
@@ -154,6 +164,8 @@ void node_config_dump(const struct node_config *cfg, FILE *out);
 
 /* Names as they are written in a file: "adaptive", "ipsec-mb", "allowed-ips", "post_up". */
 const char *node_poll_name(enum node_poll poll);
+const char *node_datapath_mode_name(enum node_datapath_mode mode);
+const char *node_unknown_index_name(enum node_unknown_index policy);
 const char *node_aead_name(enum node_aead aead);
 const char *node_routes_name(enum node_routes mode);
 const char *node_hook_name(enum node_hook hook);

@@ -235,6 +235,7 @@ struct node_config *node_draft_seal(const struct node_draft *d)
 	seal_peers(d, cfg, &l, &next_cidr);
 	seal_range(&cfg->dns, l.ips, sizeof(struct tt_ip));
 	seal_range(&cfg->dns_search, l.lines, sizeof(struct node_config_text));
+	seal_range(&cfg->interfaces, l.lines, sizeof(struct node_config_text));
 	for (int i = 0; i < NODE_HOOK_COUNT; i++)
 		seal_range(&cfg->hooks[i], l.lines, sizeof(struct node_config_text));
 	struct node_config_text *lines = (struct node_config_text *)((char *)cfg + l.lines);

@@ -59,6 +59,21 @@ static void dump_interface(const struct node_config *cfg, FILE *out)
 	fprintf(out, "interface.save_config = %s\n", true_or_false(cfg->save_config));
 }
 
+static void dump_datapath(const struct node_config *cfg, FILE *out)
+{
+	fprintf(out, "datapath.mode = %s\n", node_datapath_mode_name(cfg->mode));
+	dump_lines(cfg, out, "datapath.interfaces", cfg->interfaces);
+	dump_number(out, "datapath.queues", cfg->queues, "auto");
+	dump_number(out, "datapath.umem_mb", cfg->umem_mb ? cfg->umem_mb : NODE_CONFIG_UMEM_MB,
+		    NULL);
+	fprintf(out, "datapath.unknown_index = %s\n", node_unknown_index_name(cfg->unknown_index));
+	dump_number(out, "datapath.workers", cfg->workers, "auto");
+	fprintf(out, "datapath.poll = %s\n", node_poll_name(cfg->poll));
+	fprintf(out, "datapath.aead = %s\n", node_aead_name(cfg->aead));
+	fprintf(out, "datapath.forward_between_peers = %s\n",
+		true_or_false(cfg->forward_between_peers));
+}
+
 static void dump_peer(const struct node_config *cfg, FILE *out, const struct node_config_peer *p)
 {
 	char key[TT_KEY_B64_LEN + 1], text[TT_ENDPOINT_TEXT_MAX];
@@ -83,11 +98,7 @@ void node_config_dump(const struct node_config *cfg, FILE *out)
 	static const char *const levels[] = {"error", "warn", "info", "debug"};
 
 	dump_interface(cfg, out);
-	dump_number(out, "datapath.workers", cfg->workers, "auto");
-	fprintf(out, "datapath.poll = %s\n", node_poll_name(cfg->poll));
-	fprintf(out, "datapath.aead = %s\n", node_aead_name(cfg->aead));
-	fprintf(out, "datapath.forward_between_peers = %s\n",
-		true_or_false(cfg->forward_between_peers));
+	dump_datapath(cfg, out);
 	fprintf(out, "log.level = %s\n", levels[cfg->log_level & 3]);
 	fprintf(out, "log.format = %s\n", cfg->log_format == TT_LOG_JSON ? "json" : "logfmt");
 	for (uint32_t i = 0; i < cfg->peers.count; i++)

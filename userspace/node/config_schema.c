@@ -25,6 +25,12 @@ static const struct node_word poll_words[] = {{"adaptive", NODE_POLL_ADAPTIVE},
 					      {"busy", NODE_POLL_BUSY},
 					      {"interrupt", NODE_POLL_INTERRUPT},
 					      {NULL, 0}};
+static const struct node_word mode_words[] = {{"auto", NODE_DATAPATH_AUTO},
+					      {"xdp", NODE_DATAPATH_XDP},
+					      {"socket", NODE_DATAPATH_SOCKET},
+					      {NULL, 0}};
+static const struct node_word unknown_index_words[] = {
+	{"drop", NODE_UNKNOWN_INDEX_DROP}, {"pass", NODE_UNKNOWN_INDEX_PASS}, {NULL, 0}};
 static const struct node_word aead_words[] = {{"auto", NODE_AEAD_AUTO},
 					      {"ipsec-mb", NODE_AEAD_IPSEC_MB},
 					      {"libsodium", NODE_AEAD_LIBSODIUM},
@@ -51,6 +57,16 @@ static const char *word_of(const struct node_word *words, uint32_t number)
 const char *node_poll_name(enum node_poll poll)
 {
 	return word_of(poll_words, poll);
+}
+
+const char *node_datapath_mode_name(enum node_datapath_mode mode)
+{
+	return word_of(mode_words, mode);
+}
+
+const char *node_unknown_index_name(enum node_unknown_index policy)
+{
+	return word_of(unknown_index_words, policy);
 }
 
 const char *node_aead_name(enum node_aead aead)
@@ -227,6 +243,14 @@ static const struct node_schema_key keys[] = {
 	{IFACE("post_down"), LIST, node_parse_hook, .min = NODE_HOOK_POST_DOWN,
 	 .expected = HOOK_EXPECTED},
 
+	{DPATH("mode"), TEXT, parse_word, FIELD(node_config, mode), .words = mode_words},
+	{DPATH("interfaces"), LIST, node_parse_interfaces,
+	 .expected = "a list of interface names as [\"eth0\"]"},
+	{DPATH("queues"), NUMBER | TEXT, parse_number, FIELD(node_config, queues), 1, 64,
+	 auto_word},
+	{DPATH("umem_mb"), NUMBER, parse_number, FIELD(node_config, umem_mb), 16, 16384},
+	{DPATH("unknown_index"), TEXT, parse_word, FIELD(node_config, unknown_index),
+	 .words = unknown_index_words},
 	{DPATH("workers"), NUMBER | TEXT, parse_number, FIELD(node_config, workers), 1, 64,
 	 auto_word},
 	{DPATH("poll"), TEXT, parse_word, FIELD(node_config, poll), .words = poll_words},

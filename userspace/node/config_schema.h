@@ -100,7 +100,8 @@ typedef int node_parser(struct node_draft *d, const struct node_schema_key *k,
 			const struct node_value *v, void *obj);
 node_parser node_parse_ifname, node_parse_private_key, node_parse_private_key_file;
 node_parser node_parse_address, node_parse_routes, node_parse_dns, node_parse_dns_search;
-node_parser node_parse_hook, node_parse_peer_name, node_parse_public_key, node_parse_psk;
+node_parser node_parse_interfaces, node_parse_hook, node_parse_peer_name, node_parse_public_key,
+	node_parse_psk;
 node_parser node_parse_psk_file, node_parse_endpoint, node_parse_allowed_ips;
 
 /* Length of the UTF-8 character at p, or 0 where there is none (or a zero byte). */

@@ -469,6 +469,30 @@ int node_parse_dns_search(struct node_draft *d, const struct node_schema_key *k,
 	return rc;
 }
 
+static int add_interface(struct node_draft *d, const struct node_value *v,
+			 struct node_config_range *r, const struct node_item *item)
+{
+	if (item->what || node_ifname_complaint(item->text, item->len))
+		return fail_item(d, v, item, "an interface name as \"eth0\"");
+	if (r->count == NODE_CONFIG_XDP_INTERFACES)
+		return node_draft_fail(d, v->at, "%s holds more than %d interfaces", v->label,
+				       NODE_CONFIG_XDP_INTERFACES);
+	return add_line(d, r, item->text, item->len);
+}
+
+int node_parse_interfaces(struct node_draft *d, const struct node_schema_key *k,
+			  const struct node_value *v, void *obj)
+{
+	struct node_config *cfg = obj;
+	int rc = 0;
+
+	(void)k;
+	cfg->interfaces = (struct node_config_range){0};
+	for (uint32_t i = 0; !rc && i < item_count(d); i++)
+		rc = add_interface(d, v, &cfg->interfaces, item_at(d, i));
+	return rc;
+}
+
 static bool is_one_line(const struct node_item *item)
 {
 	if (item->what || item->len == 0)

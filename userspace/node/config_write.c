@@ -117,6 +117,11 @@ static void put_interface(const struct node_config *cfg, FILE *out)
 static void put_datapath(const struct node_config *cfg, FILE *out)
 {
 	fputs("\n[datapath]\n", out);
+	put_pair(out, "mode", node_datapath_mode_name(cfg->mode));
+	put_lines(cfg, out, "interfaces", cfg->interfaces);
+	put_number(out, "queues", cfg->queues);
+	put_number(out, "umem_mb", cfg->umem_mb);
+	put_pair(out, "unknown_index", node_unknown_index_name(cfg->unknown_index));
 	put_number(out, "workers", cfg->workers);
 	put_pair(out, "poll", node_poll_name(cfg->poll));
 	put_pair(out, "aead", node_aead_name(cfg->aead));

@@ -402,8 +402,12 @@ static void wrong_settings(void)
 			 "from 1 to 65535"},
 		{.env = {"TALTUN_LOG_LEVL=info"},
 		 .want = "TALTUN_LOG_LEVL: unknown key \"levl\" in [log]; did you mean \"level\"?"},
-		{.env = {"TALTUN_DATAPATH_MODE=xdp"},
-		 .want = "TALTUN_DATAPATH_MODE: unknown key \"mode\" in [datapath]"},
+		{.env = {"TALTUN_DATAPATH_MODE=dpdk"},
+		 .want = "TALTUN_DATAPATH_MODE: mode is \"dpdk\"; expected \"auto\", \"xdp\" or "
+			 "\"socket\""},
+		{.set = {"datapath.interfaces=eth0,eth 1"},
+		 .want = "--set datapath.interfaces: interfaces holds \"eth 1\"; expected an "
+			 "interface name as \"eth0\""},
 		{.env = {"TALTUN_AEAD=rot13"},
 		 .want = "TALTUN_AEAD: aead is \"rot13\"; expected \"auto\", \"ipsec-mb\" or "
 			 "\"libsodium\""},
