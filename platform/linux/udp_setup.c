@@ -116,13 +116,21 @@ int plat_udp_enable_gro(int fd, bool on)
  * The kernel runs the program with the UDP payload at offset 0. A load beyond the end would end the
  * program with member 0, hence the length first. Little-endian: byte 7 is the highest.
  */
-int plat_udp_steer(int fd, unsigned workers)
+#define STEER_OTHERS_MAX 32 /* workers whose share goes elsewhere */
+
+/*
+ * The kernel runs the program with the UDP payload at offset 0. A load beyond the end would end the
+ * program with member 0, hence the length first. Little-endian: byte 7 is the highest.
+ */
+static unsigned steer_program(struct sock_filter *code, unsigned workers, uint32_t without)
 {
-	struct sock_filter code[] = {
+	static const struct sock_filter head[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
-		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 8, 0, 17),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 8, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, 0), /* patched: workers */
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x04000000, 0, 15),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x04000000, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, 0), /* patched: workers */
 		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 7),
 		BPF_STMT(BPF_ALU | BPF_LSH | BPF_K, 8),
 		BPF_STMT(BPF_MISC | BPF_TAX, 0),
@@ -136,17 +144,43 @@ int plat_udp_steer(int fd, unsigned workers)
 		BPF_STMT(BPF_MISC | BPF_TAX, 0),
 		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 4),
 		BPF_STMT(BPF_ALU | BPF_OR | BPF_X, 0),
-		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, workers),
-		BPF_STMT(BPF_RET | BPF_A, 0),
-		BPF_STMT(BPF_RET | BPF_K, workers),
+		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, 0), /* patched: workers */
 	};
-	struct sock_fprog program = {.len = TT_ARRAY_LEN(code), .filter = code};
+	unsigned n = TT_ARRAY_LEN(head);
 
-	if (workers < 1 || workers > 255)
+	memcpy(code, head, sizeof(head));
+	code[2].k = code[5].k = code[n - 1].k = workers;
+	for (unsigned w = 0; w < TT_MIN(workers, STEER_OTHERS_MAX); w++) {
+		unsigned to = w;
+
+		while (without & (1u << to))
+			to = (to + 1) % TT_MIN(workers, STEER_OTHERS_MAX);
+		if (to == w)
+			continue;
+		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, w, 0, 1);
+		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, to);
+	}
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_A, 0);
+	return n;
+}
+
+int plat_udp_steer_without(int fd, unsigned workers, uint32_t without)
+{
+	struct sock_filter code[20 + 2 * STEER_OTHERS_MAX + 1];
+	struct sock_fprog program = {.filter = code};
+	uint32_t all = workers >= 32 ? UINT32_MAX : (1u << workers) - 1;
+
+	if (workers < 1 || workers > 255 || (without & all) == all)
 		return -EINVAL;
+	program.len = (unsigned short)steer_program(code, workers, without & all);
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) < 0)
 		return errno == ENOPROTOOPT ? -ENOTSUP : -errno;
 	return 0;
+}
+
+int plat_udp_steer(int fd, unsigned workers)
+{
+	return plat_udp_steer_without(fd, workers, 0);
 }
 
 /* --- probe ----------------------------------------------------------------------------------- */

@@ -17,6 +17,12 @@ int plat_udp_set_fwmark(int fd, uint32_t fwmark)
 	return -ENOTSUP;
 }
 
+int plat_udp_steer_without(int fd, unsigned workers, uint32_t without)
+{
+	(void)without;
+	return plat_udp_steer(fd, workers);
+}
+
 int plat_udp_steer(int fd, unsigned workers)
 {
 	(void)fd;

@@ -45,6 +45,12 @@ int plat_udp_set_fwmark(int fd, uint32_t fwmark);
  * kernel's look at it happens before steering, and not at the member the packet then goes to.
  */
 int plat_udp_steer(int fd, unsigned workers);
+/*
+ * The same, but the members of this set (bit per worker, the first 32) get nothing new: the next
+ * one that is not in it gets their share. Needs no rights: any owner of a member's descriptor may.
+ * -EINVAL where nobody is left.
+ */
+int plat_udp_steer_without(int fd, unsigned workers, uint32_t without);
 /* Probes what this kernel really does with GSO and GRO over loopback; result: plat_udp_flags. */
 unsigned plat_udp_probe(void);
 int plat_udp_enable_gro(int fd, bool on);
