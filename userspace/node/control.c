@@ -61,8 +61,7 @@ static void client_close(struct client *c)
 	uv_close((uv_handle_t *)&c->pipe, on_closed);
 }
 
-static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *b);
-static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b);
+static void next_request(struct client *c);
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
@@ -73,7 +72,7 @@ static void on_written(uv_write_t *w, int status)
 	if (status < 0)
 		client_close(a->client);
 	else
-		uv_read_start((uv_stream_t *)&a->client->pipe, on_alloc, on_read);
+		next_request(a->client);
 	free(a->text);
 	free(a);
 }
@@ -189,7 +188,6 @@ static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *b)
 	*b = uv_buf_init(c->buf + c->len, (unsigned)(sizeof(c->buf) - c->len));
 }
 
-/* One request at a time: the next is read when its predecessor's answer is out. */
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 {
 	struct client *c = s->data;
@@ -200,9 +198,19 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 		return;
 	}
 	c->len += (size_t)n;
+	next_request(c);
+}
+
+/* One request at a time: the next comes when its predecessor's answer is out, from the buffer
+ * where it is there already. */
+static void next_request(struct client *c)
+{
 	char *eol = memchr(c->buf, '\n', c->len);
-	if (!eol && c->len < sizeof(c->buf))
+
+	if (!eol && c->len < sizeof(c->buf)) {
+		uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read);
 		return;
+	}
 	if (!eol) {
 		answer_error(c, "request longer than 4096 bytes");
 		c->len = 0;

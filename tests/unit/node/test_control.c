@@ -152,6 +152,21 @@ static void operations(void)
 	unserve();
 }
 
+/* Two requests in one packet: the second is not left lying until a third comes. */
+static void two_at_once(void)
+{
+	serve();
+	stops = 0;
+	int fd = dial();
+	json_t *r = ask(fd, "{\"v\":1,\"op\":\"status\"}\n{\"v\":1,\"op\":\"stop\"}\n");
+	json_decref(r);
+	for (int i = 0; i < 100 && !stops; i++)
+		uv_run(&loop, UV_RUN_NOWAIT);
+	CU_ASSERT_EQUAL(stops, 1);
+	close(fd);
+	unserve();
+}
+
 static void bad_requests(void)
 {
 	static const char *const lines[] = {"\n",
@@ -207,4 +222,4 @@ static void bounds(void)
 }
 
 TT_TESTS("control", {"status of a device", status_of_a_device}, {"operations", operations},
-	 {"bad requests", bad_requests}, {"bounds", bounds})
+	 {"two requests at once", two_at_once}, {"bad requests", bad_requests}, {"bounds", bounds})
