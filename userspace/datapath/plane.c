@@ -173,7 +173,8 @@ void dp_plane_stop(struct dp_plane *pl)
 	for (unsigned i = 0; i < pl->workers; i++) {
 		struct dp_worker *w = pl->worker[i];
 
-		if (!w->running)
+		/* none where making the plane failed half way */
+		if (!w || !w->running)
 			continue;
 		dp_worker_wake(w);
 		plat_thread_join(&w->thread);
@@ -313,11 +314,13 @@ void dp_session_unpublish(struct dp_plane *pl, struct wg_session *s,
 			  void (*destroy)(void *s, void *ctx), void *ctx)
 {
 	struct dp_peer *p = dp_plane_peer(pl, s->peer);
-	struct wg_session *expected = s;
+	struct wg_session *current = s, *next = s;
 
 	dp_session_table_remove(&pl->sessions, s);
-	if (p)
-		atomic_compare_exchange_strong(&p->current, &expected, NULL);
+	if (p) {
+		atomic_compare_exchange_strong(&p->current, &current, NULL);
+		atomic_compare_exchange_strong(&p->next, &next, NULL);
+	}
 	tt_epoch_retire(&pl->epoch, s, destroy, ctx);
 }
 

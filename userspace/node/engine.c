@@ -352,9 +352,10 @@ static void tear_down(struct node_engine *e)
 		node_uapi_stop(e->uapi);
 	if (e->control)
 		node_control_stop(e->control);
-	node_engine_io_stop(e);
+	/* before the sockets close, which the workers use */
 	if (e->plane)
 		dp_plane_stop(e->plane);
+	node_engine_io_stop(e);
 	node_device_destroy(e->device);
 	dp_plane_destroy(e->plane);
 	node_net_destroy(e->net);
