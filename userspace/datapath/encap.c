@@ -183,7 +183,7 @@ static void stage(struct dp_worker *w, struct dp_peer *p, const struct plat_vnet
 		dp_worker_drop(w, TT_DROP_TX_STAGING_FULL, dropped);
 	dp_worker_need_handshake(w, p);
 	/* control may have set a session before it could see this packet in the peer's count */
-	if (session_usable(w, tt_epoch_load(&p->current))) {
+	if (session_usable(w, dp_peer_sending(p))) {
 		atomic_store(&w->scan_staged, true);
 		dp_worker_wake(w);
 	}
@@ -215,7 +215,7 @@ void dp_encap_to_peer(struct dp_worker *w, struct dp_peer *p, const struct plat_
 	struct encap_to to = {
 		.peer = p,
 		.path = tt_epoch_load(&p->path),
-		.session = tt_epoch_load(&p->current),
+		.session = dp_peer_sending(p),
 		.mtu = atomic_load_explicit(&w->plane->mtu, memory_order_relaxed),
 		.ecn = dp_ecn_encap(in->tos),
 	};
@@ -313,7 +313,7 @@ void dp_encap_turn(struct dp_worker *w)
 
 static bool may_send_staged(struct dp_worker *w, struct dp_peer *p)
 {
-	return tt_epoch_load(&p->path) && session_usable(w, tt_epoch_load(&p->current));
+	return tt_epoch_load(&p->path) && session_usable(w, dp_peer_sending(p));
 }
 
 static void feed(struct dp_worker *w, struct dp_staging_queue *q, struct dp_peer *p)

@@ -90,9 +90,15 @@ void dp_peer_set_path(struct dp_plane *pl, struct dp_peer *p, const struct plat_
 void dp_peer_set_session(struct dp_plane *pl, struct dp_peer *p, struct wg_session *s)
 {
 	tt_epoch_publish(&p->current, s);
+	tt_epoch_publish(&p->next, NULL);
 	/* a worker that stages now looks at `current` again after it counted the packet */
 	if (s && dp_staging_count(p) > 0)
 		scan_staged(pl);
+}
+
+void dp_peer_set_next(struct dp_peer *p, struct wg_session *s)
+{
+	tt_epoch_publish(&p->next, s);
 }
 
 void dp_peer_drop_staged(struct dp_plane *pl, struct dp_peer *p)

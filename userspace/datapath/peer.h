@@ -12,6 +12,7 @@
 
 #include <stdatomic.h>
 #include "base/addr.h"
+#include "base/epoch.h"
 #include "base/types.h"
 #include "datapath/link.h"
 #include "plat/udp_io.h"
@@ -53,8 +54,10 @@ struct dp_peer {
 	tt_peer_id id;
 
 	_Alignas(TT_CACHELINE) _Atomic(struct wg_session *) current; /* to send with, or NULL */
-	_Atomic(struct dp_path *) path;				     /* NULL: no endpoint */
-	_Atomic uint32_t flags;					     /* enum dp_fact */
+	/* Made for an initiation of the peer: to send with once it was used, or NULL. */
+	_Atomic(struct wg_session *) next;
+	_Atomic(struct dp_path *) path; /* NULL: no endpoint */
+	_Atomic uint32_t flags;		/* enum dp_fact */
 	/*
 	 * Packets waiting for a session, over all workers, which hold them (staging.h): their
 	 * number in the low half, a generation in the high half. Control draws a new generation to
@@ -98,6 +101,20 @@ static inline void dp_peer_note_bytes(struct dp_peer *p, uint64_t tx, uint64_t r
 {
 	atomic_fetch_add_explicit(&p->tx_bytes, tx, memory_order_relaxed);
 	atomic_fetch_add_explicit(&p->rx_bytes, rx, memory_order_relaxed);
+}
+
+/*
+ * The session to send with, or NULL. A peer that has forgotten the current one (it was started
+ * anew, it slept) understands only the next: its first packet makes us change at once, before
+ * control has heard of it, or the answer to that packet would be lost.
+ */
+static inline struct wg_session *dp_peer_sending(struct dp_peer *p)
+{
+	struct wg_session *next = tt_epoch_load(&p->next);
+
+	if (tt_unlikely(next) && atomic_load_explicit(&next->confirmed, memory_order_relaxed))
+		return next;
+	return tt_epoch_load(&p->current);
 }
 
 /* Whether any worker holds packets that wait for a session. Any thread; may be stale. */

@@ -96,6 +96,9 @@ void dp_peer_set_path(struct dp_plane *pl, struct dp_peer *p, const struct plat_
 		      const struct dp_link *link);
 /* The session to send with, or NULL; wakes the workers to send what is staged. */
 void dp_peer_set_session(struct dp_plane *pl, struct dp_peer *p, struct wg_session *s);
+/* The session that is sent with as soon as a packet has come on it; set_session() ends that. NULL:
+ * none. */
+void dp_peer_set_next(struct dp_peer *p, struct wg_session *s);
 void dp_peer_drop_staged(struct dp_plane *pl, struct dp_peer *p);
 /* Takes the flags (all but RUNG are cleared too) and, where ROAMED is among them, the roam. */
 uint32_t dp_peer_take_facts(struct dp_peer *p, struct dp_roam *roam);

@@ -187,7 +187,10 @@ static void act_on_result(struct node_device *d, const struct dp_handshake *h,
 		reply_to_source(d, h, r);
 		break;
 	case WG_RX_SEND_RESPONSE:
-		/* published first (act_on_handshake), so that the answer finds its session */
+		/* published first (act_on_handshake), so that the answer finds its session; where
+		 * initiations crossed, control says which session wins */
+		if (p)
+			dp_peer_set_next(p->dp, p->wg->next_crossed ? NULL : r->session);
 		reply_to_source(d, h, r);
 		if (p)
 			dp_peer_note_bytes(p->dp, r->reply_len, 0);
