@@ -27,8 +27,9 @@ struct node_engine_start {
 	 * UAPI and what a restart needs. Held by the monitor, written by the engine.
 	 */
 	int memory_fd;
-	const char *config_path; /* NODE_MODE_CONFIG; absolute. For people to read, never opened here */
-	unsigned restarts; /* 0: first start; otherwise the last engine crashed */
+	const char *
+		config_path; /* NODE_MODE_CONFIG; absolute. For people to read, never opened here */
+	unsigned restarts;   /* 0: first start; otherwise the last engine crashed */
 };
 
 /* Bytes the monitor writes to signal_fd. */
