@@ -61,16 +61,20 @@ static void remove_unseen(struct node_engine *e, const bool *seen)
 	}
 }
 
+/* Their sessions died with our predecessor, which they cannot know. */
+static void ask_for_handshakes(struct node_device *d)
+{
+	for (struct node_peer *p = node_device_next_peer(d, NULL); p;
+	     p = node_device_next_peer(d, p))
+		if (tt_endpoint_is_set(&p->dest.to))
+			node_peer_want_handshake(d, p);
+}
+
 static void restore_line(struct node_uapi_set *set, char *line, bool *seen)
 {
-	static const char had_session[] = "last_handshake_time_sec=";
 	static const char replace[] = "replace_allowed_ips=true";
 	char again[sizeof(replace)];
 
-	/* its session died with our predecessor, which the peer cannot know */
-	if (set->peer && strncmp(line, had_session, strlen(had_session)) == 0 &&
-	    strcmp(line + strlen(had_session), "0") != 0)
-		node_peer_want_handshake(set->device, set->peer);
 	if (!is_setting(line))
 		return;
 	bool peer = strncmp(line, "public_key=", 11) == 0;
@@ -110,6 +114,7 @@ void node_engine_memory_restore(struct node_engine *e)
 	remove_unseen(e, seen);
 	free(seen);
 	int err = node_uapi_set_end(&set);
+	ask_for_handshakes(e->device);
 	node_device_get_info(e->device, &info);
 	tt_log(err ? TT_LOG_WARN : TT_LOG_INFO, "memory.restored", TT_F_U64("peers", info.peers),
 	       TT_F_I64("error", err));
