@@ -7,7 +7,7 @@
 /* Super-datagrams of this size are received few at a time: they stay in the cache, and the kernel
  * works on the first while we work on the next. */
 #define BULK_BYTES    8192
-#define BULK_MESSAGES 1
+#define BULK_MESSAGES 2
 /* The beginning of a super-datagram that is worth keeping for what follows. */
 #define KEEP_BYTES (16 * 1024)
 /* Every link carries this (IPv6's minimum MTU): a refusal of smaller segments is not about size. */

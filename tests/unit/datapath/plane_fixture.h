@@ -270,4 +270,24 @@ FX_UNUSED static size_t fx_udp(uint8_t *out, bool v6, uint8_t src, uint8_t dst, 
 	return pk_build(out, &k, bytes, payload, false);
 }
 
+/* New facts of peer i, taken. */
+FX_UNUSED static uint32_t fx_take_facts(struct fx *f, unsigned i)
+{
+	struct dp_roam roam;
+
+	return dp_peer_take_facts(f->peer[i].p, &roam) & ~(uint32_t)DP_FACT_RUNG;
+}
+
+/* The inside sends packets to peer 0 whose source udp_ports are from … to - 1. */
+FX_UNUSED static void fx_send_numbered(struct fx *f, unsigned from, unsigned to)
+{
+	uint8_t numbered[2048];
+
+	for (unsigned i = from; i < to; i++) {
+		fx_inner_put(f, NULL, numbered,
+			     fx_udp(numbered, false, FX_SELF, 2, (uint16_t)i, 10 + i % 1000));
+		fx_turn(f);
+	}
+}
+
 #endif
