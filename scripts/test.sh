@@ -22,7 +22,7 @@ jobs=${TALTUN_JOBS:-$(nproc)}
 fuzz_seconds=${TALTUN_FUZZ_SECONDS:-20}
 only=${TALTUN_TESTS:-*}
 logs=build/test-logs
-unit_dirs=(unit/base unit/crypto unit/wg unit/datapath unit/plat unit/node sim)
+unit_dirs=(unit/base unit/crypto unit/wg unit/datapath unit/plat unit/node sim bpf)
 passed=0 failed=0 skipped=0
 failures=()
 started=$(date +%s)
@@ -32,6 +32,9 @@ declare -A valgrind_skips=(
 	[test_secmem]="valgrind knows neither mlock2 nor memfd_secret"
 	[test_worker]="threads spin, and valgrind runs one at a time"
 	[test_wg_fsm]="thousands of random lives take minutes; ASan and UBSan see them"
+	[test_steer]="valgrind does not know what the bpf system call writes"
+	[test_xdp]="valgrind does not know what the bpf system call writes"
+	[test_xsk]="the kernel writes the rings behind valgrind's back"
 	[test_epoch]="threads spin, and valgrind runs one at a time"
 )
 
