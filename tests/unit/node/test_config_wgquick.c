@@ -349,7 +349,8 @@ static void toml_to_toml(void)
 		"routes = [\"10.0.0.0/8\", \"fd00::/8\"]\ntable = 7\n"
 		"post_up = ['echo \"quoted\" \\back', \"tab\\there\", 'd\xc3\xa9j\xc3\xa0 vu']\n"
 		"[datapath]\nmode = \"xdp\"\ninterfaces = [\"eth0\"]\nqueues = 2\n"
-		"umem_mb = 64\nunknown_index = \"pass\"\nworkers = 3\npoll = \"busy\"\naead = \"libsodium\"\n"
+		"umem_mb = 64\nunknown_index = \"pass\"\nworkers = 3\npoll = \"busy\"\naead = "
+		"\"libsodium\"\n"
 		"[log]\nlevel = \"debug\"\nformat = \"json\"\n"
 		"[[peer]]\nname = 'B\xc3\xbcro \"Nord\" \\1'\npublic_key = \"" KEY_B "\"\n"
 		"endpoint = \"[fe80::1%eth0]:51820\"\n";

@@ -26,11 +26,11 @@ void tt_test_skip(unsigned n, const char *why);
 /* Directory of the shared vectors ($TALTUN_VECTORS or ../shared/vectors), or NULL where absent. */
 const char *tt_test_vectors(void);
 
-#define TT_TESTS(suite, ...)                                                                       \
-	int main(int argc, char **argv)                                                            \
-	{                                                                                          \
-		static const struct tt_test tests[] = {__VA_ARGS__};                               \
-		return tt_test_main(suite, tests, TT_ARRAY_LEN(tests), argc, argv);                \
+#define TT_TESTS(suite, ...)                                                        \
+	int main(int argc, char **argv)                                             \
+	{                                                                           \
+		static const struct tt_test tests[] = {__VA_ARGS__};                \
+		return tt_test_main(suite, tests, TT_ARRAY_LEN(tests), argc, argv); \
 	}
 
 #endif
