@@ -581,6 +581,27 @@ static void index_table_full(void)
 	finish();
 }
 
+/* A peer that makes one session after the other, used or not, leaves the others their slots. */
+static void index_table_is_not_used_up(void)
+{
+	start(21);
+	for (int i = 0; i < 600; i++) {
+		sim_run(&sim, 0.03);
+		new_initiation();
+		CU_ASSERT_EQUAL(inject(1, &m1, sizeof(m1)), TT_DROP_NONE);
+	}
+	for (int i = 0; i < 600; i++) {
+		A->wg.timers.handshake_sent = (struct tt_mono){0};
+		wg_timers_want_handshake(&A->wg.timers);
+		sim.restarted = true;
+		sim_run(&sim, 0.1);
+	}
+	CU_ASSERT_TRUE(A->ready > 256);
+	CU_ASSERT_EQUAL(NODE(0)->rx_drops[TT_DROP_HS_NO_INDEX], 0);
+	CU_ASSERT_EQUAL(NODE(1)->rx_drops[TT_DROP_HS_NO_INDEX], 0);
+	finish();
+}
+
 static void many_peers(void)
 {
 	enum { N = 1000 };
@@ -659,4 +680,5 @@ TT_TESTS("wg_device", {"case 15: lengths, types, reserved bytes", lengths_and_ty
 	 {"strangers and wrong preshared keys", strangers},
 	 {"private key: same, none, a peer's", private_key_changes},
 	 {"private key set late", late_key}, {"index table full", index_table_full},
+	 {"fast handshakes do not use up the index table", index_table_is_not_used_up},
 	 {"many peers", many_peers}, {"rekey volume is spread", volume_is_spread})

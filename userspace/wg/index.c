@@ -74,13 +74,25 @@ void wg_index_promote(struct wg_index_table *t, uint32_t index)
 	e->kind = WG_INDEX_SESSION;
 }
 
+static void wg_index_clear(struct wg_index_table *t, struct wg_index_entry *e,
+			   uint64_t resting_until)
+{
+	*e = (struct wg_index_entry){.resting_until = resting_until};
+	t->used--;
+}
+
 void wg_index_remove(struct wg_index_table *t, uint32_t index, struct tt_mono now)
 {
 	struct wg_index_entry *e = wg_index_at(t, index);
 
-	if (!e)
-		return;
-	uint64_t rest = e->kind == WG_INDEX_SESSION ? now.ns + WG_INDEX_REST_NS : 0;
-	*e = (struct wg_index_entry){.resting_until = rest};
-	t->used--;
+	if (e)
+		wg_index_clear(t, e, e->kind == WG_INDEX_SESSION ? now.ns + WG_INDEX_REST_NS : 0);
+}
+
+void wg_index_release(struct wg_index_table *t, uint32_t index)
+{
+	struct wg_index_entry *e = wg_index_at(t, index);
+
+	if (e)
+		wg_index_clear(t, e, 0);
 }

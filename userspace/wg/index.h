@@ -7,7 +7,9 @@
  * A slot that carried a session rests for WG_INDEX_REST_NS before it is given out again: packets of
  * the old session that are still on their way then meet no other session. A slot of a handshake
  * that never became a session has no such packets and is free at once (otherwise unreachable peers,
- * which draw one every 5 s, would use the table up).
+ * which draw one every 5 s, would use the table up), and so is that of a session that was replaced
+ * before WG_INDEX_REST_AGE_NS: no honest node makes sessions that fast, and one that does must not
+ * use up what the others need. A packet of it that comes late fails its tag.
  */
 #ifndef TT_WG_INDEX_H
 #define TT_WG_INDEX_H
@@ -15,7 +17,8 @@
 #include "base/rng.h"
 #include "base/types.h"
 
-#define WG_INDEX_REST_NS (180 * TT_NS_PER_SEC)
+#define WG_INDEX_REST_NS     (180 * TT_NS_PER_SEC)
+#define WG_INDEX_REST_AGE_NS (5 * TT_NS_PER_SEC)
 
 enum wg_index_kind {
 	WG_INDEX_FREE = 0,
@@ -58,5 +61,7 @@ struct wg_index_ref wg_index_find(const struct wg_index_table *t, uint32_t index
 void wg_index_promote(struct wg_index_table *t, uint32_t index);
 /* Gives the index back; nothing happens where it is unknown or 0. */
 void wg_index_remove(struct wg_index_table *t, uint32_t index, struct tt_mono now);
+/* The same for a session's that need not rest. */
+void wg_index_release(struct wg_index_table *t, uint32_t index);
 
 #endif

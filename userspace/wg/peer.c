@@ -84,10 +84,15 @@ out:
 static void wg_peer_displace(struct wg_device *dev, struct wg_session **slot, struct tt_mono now,
 			     struct wg_displaced *out)
 {
-	if (!*slot)
+	struct wg_session *s = *slot;
+
+	if (!s)
 		return;
-	wg_index_remove(&dev->index, (*slot)->local_index, now);
-	out->session[out->count++] = *slot;
+	if (tt_mono_since(now, s->born) < WG_INDEX_REST_AGE_NS)
+		wg_index_release(&dev->index, s->local_index);
+	else
+		wg_index_remove(&dev->index, s->local_index, now);
+	out->session[out->count++] = s;
 	*slot = NULL;
 }
 
