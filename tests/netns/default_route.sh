@@ -34,7 +34,8 @@ client_config() {
 }
 
 # Loose, as systemd sets it: the way back of the outer packets is not the way an unmarked one takes.
-in_ns c sysctl -qw net.ipv4.conf.all.rp_filter=2 net.ipv4.conf.v0.rp_filter=2
+loose=${TT_RP_FILTER:-2}
+in_ns c sysctl -qw "net.ipv4.conf.all.rp_filter=$loose" "net.ipv4.conf.v0.rp_filter=$loose"
 
 host_state() {
 	in_ns c ip -4 rule

@@ -122,6 +122,27 @@ done
 head -c 1000000 /dev/urandom | uapi >/dev/null 2>&1
 head -c 1000000 /dev/urandom | control >/dev/null 2>&1
 head -c 1000000 /dev/zero | tr '\0' x | control >/dev/null 2>&1
+bg_ns a "$TT_WORK/idle.txt" timeout 10 python3 -c '
+import socket, sys, time
+held = []
+for i in range(1000):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(1)
+    try:
+        s.connect("/run/wireguard/%s.sock" % sys.argv[1])
+        s.send(b"set=1\nlisten_port=5" if i % 2 else b"")
+    except OSError: pass
+    held.append(s)
+print("held", flush=True)
+time.sleep(20)' "$ta"
+idler=$BG_PID
+check "1,000 idle or half-written UAPI connections" wait_for 8 grep -q held "$TT_WORK/idle.txt"
+quiet "meanwhile"
+check "the tunnel does not notice" in_ns a sh -c \
+	"ping -n -q -c 50 -i 0.01 -W 1 10.77.0.2 | grep -q ' 0% packet loss'"
+check "the other socket neither" status a "$ta" .up
+kill_pids 1 "$idler"
+check "UAPI answers again" wait_for 3 in_ns a wg show "$ta" public-key
 check "control: not JSON" grep -q '"ok": *false' <(echo 'GET / HTTP/1.1' | control)
 check "control: unknown op" grep -q '"ok": *false' <(echo '{"v":1,"op":"fly"}' | control)
 check "the tunnel goes on" can_ping a 10.77.0.2
