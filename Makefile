@@ -159,8 +159,9 @@ $(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
 BPF_CLANG ?= clang
 BPF_STRIP ?= llvm-strip
 BPF_OBJ := build/bpf/steer.bpf.o
+# Debian keeps the machine's kernel headers in a folder that clang does not search for this target.
 BPF_CFLAGS := -target bpf -mcpu=v3 -std=gnu11 -O2 -g -Wall -Wextra -Werror -ffreestanding \
-	-I/usr/include/$(shell $(CC) -dumpmachine)
+	$(patsubst %/asm/types.h,-I%,$(firstword $(wildcard /usr/include/*-linux-gnu*/asm/types.h)))
 $(BPF_OBJ): $(wildcard bpf/*.c bpf/*.h) Makefile
 	@mkdir -p $(@D)
 	@command -v $(BPF_CLANG) >/dev/null || { echo "bpf/ needs clang: scripts/setup.sh build" >&2; exit 1; }
