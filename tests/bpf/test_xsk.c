@@ -115,6 +115,8 @@ static void send_in(enum plat_xdp_mode mode)
 		}
 		CU_ASSERT_EQUAL(plat_xsk_stats_get(r.xsk, &s), 0);
 		CU_ASSERT_TRUE(s.kicks >= 8);
+		printf("  8 bursts, %u packets: %llu kicks\n", 2 * RX_FRAMES - 1,
+		       (unsigned long long)s.kicks);
 		CU_ASSERT_EQUAL(s.tx_invalid_desc, 0);
 		CU_ASSERT_EQUAL(s.lost, 0);
 		CU_ASSERT_EQUAL(plat_xsk_kick(r.xsk), 0);
@@ -169,9 +171,11 @@ static void rebind_loop(void)
 {
 	struct plat_xsk *second;
 	struct rig r;
+	unsigned before;
 
 	if (!enter(1500))
 		return;
+	before = open_descriptors();
 	if (rig_up(&r, PLAT_XDP_MODE_DRIVER)) {
 		for (unsigned i = 0; i < 50; i++) {
 			CU_ASSERT_EQUAL(plat_xdp_view_queue_clear(r.view, 0), 0);
@@ -193,6 +197,7 @@ static void rebind_loop(void)
 		CU_ASSERT_EQUAL_FATAL(plat_xsk_offer_open(UMEM, &o.offer), 0);
 		CU_ASSERT_EQUAL(plat_xsk_start(&o, &second), -EBUSY);
 		rig_down(&r);
+		CU_ASSERT_EQUAL(open_descriptors(), before);
 	}
 	leave();
 }

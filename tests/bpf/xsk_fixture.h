@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -142,6 +143,15 @@ static FX_UNUSED bool plain_gets(int ms)
 	uint8_t buf[2048];
 
 	return receive(w.plain, buf, sizeof(buf), ms) == MESSAGE;
+}
+
+static FX_UNUSED unsigned open_descriptors(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
 }
 
 /* --- steering and socket ---------------------------------------------------------------------- */
