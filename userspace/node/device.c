@@ -410,8 +410,7 @@ int node_peer_set_host(struct node_device *d, struct node_peer *p, const char *h
 	p->host_port = udp_port;
 	p->resolve_gap_ns = NODE_RESOLVE_MIN_NS;
 	if (copy) {
-		p->resolve_after = tt_mono_add_ns(plat_clock_mono(), NODE_RESOLVE_LOST_NS);
-		d->opt.resolve(d->opt.ctx, p->id, copy, udp_port);
+		node_peer_resolve(d, p, plat_clock_mono());
 		node_peer_run(d, p, plat_clock_mono(), 0);
 		node_device_rearm(d);
 	}

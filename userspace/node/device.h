@@ -33,8 +33,9 @@ struct node_device_options {
 	/* Moves the UDP sockets to another udp_port (0: any) or sets the mark; 0 or -errno. */
 	int (*rebind)(void *ctx, uint16_t udp_port, uint16_t *bound);
 	int (*fwmark_set)(void *ctx, uint32_t fwmark);
-	/* Asks for the addresses of a name; node_device_resolved() is called with the answer. */
-	void (*resolve)(void *ctx, tt_peer_id peer, const char *host, uint16_t udp_port);
+	/* Asks for the addresses of a name; node_device_resolved() is called with the answer and
+	 * the same query: only the last one of a peer counts. */
+	void (*resolve)(void *ctx, uint32_t query, const char *host, uint16_t udp_port);
 	/* The earliest deadline has changed. */
 	void (*arm)(void *ctx, struct tt_mono deadline);
 	void *ctx;
@@ -136,7 +137,9 @@ void node_device_datagram(struct node_device *d, struct tt_mono now, const struc
 bool node_device_doorbell(struct node_device *d, struct tt_mono now);
 /* The deadline given to arm() has come. */
 void node_device_tick(struct node_device *d, struct tt_mono now);
-void node_device_resolved(struct node_device *d, tt_peer_id peer, const struct tt_endpoint *addr,
+/* count 0: the look-up failed. A late answer, to a query that is no longer the peer's, is ignored.
+ */
+void node_device_resolved(struct node_device *d, uint32_t query, const struct tt_endpoint *addr,
 			  unsigned count);
 /* A local address vanished: sources that use it are forgotten. */
 void node_device_address_gone(struct node_device *d, const struct tt_ip *ip);

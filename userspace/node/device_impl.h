@@ -32,6 +32,7 @@ struct node_peer {
 	struct plat_udp_dest dest; /* where to send now; not set: nowhere */
 	char *host;		   /* configured name, NULL: an address or none */
 	uint16_t host_port;
+	uint32_t query; /* the look-up under way, or the last one: id, generation << 16 */
 	struct tt_mono resolve_after; /* no look-up before it */
 	uint64_t resolve_gap_ns;      /* doubles up to NODE_RESOLVE_MAX_NS */
 	uint32_t resolved_at;	      /* timers.attempts at the last look-up */
@@ -51,6 +52,7 @@ struct node_device {
 	uint32_t count;
 	uint64_t changes; /* node_device_changes() */
 	uint64_t last_serial;
+	uint16_t last_query; /* generation of look-ups, over all peers: ids are used again */
 	struct tt_heap deadlines;
 	struct tt_heap_item **deadline_slots;
 	struct tt_mono armed;
@@ -72,6 +74,8 @@ struct wg_session *node_session_alloc(void);
 
 /* device_keep.c: facts, timers, and what they ask for. */
 void node_peer_run(struct node_device *d, struct node_peer *p, struct tt_mono now, uint32_t flags);
+/* Asks the resolver for the peer's name. */
+void node_peer_resolve(struct node_device *d, struct node_peer *p, struct tt_mono now);
 /* As if a worker had asked for a handshake. */
 void node_peer_want_handshake(struct node_device *d, struct node_peer *p);
 void node_peer_publish_path(struct node_device *d, struct node_peer *p);

@@ -46,6 +46,15 @@ void node_peer_forget_path(struct node_device *d, struct node_peer *p)
 
 /* --- names ------------------------------------------------------------------------------------ */
 
+_Static_assert(DP_PEERS_MAX <= UINT32_C(1) << 16, "a query is an id below a generation");
+
+void node_peer_resolve(struct node_device *d, struct node_peer *p, struct tt_mono now)
+{
+	p->query = (uint32_t)++d->last_query << 16 | p->id;
+	p->resolve_after = tt_mono_add_ns(now, NODE_RESOLVE_LOST_NS);
+	d->opt.resolve(d->opt.ctx, p->query, p->host, p->host_port);
+}
+
 static void resolve_again(struct node_device *d, struct node_peer *p, struct tt_mono now)
 {
 	uint32_t attempts = p->wg->timers.attempts;
@@ -58,17 +67,16 @@ static void resolve_again(struct node_device *d, struct node_peer *p, struct tt_
 	    attempts <= p->resolved_at + NODE_RESOLVE_AFTER_UNANSWERED)
 		return;
 	p->resolved_at = attempts;
-	p->resolve_after = tt_mono_add_ns(now, NODE_RESOLVE_LOST_NS);
-	d->opt.resolve(d->opt.ctx, p->id, p->host, p->host_port);
+	node_peer_resolve(d, p, now);
 }
 
-void node_device_resolved(struct node_device *d, tt_peer_id id, const struct tt_endpoint *addr,
+void node_device_resolved(struct node_device *d, uint32_t query, const struct tt_endpoint *addr,
 			  unsigned count)
 {
-	struct node_peer *p = node_device_peer_by_id(d, id);
+	struct node_peer *p = node_device_peer_by_id(d, query & 0xffff);
 	struct tt_mono now = plat_clock_mono();
 
-	if (!p || !p->host)
+	if (!p || !p->host || p->query != query)
 		return;
 	p->resolve_after = tt_mono_add_ns(now, p->resolve_gap_ns);
 	p->resolve_gap_ns = TT_MIN(p->resolve_gap_ns * 2, NODE_RESOLVE_MAX_NS);

@@ -76,7 +76,7 @@ void node_engine_io_stop(struct node_engine *e);
 int node_engine_send(void *ctx, const struct plat_udp_dest *dest, const void *data, size_t len,
 		     bool *lost_source);
 void node_engine_arm(void *ctx, struct tt_mono deadline);
-void node_engine_resolve(void *ctx, tt_peer_id peer, const char *host, uint16_t udp_port);
+void node_engine_resolve(void *ctx, uint32_t query, const char *host, uint16_t udp_port);
 /* Opens (or moves to) a udp_port and switches workers and loop over. */
 int node_engine_open_udp(struct node_engine *e, uint16_t udp_port);
 int node_engine_rebind(void *ctx, uint16_t udp_port, uint16_t *bound);

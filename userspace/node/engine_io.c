@@ -245,15 +245,15 @@ void node_engine_arm(void *ctx, struct tt_mono deadline)
 
 /* --- the resolver ----------------------------------------------------------------------------- */
 
-void node_engine_resolve(void *ctx, tt_peer_id peer, const char *host, uint16_t udp_port)
+void node_engine_resolve(void *ctx, uint32_t query, const char *host, uint16_t udp_port)
 {
 	struct node_engine *e = ctx;
-	struct node_resolver_query q = {.id = peer, .udp_port = udp_port};
+	struct node_resolver_query q = {.id = query, .udp_port = udp_port};
 	struct tt_endpoint none;
 
 	strncpy(q.host, host, sizeof(q.host) - 1);
 	if (node_resolver_ask(e->start->resolver_fd, &q) != 0)
-		node_device_resolved(e->device, peer, &none, 0);
+		node_device_resolved(e->device, query, &none, 0);
 }
 
 static void on_resolver(uv_poll_t *h, int status, int events)
@@ -266,7 +266,7 @@ static void on_resolver(uv_poll_t *h, int status, int events)
 	(void)events;
 	for (int i = 0; i < 64 && (err = node_resolver_read(e->start->resolver_fd, &a)) == 0; i++) {
 		if (a.result)
-			tt_log(TT_LOG_WARN, "resolver.failed", TT_F_U64("peer", a.id),
+			tt_log(TT_LOG_WARN, "resolver.failed", TT_F_U64("peer", a.id & 0xffff),
 			       TT_F_STR("error", a.error));
 		node_device_resolved(e->device, a.id, a.addr, a.result ? 0 : a.count);
 	}

@@ -143,7 +143,7 @@ static void case_40_names(void)
 	CU_ASSERT_EQUAL(node_peer_set_host(sim.device, p, "vpn.example.com", 51820), 0);
 	CU_ASSERT_EQUAL(sim.resolves, 1);
 	CU_ASSERT_STRING_EQUAL(sim.last_host, "vpn.example.com");
-	node_device_resolved(sim.device, node_peer_id(p), many, 0);
+	node_device_resolved(sim.device, sim.last_query, many, 0);
 	unsigned before = sim.resolves;
 	run_until(tt_mono_add_ns(start, 120 * TT_NS_PER_MS), 50);
 	CU_ASSERT_EQUAL(sim.resolves, before);
@@ -152,19 +152,49 @@ static void case_40_names(void)
 	tt_endpoint_parse("192.0.2.1:51820", &many[0]);
 	tt_endpoint_parse("192.0.2.2:51820", &many[1]);
 	tt_endpoint_parse("192.0.2.3:51820", &many[2]);
-	node_device_resolved(sim.device, node_peer_id(p), many, 3);
+	node_device_resolved(sim.device, sim.last_query, many, 3);
 	struct node_peer_info info;
 	node_peer_get_info(sim.device, p, &info);
 	CU_ASSERT(tt_endpoint_equal(&info.endpoint, &many[0]));
 	/* changing order of the answers moves nothing */
 	struct tt_endpoint rotated[3] = {many[2], many[0], many[1]};
-	node_device_resolved(sim.device, node_peer_id(p), rotated, 3);
+	node_device_resolved(sim.device, sim.last_query, rotated, 3);
 	node_peer_get_info(sim.device, p, &info);
 	CU_ASSERT(tt_endpoint_equal(&info.endpoint, &many[0]));
 	/* an answer for a peer that is gone */
+	node_device_remove_peer(sim.device, p);
+	node_device_resolved(sim.device, sim.last_query, many, 3);
+	node_sim_close(&sim);
+}
+
+/* What was asked of an old name, or by the peer that had the id before, moves nobody. */
+static void late_answers(void)
+{
+	static const uint8_t key_b[32] = {0x31, 9, [31] = 0x12};
+	struct node_peer *p = open_with_peer(NULL);
+	struct node_peer_info info;
+	struct tt_endpoint e;
+
+	tt_endpoint_parse("192.0.2.1:51820", &e);
+	CU_ASSERT_EQUAL(node_peer_set_host(sim.device, p, "old.example.com", 51820), 0);
+	uint32_t old = sim.last_query;
+	CU_ASSERT_EQUAL(node_peer_set_host(sim.device, p, "new.example.com", 51820), 0);
+	node_device_resolved(sim.device, old, &e, 1);
+	node_peer_get_info(sim.device, p, &info);
+	CU_ASSERT_FALSE(tt_endpoint_is_set(&info.endpoint));
+
+	old = sim.last_query;
 	tt_peer_id id = node_peer_id(p);
 	node_device_remove_peer(sim.device, p);
-	node_device_resolved(sim.device, id, many, 3);
+	CU_ASSERT_EQUAL_FATAL(node_device_add_peer(sim.device, key_b, &p), 0);
+	CU_ASSERT_EQUAL(node_peer_id(p), id);
+	CU_ASSERT_EQUAL(node_peer_set_host(sim.device, p, "other.example.com", 51820), 0);
+	node_device_resolved(sim.device, old, &e, 1);
+	node_peer_get_info(sim.device, p, &info);
+	CU_ASSERT_FALSE(tt_endpoint_is_set(&info.endpoint));
+	node_device_resolved(sim.device, sim.last_query, &e, 1);
+	node_peer_get_info(sim.device, p, &info);
+	CU_ASSERT(tt_endpoint_equal(&info.endpoint, &e));
 	node_sim_close(&sim);
 }
 
@@ -307,6 +337,6 @@ TT_TESTS("device", {"adding a peer twice", adding_twice},
 	 {"case 10: retries", case_10_retries},
 	 {"a new endpoint is tried at once", endpoint_change_is_prompt},
 	 {"case 7: stamps", case_7_stamps}, {"case 40: names", case_40_names},
-	 {"a look-up without answer", lost_answer},
+	 {"late answers of the resolver", late_answers}, {"a look-up without answer", lost_answer},
 	 {"link down ends sessions", link_down_ends_sessions}, {"case 15: junk", case_15_junk},
 	 {"ten thousand peers", many_peers})

@@ -35,12 +35,12 @@ static int sim_fwmark(void *ctx, uint32_t fwmark)
 	return 0;
 }
 
-static void sim_resolve(void *ctx, tt_peer_id peer, const char *host, uint16_t udp_port)
+static void sim_resolve(void *ctx, uint32_t query, const char *host, uint16_t udp_port)
 {
 	struct node_sim *s = ctx;
 
-	(void)peer;
 	(void)udp_port;
+	s->last_query = query;
 	s->resolves++;
 	strncpy(s->last_host, host, sizeof(s->last_host) - 1);
 }

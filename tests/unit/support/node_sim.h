@@ -13,6 +13,7 @@ struct node_sim {
 	struct node_device *device;
 	struct tt_rng_seeded rng;
 	unsigned sent, resolves, rebinds;
+	uint32_t last_query;
 	uint8_t last_sent[256];
 	size_t last_len;
 	struct tt_endpoint last_to;
