@@ -22,10 +22,11 @@ struct node_control {
 
 struct client {
 	uv_pipe_t pipe;
+	uv_timer_t idle;
+	unsigned handles; /* that are not closed yet */
 	struct node_control *server;
 	struct tt_list link;
 	bool waiting; /* for a reload: it must not be freed while the answer is to come */
-	bool closed;
 	size_t len;
 	char buf[NODE_CONTROL_LINE_MAX];
 };
@@ -40,7 +41,7 @@ struct answer {
 
 static void free_if_done(struct client *c)
 {
-	if (c->closed && !c->waiting)
+	if (!c->handles && !c->waiting)
 		free(c);
 }
 
@@ -48,7 +49,7 @@ static void on_closed(uv_handle_t *h)
 {
 	struct client *c = h->data;
 
-	c->closed = true;
+	c->handles--;
 	free_if_done(c);
 }
 
@@ -59,6 +60,21 @@ static void client_close(struct client *c)
 	tt_list_del(&c->link);
 	c->server->count--;
 	uv_close((uv_handle_t *)&c->pipe, on_closed);
+	uv_close((uv_handle_t *)&c->idle, on_closed);
+}
+
+/* Says nothing, or does not read: its place is for others. */
+static void on_idle(uv_timer_t *t)
+{
+	struct client *c = t->data;
+
+	if (!c->waiting)
+		client_close(c);
+}
+
+static void touch(struct client *c)
+{
+	uv_timer_start(&c->idle, on_idle, NODE_CONTROL_IDLE_MS, NODE_CONTROL_IDLE_MS);
 }
 
 static void next_request(struct client *c);
@@ -126,7 +142,7 @@ static void on_reloaded(void *arg, const char *error)
 	struct client *c = arg;
 
 	c->waiting = false;
-	if (c->closed) {
+	if (!c->handles) {
 		free(c);
 		return;
 	}
@@ -207,6 +223,7 @@ static void next_request(struct client *c)
 {
 	char *eol = memchr(c->buf, '\n', c->len);
 
+	touch(c);
 	if (!eol && c->len < sizeof(c->buf)) {
 		uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read);
 		return;
@@ -233,13 +250,16 @@ static void on_connection(uv_stream_t *s, int status)
 		return;
 	c->server = n;
 	uv_pipe_init(n->listener.loop, &c->pipe, 0);
-	c->pipe.data = c;
+	uv_timer_init(n->listener.loop, &c->idle);
+	c->pipe.data = c->idle.data = c;
+	c->handles = 2;
 	tt_list_add_tail(&n->clients, &c->link);
 	n->count++;
 	if (uv_accept(s, (uv_stream_t *)&c->pipe) != 0 || n->count > NODE_CONTROL_CLIENTS_MAX) {
 		client_close(c);
 		return;
 	}
+	touch(c);
 	uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read);
 }
 

@@ -19,6 +19,7 @@
 #define NODE_CONTROL_VERSION	 1
 #define NODE_CONTROL_CLIENTS_MAX 32
 #define NODE_CONTROL_LINE_MAX	 4096 /* of a request */
+#define NODE_CONTROL_IDLE_MS	 30000
 
 struct node_control;
 
