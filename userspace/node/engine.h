@@ -43,7 +43,8 @@ enum node_signal {
 /* Exit status of the engine towards the monitor. */
 enum node_exit {
 	NODE_EXIT_OK = 0,      /* asked to stop; do not restart */
-	NODE_EXIT_FAILED = 1,  /* could not start: message was logged; do not restart */
+	NODE_EXIT_FAILED = 1,  /* could not start: message was logged; restart only a node that has
+				  served */
 	NODE_EXIT_CONFIG = 78, /* configuration invalid (EX_CONFIG); do not restart */
 	NODE_EXIT_DELETED = 3, /* the TUN was deleted: clean up and end */
 };

@@ -183,6 +183,7 @@ int node_monitor_engine_start(struct node_monitor *m)
 	m->channel.fd = priv[0];
 	e->signal_fd = sig[1];
 	e->config_given = e->leaving = false;
+	e->leaving_status = NODE_EXIT_OK;
 	e->started = plat_clock_mono();
 	e->start_at = e->kill_at = (struct tt_mono){0};
 	m->udp.given = false;
@@ -208,13 +209,18 @@ void node_monitor_engine_kill(struct node_monitor *m)
 		kill(m->engine.pid, SIGKILL);
 }
 
-static bool exit_is_on_purpose(int status)
+/*
+ * A node that has served once goes on: where its engine cannot start again just now (memory, a
+ * udp_port that somebody took), the tunnel's interface and routes stay, and it is tried again.
+ */
+static bool exit_is_on_purpose(const struct node_monitor *m, int status)
 {
 	if (!WIFEXITED(status))
 		return false;
 	switch (WEXITSTATUS(status)) {
-	case NODE_EXIT_OK:
 	case NODE_EXIT_FAILED:
+		return !m->reported;
+	case NODE_EXIT_OK:
 	case NODE_EXIT_CONFIG:
 	case NODE_EXIT_DELETED:
 		return true;
@@ -233,6 +239,9 @@ static void engine_crashed(struct node_monitor *m, int status)
 	tt_log(TT_LOG_ERROR, "engine.crashed", TT_F_I64("signal", sig),
 	       TT_F_I64("status", WIFEXITED(status) ? WEXITSTATUS(status) : 0),
 	       TT_F_U64("in_a_row", e->crashes), TT_F_BOOL("stopping", m->stopping));
+	/* a start that failed says good-bye as well */
+	if (e->leaving_status == NODE_EXIT_FAILED && m->reported)
+		e->leaving = false;
 	if (m->stopping || e->leaving) {
 		node_monitor_end(m, e->leaving ? e->leaving_status : NODE_EXIT_OK);
 		return;
@@ -270,7 +279,7 @@ static void engine_forget(struct node_monitor *m)
 static void engine_ended(struct node_monitor *m, int status)
 {
 	engine_forget(m);
-	if (!exit_is_on_purpose(status)) {
+	if (!exit_is_on_purpose(m, status)) {
 		/* what a crashed engine queued is older than what its successor will save */
 		if (m->save_next.fd >= 0)
 			close(m->save_next.fd);

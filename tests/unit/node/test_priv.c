@@ -393,6 +393,27 @@ static void crashed_engine_finds_everything_again(void)
 	harness_remove_dir();
 }
 
+/* Serves, crashes, and its successors cannot start for a while. */
+static int engine_recovers(const struct node_engine_start *start)
+{
+	if (start->restarts == 0) {
+		ENGINE_CHECK(tell(NODE_PRIV_READY) == 0);
+		kill(getpid(), SIGKILL);
+	}
+	return leave(start->restarts < 3 ? NODE_EXIT_FAILED : NODE_EXIT_OK);
+}
+
+static void failed_restart_is_tried_again(void)
+{
+	if (!harness_possible(1))
+		return;
+	harness_reset();
+	int status = harness_run(engine_recovers);
+	CU_ASSERT_EQUAL(status, NODE_EXIT_OK);
+	CU_ASSERT_EQUAL(shared->starts, 4);
+	harness_remove_dir();
+}
+
 static int engine_crash_always(const struct node_engine_start *start)
 {
 	(void)start;
@@ -451,5 +472,6 @@ TT_TESTS("priv", {"engine has no rights", engine_has_no_rights},
 	 {"malformed requests end the engine", malformed_requests_end_the_engine},
 	 {"flood is answered in full", flood_is_answered_in_full},
 	 {"crashed engine finds everything again", crashed_engine_finds_everything_again},
+	 {"a restart that fails is tried again", failed_restart_is_tried_again},
 	 {"engine that never serves ends the start", engine_that_never_serves_ends_the_start},
 	 {"resolver is restarted", resolver_is_restarted})
