@@ -227,7 +227,7 @@ static struct tt_mono sooner(struct tt_mono a, struct tt_mono b)
 
 static bool job_due(const struct node_monitor_job *job, struct tt_mono now)
 {
-	return job->pid && !tt_mono_before(now, job->deadline);
+	return node_monitor_job_runs(job) && !tt_mono_before(now, job->deadline);
 }
 
 /* Waits for one thing to happen; which descriptors are ready is in p[0..2].revents. */
@@ -242,9 +242,9 @@ static void monitor_wait(struct node_monitor *m, struct pollfd p[3])
 	p[0] = (struct pollfd){m->channel.fd, m->channel.blocked ? POLLOUT : POLLIN, 0};
 	p[1] = (struct pollfd){jobs ? m->load.pipe : -1, POLLIN, 0};
 	p[2] = (struct pollfd){jobs ? m->save.pipe : -1, POLLIN, 0};
-	if (jobs && m->load.pid)
+	if (jobs && node_monitor_job_runs(&m->load))
 		next = sooner(next, m->load.deadline);
-	if (jobs && m->save.pid)
+	if (jobs && node_monitor_job_runs(&m->save))
 		next = sooner(next, m->save.deadline);
 	if (m->done)
 		next = now;

@@ -301,6 +301,11 @@ void node_monitor_reap(struct node_monitor *m)
 			engine_ended(m, status);
 		else if (pid == m->resolver && !m->stopping)
 			resolver_ended(m, status);
+		/* its number is free for any other process from here on */
+		else if (pid == m->load.pid)
+			m->load.pid = 0;
+		else if (pid == m->save.pid)
+			m->save.pid = 0;
 	}
 }
 

@@ -83,7 +83,7 @@ int node_monitor_config_load(struct node_monitor *m, const struct node_priv_requ
 		*nfds = 1;
 		return 0;
 	}
-	if (m->load.pid)
+	if (node_monitor_job_runs(&m->load))
 		return node_monitor_fail(reply, -EBUSY, "the configuration is being read already");
 	fd = plat_memfile_create("taltun-config", 0);
 	err = fd < 0 ? fd

@@ -54,8 +54,8 @@ struct node_monitor_job_result {
 
 /* A forked child that does one blocking thing for one request. */
 struct node_monitor_job {
-	pid_t pid;   /* 0: none */
-	int pipe;    /* its result comes here; -1: none */
+	pid_t pid;   /* 0: it has ended */
+	int pipe;    /* its result comes here; -1: no job */
 	int fd;	     /* what it works on; -1: none */
 	uint32_t id; /* of the request */
 	bool wanted; /* the engine that asked still lives */
@@ -163,6 +163,11 @@ int node_monitor_job_start(struct node_monitor *m, struct node_monitor_job *job,
 void node_monitor_job_finish(struct node_monitor *m, struct node_monitor_job *job,
 			     struct node_monitor_job_result *result);
 void node_monitor_job_abandon(struct node_monitor_job *job);
+/* True until node_monitor_job_finish() has taken the result. */
+static inline bool node_monitor_job_runs(const struct node_monitor_job *job)
+{
+	return job->pipe >= 0;
+}
 
 /* --- requests: 0, or -errno with reply's text. fds has room for NODE_PRIV_FDS_MAX. ---------- */
 

@@ -80,7 +80,8 @@ void node_monitor_job_finish(struct node_monitor *m, struct node_monitor_job *jo
 		*result = (struct node_monitor_job_result){.result = late ? -ETIMEDOUT : -EIO};
 		snprintf(result->error, sizeof(result->error),
 			 late ? "did not finish within 30 s" : "the child process crashed");
-		kill(job->pid, SIGKILL);
+		if (job->pid)
+			kill(job->pid, SIGKILL);
 	}
 	result->error[sizeof(result->error) - 1] = 0;
 	result->name[sizeof(result->name) - 1] = 0;

@@ -119,11 +119,11 @@ int node_monitor_state_save(struct node_monitor *m, const struct node_priv_reque
 		close(fd);
 		return node_monitor_fail(reply, -EINVAL, "not a memory file");
 	}
-	if (m->save.pid && m->save_next.fd >= 0) {
+	if (node_monitor_job_runs(&m->save) && m->save_next.fd >= 0) {
 		close(fd);
 		return node_monitor_fail(reply, -EBUSY, "the state is being saved already");
 	}
-	if (m->save.pid) {
+	if (node_monitor_job_runs(&m->save)) {
 		m->save_next.fd = fd;
 		m->save_next.id = req->id;
 		m->save_next.len = req->u.state.len;
@@ -184,7 +184,7 @@ int node_monitor_state_load(struct node_monitor *m, struct node_priv_reply *repl
 
 void node_monitor_state_finish(struct node_monitor *m)
 {
-	for (int turn = 0; turn < 2 && m->save.pid; turn++) {
+	for (int turn = 0; turn < 2 && node_monitor_job_runs(&m->save); turn++) {
 		struct pollfd p = {m->save.pipe, POLLIN, 0};
 
 		m->save.wanted = false;

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "node/config.h"
+#include "node/monitor_impl.h"
 #include "plat/memfile.h"
 
 /* --- signals
@@ -506,6 +507,36 @@ static void wrong_configuration_reaches_the_caller(void)
 	harness_remove_dir();
 }
 
+/* --- jobs ------------------------------------------------------------------------------------- */
+
+static void crash(struct node_monitor *m, const struct node_monitor_job *job, uint32_t len,
+		  struct node_monitor_job_result *result)
+{
+	(void)m;
+	(void)job;
+	(void)len;
+	(void)result;
+	_exit(1);
+}
+
+/* Its number may be another process' by the time the result is looked for. */
+static void reaped_job_is_not_killed(void)
+{
+	static struct node_monitor m;
+	struct node_monitor_job_result result;
+	siginfo_t info;
+
+	m.load = m.save = (struct node_monitor_job){.pipe = -1, .fd = -1};
+	CU_ASSERT_EQUAL_FATAL(node_monitor_job_start(&m, &m.load, "test", crash, 1, -1, 0), 0);
+	CU_ASSERT_EQUAL(waitid(P_PID, (id_t)m.load.pid, &info, WEXITED | WNOWAIT), 0);
+	node_monitor_reap(&m);
+	CU_ASSERT_EQUAL(m.load.pid, 0);
+	CU_ASSERT_TRUE(node_monitor_job_runs(&m.load));
+	node_monitor_job_finish(&m, &m.load, &result);
+	CU_ASSERT_EQUAL(result.result, -EIO);
+	CU_ASSERT_FALSE(node_monitor_job_runs(&m.load));
+}
+
 TT_TESTS("monitor", {"signals reach the engine", signals_reach_the_engine},
 	 {"engine that does not stop is killed", engine_that_does_not_stop_is_killed},
 	 {"killed monitor takes all along", killed_monitor_takes_all_along},
@@ -515,5 +546,6 @@ TT_TESTS("monitor", {"signals reach the engine", signals_reach_the_engine},
 	 {"names are checked", names_are_checked},
 	 {"state is saved atomically", state_is_saved_atomically},
 	 {"full disk is an error reply", full_disk_is_an_error_reply},
+	 {"a reaped job is not killed", reaped_job_is_not_killed},
 	 {"configuration is loaded and kept", configuration_is_loaded_and_kept},
 	 {"wrong configuration reaches the caller", wrong_configuration_reaches_the_caller})
