@@ -48,9 +48,10 @@ struct node_engine {
 	uv_poll_t poll_priv, poll_signal, poll_resolver, poll_doorbell, poll_deadline, poll_watch;
 	/* allocated: a closed handle outlives the socket it was for by one loop turn */
 	uv_poll_t *poll_udp4, *poll_udp6;
-	uv_timer_t second;   /* housekeeping once a second */
-	uv_timer_t deadline; /* where the platform has no deadline descriptor */
-	uv_idle_t more;	     /* handshakes wait: go on after one look at everything else */
+	uv_timer_t second;    /* housekeeping once a second */
+	uv_timer_t deadline;  /* where the platform has no deadline descriptor */
+	uv_idle_t more;	      /* handshakes wait: go on after one look at everything else */
+	uv_prepare_t answers; /* replies of the monitor that came during a call */
 	int deadline_fd;
 	int watch_fd;
 	uint8_t *udp_buffers;

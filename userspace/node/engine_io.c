@@ -299,6 +299,14 @@ static void on_priv(uv_poll_t *h, int status, int events)
 	poll_priv(e);
 }
 
+static void on_answers(uv_prepare_t *h)
+{
+	struct node_engine *e = h->data;
+
+	if (node_priv_has_answers(e->priv))
+		on_priv(&e->poll_priv, 0, 0);
+}
+
 static void on_signal(uv_poll_t *h, int status, int events)
 {
 	struct node_engine *e = h->data;
@@ -446,6 +454,9 @@ int node_engine_io_start(struct node_engine *e)
 	start_udp_polls(e);
 	uv_idle_init(&e->loop, &e->more);
 	e->more.data = e;
+	uv_prepare_init(&e->loop, &e->answers);
+	e->answers.data = e;
+	uv_prepare_start(&e->answers, on_answers);
 	uv_timer_init(&e->loop, &e->deadline);
 	e->deadline.data = e;
 	uv_timer_init(&e->loop, &e->second);

@@ -80,7 +80,9 @@ static int barrier(struct node_net *n)
 	int fds[NODE_PRIV_FDS_MAX];
 
 	req.u.net.mtu = n->mtu;
-	return node_priv_call(n->priv, &req, -1, &reply, fds);
+	int err = node_priv_call(n->priv, &req, -1, &reply, fds);
+	node_priv_deliver(n->priv, n);
+	return err;
 }
 
 static int ask(struct node_net *n, struct node_priv_request *req)

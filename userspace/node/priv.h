@@ -150,9 +150,14 @@ int node_priv_send(struct node_priv_client *c, struct node_priv_request *req, in
 int node_priv_dispatch(struct node_priv_client *c);
 /* True where requests wait for the socket to become writable. */
 bool node_priv_wants_write(const struct node_priv_client *c);
+/* True where replies came during a call: dispatch before waiting for the descriptor. */
+bool node_priv_has_answers(const struct node_priv_client *c);
+/* Runs those callbacks of such replies that have this arg. */
+void node_priv_deliver(struct node_priv_client *c, const void *arg);
 /*
- * Sends and waits, for start-up only (other replies that arrive meanwhile run their callbacks).
- * Returns reply->result. fds has room for NODE_PRIV_FDS_MAX.
+ * Sends and waits, 5 s at most (40 s for NODE_PRIV_CONFIG_LOAD), then -ETIMEDOUT. Returns
+ * reply->result. fds has room for NODE_PRIV_FDS_MAX; NULL: descriptors are closed. Callbacks of
+ * other replies that arrive meanwhile wait for the next node_priv_dispatch().
  */
 int node_priv_call(struct node_priv_client *c, struct node_priv_request *req, int fd_to_send,
 		   struct node_priv_reply *reply, int *fds);

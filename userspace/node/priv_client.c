@@ -16,21 +16,31 @@
 #include "node/priv_wire.h"
 
 #define CLIENT_WAITING_MAX 4096
+/* How long a call waits. The loader has 30 s of its own (monitor_job.c). */
+#define CALL_MS	     5000
+#define CALL_LOAD_MS 40000
+#define CALL_TURN_MS 100
+
+enum client_state { CLIENT_UNSENT, CLIENT_SENT, CLIENT_ANSWERED };
 
 struct client_request {
 	struct tt_list node;
+	enum client_state state; /* which list it is in */
 	struct node_priv_request req;
 	int fd; /* to send; -1: none */
 	node_priv_done done;
 	void *arg;
+	struct node_priv_reply reply; /* ANSWERED, with its descriptors */
+	int fds[NODE_PRIV_FDS_MAX];
 };
 
 struct node_priv_client {
 	int fd;
 	uint32_t next_id;
-	unsigned waiting;      /* in both lists */
-	struct tt_list unsent; /* in the order of sending */
-	struct tt_list sent;   /* replies come nearly in this order */
+	unsigned waiting;	 /* in all lists */
+	struct tt_list unsent;	 /* in the order of sending */
+	struct tt_list sent;	 /* replies come nearly in this order */
+	struct tt_list answered; /* whose callbacks have not run */
 	bool broken;
 };
 
@@ -45,6 +55,7 @@ int node_priv_client_create(int fd, struct node_priv_client **out)
 	c->next_id = 1;
 	tt_list_init(&c->unsent);
 	tt_list_init(&c->sent);
+	tt_list_init(&c->answered);
 	*out = c;
 	return 0;
 }
@@ -55,6 +66,8 @@ static void client_forget(struct node_priv_client *c, struct client_request *r)
 	c->waiting--;
 	if (r->fd >= 0)
 		close(r->fd);
+	if (r->state == CLIENT_ANSWERED)
+		node_wire_close(r->fds, r->reply.fds);
 	free(r);
 }
 
@@ -70,6 +83,7 @@ void node_priv_client_destroy(struct node_priv_client *c)
 		return;
 	client_forget_all(c, &c->unsent);
 	client_forget_all(c, &c->sent);
+	client_forget_all(c, &c->answered);
 	close(c->fd);
 	free(c);
 }
@@ -103,22 +117,22 @@ static int client_flush(struct node_priv_client *c)
 		r->fd = -1;
 		tt_list_del(&r->node);
 		tt_list_add_tail(&c->sent, &r->node);
+		r->state = CLIENT_SENT;
 	}
 	return 0;
 }
 
-int node_priv_send(struct node_priv_client *c, struct node_priv_request *req, int fd_to_send,
-		   node_priv_done done, void *arg)
+/* Takes the descriptor. NULL: no memory. */
+static struct client_request *client_queue(struct node_priv_client *c,
+					   struct node_priv_request *req, int fd_to_send,
+					   node_priv_done done, void *arg)
 {
-	struct client_request *r = NULL;
-	int err = c->broken ? -EPIPE : c->waiting >= CLIENT_WAITING_MAX ? -ENOBUFS : 0;
+	struct client_request *r = calloc(1, sizeof(*r));
 
-	if (!err && !(r = calloc(1, sizeof(*r))))
-		err = -ENOMEM;
-	if (err) {
+	if (!r) {
 		if (fd_to_send >= 0)
 			close(fd_to_send);
-		return err;
+		return NULL;
 	}
 	req->id = c->next_id++;
 	r->req = *req;
@@ -129,7 +143,19 @@ int node_priv_send(struct node_priv_client *c, struct node_priv_request *req, in
 	c->waiting++;
 	/* a broken channel is told by the next dispatch, in one place */
 	(void)client_flush(c);
-	return 0;
+	return r;
+}
+
+int node_priv_send(struct node_priv_client *c, struct node_priv_request *req, int fd_to_send,
+		   node_priv_done done, void *arg)
+{
+	int err = c->broken ? -EPIPE : c->waiting >= CLIENT_WAITING_MAX ? -ENOBUFS : 0;
+
+	if (!err)
+		return client_queue(c, req, fd_to_send, done, arg) ? 0 : -ENOMEM;
+	if (fd_to_send >= 0)
+		close(fd_to_send);
+	return err;
 }
 
 static struct client_request *client_find(struct node_priv_client *c, uint32_t id)
@@ -144,104 +170,137 @@ static struct client_request *client_find(struct node_priv_client *c, uint32_t i
 	return NULL;
 }
 
-static void client_deliver(struct node_priv_client *c, struct node_priv_reply *reply,
-			   const int *fds, unsigned nfds)
+/* Reads one reply and puts it with its request. 0, -EAGAIN, or -EPIPE. */
+static int client_read(struct node_priv_client *c)
 {
-	struct client_request *r = client_find(c, reply->id);
-	node_priv_done done = r ? r->done : NULL;
-	void *arg = r ? r->arg : NULL;
+	struct client_request *r;
+	struct node_priv_reply reply;
+	int fds[NODE_PRIV_FDS_MAX];
+	unsigned nfds;
+	ssize_t n = node_wire_recv(c->fd, &reply, sizeof(reply), fds, &nfds);
 
-	reply->error[sizeof(reply->error) - 1] = 0;
-	if (reply->fds != nfds) {
+	if (n == -EAGAIN)
+		return -EAGAIN;
+	r = n == sizeof(reply) ? client_find(c, reply.id) : NULL;
+	if (!r) {
+		node_wire_close(fds, nfds);
+		c->broken |= n != sizeof(reply);
+		return n == sizeof(reply) ? 0 : -EPIPE;
+	}
+	reply.error[sizeof(reply.error) - 1] = 0;
+	if (reply.fds != nfds) {
 		/* our descriptor table was full */
 		node_wire_close(fds, nfds);
-		nfds = 0;
-		reply->fds = 0;
-		reply->result = -EMFILE;
-		strcpy(reply->error, "too many open files");
+		reply.fds = nfds = 0;
+		reply.result = -EMFILE;
+		strcpy(reply.error, "too many open files");
 	}
-	/* first, because the callback may send */
-	if (r)
+	r->reply = reply;
+	memcpy(r->fds, fds, nfds * sizeof(int));
+	tt_list_del(&r->node);
+	tt_list_add_tail(&c->answered, &r->node);
+	r->state = CLIENT_ANSWERED;
+	return 0;
+}
+
+/* The request is gone before its callback runs, which may send. */
+static void client_deliver(struct node_priv_client *c, struct client_request *r)
+{
+	struct client_request done = *r;
+
+	if (!done.done) {
 		client_forget(c, r);
-	if (done)
-		done(arg, reply, fds);
-	else
-		node_wire_close(fds, nfds);
+		return;
+	}
+	r->reply.fds = 0;
+	client_forget(c, r);
+	done.done(done.arg, &done.reply, done.fds);
 }
 
 int node_priv_dispatch(struct node_priv_client *c)
 {
-	struct node_priv_reply reply;
-	int fds[NODE_PRIV_FDS_MAX];
-	unsigned nfds;
+	int err;
 
-	for (;;) {
-		ssize_t n = node_wire_recv(c->fd, &reply, sizeof(reply), fds, &nfds);
-
-		if (n == -EAGAIN)
-			break;
-		if (n != sizeof(reply)) {
-			node_wire_close(fds, nfds);
-			c->broken = true;
-			return -EPIPE;
-		}
-		client_deliver(c, &reply, fds, nfds);
-	}
+	do {
+		while (!tt_list_empty(&c->answered))
+			client_deliver(c, TT_CONTAINER_OF(c->answered.next, struct client_request,
+							  node));
+		err = client_read(c);
+	} while (!err);
+	if (err != -EAGAIN)
+		return err;
 	return client_flush(c) ? -EPIPE : 0;
 }
 
-struct client_call {
-	struct node_priv_reply *reply;
-	int *fds;
-	bool done;
-};
-
-static void client_call_done(void *arg, const struct node_priv_reply *reply, const int *fds)
+bool node_priv_has_answers(const struct node_priv_client *c)
 {
-	struct client_call *call = arg;
-
-	*call->reply = *reply;
-	if (call->fds)
-		memcpy(call->fds, fds, reply->fds * sizeof(int));
-	else
-		node_wire_close(fds, reply->fds);
-	call->done = true;
+	return !tt_list_empty(&c->answered);
 }
 
-/* The caller's `call` is gone when this returns: no late reply may find it. */
-static void client_abandon(struct node_priv_client *c, uint32_t id)
+static struct client_request *client_find_answered(struct node_priv_client *c, const void *arg)
 {
-	struct tt_list *lists[] = {&c->unsent, &c->sent}, *it;
+	struct tt_list *it;
 
-	for (unsigned i = 0; i < TT_ARRAY_LEN(lists); i++)
-		tt_list_for_each (it, lists[i]) {
-			struct client_request *r = TT_CONTAINER_OF(it, struct client_request, node);
-			if (r->req.id == id)
-				r->done = NULL;
-		}
+	tt_list_for_each (it, &c->answered) {
+		struct client_request *r = TT_CONTAINER_OF(it, struct client_request, node);
+		if (r->done && r->arg == arg)
+			return r;
+	}
+	return NULL;
+}
+
+void node_priv_deliver(struct node_priv_client *c, const void *arg)
+{
+	struct client_request *r;
+
+	while ((r = client_find_answered(c, arg)))
+		client_deliver(c, r);
+}
+
+/* --- calls ------------------------------------------------------------------------------------ */
+
+/*
+ * Counts turns of poll instead of looking at a clock: a machine or a process that slept has not
+ * waited.
+ */
+static int client_wait_for(struct node_priv_client *c, const struct client_request *r)
+{
+	int turns = (r->req.op == NODE_PRIV_CONFIG_LOAD ? CALL_LOAD_MS : CALL_MS) / CALL_TURN_MS;
+	int err = c->broken ? -EPIPE : 0;
+
+	while (!err && r->state != CLIENT_ANSWERED) {
+		struct pollfd p = {.fd = c->fd, .events = POLLIN};
+
+		if (node_priv_wants_write(c))
+			p.events |= POLLOUT;
+		if (poll(&p, 1, CALL_TURN_MS) == 0 && turns-- == 0)
+			return -ETIMEDOUT;
+		err = client_flush(c);
+		while (!err && r->state != CLIENT_ANSWERED)
+			err = client_read(c);
+		if (err == -EAGAIN)
+			err = 0;
+	}
+	return err;
 }
 
 int node_priv_call(struct node_priv_client *c, struct node_priv_request *req, int fd_to_send,
 		   struct node_priv_reply *reply, int *fds)
 {
-	struct client_call call = {.reply = reply, .fds = fds};
-	int err;
+	struct client_request *r = client_queue(c, req, fd_to_send, NULL, NULL);
+	int err = r ? client_wait_for(c, r) : -ENOMEM;
 
-	memset(reply, 0, sizeof(*reply));
-	err = node_priv_send(c, req, fd_to_send, client_call_done, &call);
-	while (!err && !call.done) {
-		struct pollfd p = {.fd = c->fd, .events = POLLIN};
-
-		if (node_priv_wants_write(c))
-			p.events |= POLLOUT;
-		if (poll(&p, 1, -1) < 0 && errno != EINTR)
-			err = -errno;
-		else
-			err = node_priv_dispatch(c);
-	}
-	if (call.done)
+	if (!err) {
+		*reply = r->reply;
+		if (fds) {
+			memcpy(fds, r->fds, reply->fds * sizeof(int));
+			r->reply.fds = 0;
+		}
+		client_forget(c, r);
 		return reply->result;
-	client_abandon(c, req->id);
+	}
+	/* a request without callback: what still comes for it is dropped */
+	memset(reply, 0, sizeof(*reply));
 	reply->result = err;
 	snprintf(reply->error, sizeof(reply->error), "the monitor does not answer");
 	return err;
