@@ -241,9 +241,7 @@ static int listen_on(struct node_engine *e, enum node_priv_op op)
 
 static void on_uapi_change(void *ctx)
 {
-	struct node_engine *e = ctx;
-
-	node_engine_memory_save(e);
+	node_engine_memory_soon(ctx);
 }
 
 static void describe(void *ctx, struct node_control_about *about)

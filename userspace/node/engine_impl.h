@@ -58,6 +58,8 @@ struct node_engine {
 
 	struct tt_mono started;
 	struct tt_mono state_saved;
+	uv_timer_t memory_due; /* runs for a while after every save */
+	bool memory_behind;    /* there is news since */
 	uint64_t kept_changes; /* node_device_changes() that memory and state know of */
 	bool network_changed;  /* and the device was not told yet */
 	struct tt_mono network_told;
@@ -99,6 +101,8 @@ void node_engine_config_forget_keys(struct node_config *cfg);
 
 /* engine_keep.c: what outlives the engine. */
 void node_engine_memory_save(struct node_engine *e);
+/* Now, or within 50 ms: scripts set peers one by one, and every save writes all of them. */
+void node_engine_memory_soon(struct node_engine *e);
 void node_engine_memory_restore(struct node_engine *e);
 void node_engine_state_load(struct node_engine *e);
 void node_engine_state_save(struct node_engine *e, bool wait);

@@ -459,6 +459,8 @@ int node_engine_io_start(struct node_engine *e)
 	uv_prepare_start(&e->answers, on_answers);
 	uv_timer_init(&e->loop, &e->deadline);
 	e->deadline.data = e;
+	uv_timer_init(&e->loop, &e->memory_due);
+	e->memory_due.data = e;
 	uv_timer_init(&e->loop, &e->second);
 	e->second.data = e;
 	uv_timer_start(&e->second, on_second, 200, 1000);

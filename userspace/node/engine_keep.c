@@ -15,6 +15,9 @@
 #include "plat/clock.h"
 #include "plat/memfile.h"
 
+/* Between two saves, and so what a crash may lose of what was set. */
+#define MEMORY_GAP_MS 50
+
 /* --- the memory file -------------------------------------------------------------------------- */
 
 void node_engine_memory_save(struct node_engine *e)
@@ -33,6 +36,23 @@ void node_engine_memory_save(struct node_engine *e)
 		return;
 	}
 	node_memory_commit(e->memory, len);
+}
+
+static void on_memory_due(uv_timer_t *h)
+{
+	struct node_engine *e = h->data;
+
+	if (e->memory_behind)
+		node_engine_memory_soon(e);
+}
+
+void node_engine_memory_soon(struct node_engine *e)
+{
+	e->memory_behind = uv_is_active((uv_handle_t *)&e->memory_due);
+	if (e->memory_behind)
+		return;
+	node_engine_memory_save(e);
+	uv_timer_start(&e->memory_due, on_memory_due, MEMORY_GAP_MS, 0);
 }
 
 /* Lines of a get reply that are facts, not configuration. */
