@@ -148,7 +148,7 @@ static int monitor_init(struct node_monitor *m, const struct node_monitor_option
 	m->lock_fd = m->channel.fd = m->engine.signal_fd = m->engine.memory_fd = -1;
 	m->resolver_fds[0] = m->resolver_fds[1] = -1;
 	m->uapi.fd = m->control.fd = -1;
-	m->config_loaded = m->config_committed = m->save_next.fd = -1;
+	m->config_loaded = m->config_committed = m->save_next.fd = m->xdp.watch = -1;
 	m->load = m->save = (struct node_monitor_job){.pipe = -1, .fd = -1};
 	if (opt->name)
 		snprintf(m->name, sizeof(m->name), "%s", opt->name);
@@ -201,6 +201,7 @@ static void monitor_tear_down(struct node_monitor *m)
 	node_monitor_state_finish(m);
 	if (m->resolver)
 		kill(m->resolver, SIGKILL);
+	node_monitor_xdp_close(m);
 	node_monitor_net_undo(m);
 	node_monitor_tun_close(m);
 	node_monitor_udp_close(m);
@@ -218,6 +219,8 @@ static void monitor_tear_down(struct node_monitor *m)
 /* --- the loop
  * ------------------------------------------------------------------------------------- */
 
+#define MONITOR_FDS 4 /* channel, loader, saver, addresses of the host */
+
 static struct tt_mono sooner(struct tt_mono a, struct tt_mono b)
 {
 	if (!tt_mono_is_set(a) || (tt_mono_is_set(b) && tt_mono_before(b, a)))
@@ -230,8 +233,8 @@ static bool job_due(const struct node_monitor_job *job, struct tt_mono now)
 	return node_monitor_job_runs(job) && !tt_mono_before(now, job->deadline);
 }
 
-/* Waits for one thing to happen; which descriptors are ready is in p[0..2].revents. */
-static void monitor_wait(struct node_monitor *m, struct pollfd p[3])
+/* Waits for one thing to happen; which descriptors are ready is in p[].revents. */
+static void monitor_wait(struct node_monitor *m, struct pollfd p[MONITOR_FDS])
 {
 	struct tt_mono now = plat_clock_mono();
 	struct tt_mono next = node_monitor_child_timers(m, now);
@@ -242,6 +245,7 @@ static void monitor_wait(struct node_monitor *m, struct pollfd p[3])
 	p[0] = (struct pollfd){m->channel.fd, m->channel.blocked ? POLLOUT : POLLIN, 0};
 	p[1] = (struct pollfd){jobs ? m->load.pipe : -1, POLLIN, 0};
 	p[2] = (struct pollfd){jobs ? m->save.pipe : -1, POLLIN, 0};
+	p[3] = (struct pollfd){m->xdp.watch, POLLIN, 0};
 	if (jobs && node_monitor_job_runs(&m->load))
 		next = sooner(next, m->load.deadline);
 	if (jobs && node_monitor_job_runs(&m->save))
@@ -253,13 +257,14 @@ static void monitor_wait(struct node_monitor *m, struct pollfd p[3])
 		ts = (struct timespec){(time_t)(ns / TT_NS_PER_SEC), (long)(ns % TT_NS_PER_SEC)};
 		timeout = &ts;
 	}
-	if (ppoll(p, 3, timeout, &signals_before) < 0)
-		p[0].revents = p[1].revents = p[2].revents = 0;
+	if (ppoll(p, MONITOR_FDS, timeout, &signals_before) < 0)
+		for (unsigned i = 0; i < MONITOR_FDS; i++)
+			p[i].revents = 0;
 }
 
 static void monitor_turn(struct node_monitor *m)
 {
-	struct pollfd p[3];
+	struct pollfd p[MONITOR_FDS];
 	struct tt_mono now;
 
 	monitor_wait(m, p);
@@ -273,6 +278,8 @@ static void monitor_turn(struct node_monitor *m)
 		node_monitor_config_loaded(m);
 	if (!m->channel.blocked && (p[2].revents || job_due(&m->save, now)))
 		node_monitor_state_saved(m);
+	if (p[3].revents)
+		node_monitor_xdp_watch(m);
 	signals_act(m);
 }
 

@@ -187,6 +187,7 @@ int node_monitor_engine_start(struct node_monitor *m)
 	e->started = plat_clock_mono();
 	e->start_at = e->kill_at = (struct tt_mono){0};
 	m->udp.given = false;
+	m->xdp.offers = 0;
 	m->net_adds = 0;
 	tt_log(TT_LOG_INFO, "engine.started", TT_F_U64("pid", (uint64_t)e->pid),
 	       TT_F_U64("restarts", e->restarts), TT_F_STR("user", m->user.name));

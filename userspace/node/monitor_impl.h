@@ -13,9 +13,11 @@
 #include "plat/netcfg.h"
 #include "plat/sandbox.h"
 #include "plat/tun.h"
+#include "plat/xdp.h"
 
 #define MONITOR_PATH_MAX    256
 #define MONITOR_WORKERS_MAX PLAT_TUN_QUEUES_MAX
+#define MONITOR_XDP_MAX	    8
 
 /* A unix socket we listen on; given to every engine. */
 struct node_monitor_listen {
@@ -42,6 +44,17 @@ struct node_monitor_udp {
 	unsigned flags;
 	bool given; /* to the running engine */
 	struct node_monitor_udp_group current, next;
+};
+
+/* Interfaces that the steering program is attached to; they share the maps of the host. */
+struct node_monitor_xdp {
+	struct {
+		struct plat_xdp *xdp; /* NULL: free */
+		uint32_t ifindex;
+		enum plat_xdp_mode mode;
+	} at[MONITOR_XDP_MAX];
+	int watch;	 /* tells of changed addresses; -1: nothing is attached */
+	unsigned offers; /* sockets given to the running engine */
 };
 
 /* What a child that did one job has to say; at most PIPE_BUF, so that it arrives whole. */
@@ -104,6 +117,7 @@ struct node_monitor {
 	struct plat_netcfg *net; /* NULL: no interface yet */
 	unsigned net_adds;	 /* asked for by the running engine */
 	struct node_monitor_udp udp;
+	struct node_monitor_xdp xdp;
 	struct node_monitor_listen uapi, control;
 	int config_loaded, config_committed; /* sealed memfds; -1: none */
 	struct node_monitor_job load, save;
@@ -174,6 +188,22 @@ static inline bool node_monitor_job_runs(const struct node_monitor_job *job)
 int node_monitor_tun_open(struct node_monitor *m, const struct node_priv_request *req,
 			  struct node_priv_reply *reply, int *fds, unsigned *nfds);
 void node_monitor_tun_close(struct node_monitor *m);
+int node_monitor_tun_queue(struct node_monitor *m, const struct node_priv_request *req,
+			   struct node_priv_reply *reply);
+
+/* monitor_xdp.c */
+int node_monitor_xdp_attach(struct node_monitor *m, const struct node_priv_request *req,
+			    struct node_priv_reply *reply, int *fds, unsigned *nfds);
+int node_monitor_xdp_detach(struct node_monitor *m, const struct node_priv_request *req);
+int node_monitor_xdp_limit(struct node_monitor *m, const struct node_priv_request *req,
+			   struct node_priv_reply *reply);
+int node_monitor_xsk_offer(struct node_monitor *m, const struct node_priv_request *req,
+			   struct node_priv_reply *reply, int *fds, unsigned *nfds);
+/* The open udp_ports have changed. */
+void node_monitor_xdp_ports(struct node_monitor *m);
+/* The watch descriptor is readable. */
+void node_monitor_xdp_watch(struct node_monitor *m);
+void node_monitor_xdp_close(struct node_monitor *m);
 
 int node_monitor_udp_open(struct node_monitor *m, const struct node_priv_request *req,
 			  struct node_priv_reply *reply, int *fds, unsigned *nfds);

@@ -11,10 +11,14 @@
 
 #include "node/priv_wire.h"
 #include "plat/clock.h"
+#include "plat/xsk.h"
 
 #define REQUEST_STATE_MAX (64u << 20)
 #define REQUEST_MTU_MIN	  68
 #define REQUEST_MTU_MAX	  65535
+#define REQUEST_FRAME_MIN 64
+#define REQUEST_UMEM_MIN  (1u << 20)
+#define REQUEST_UMEM_MAX  PLAT_XSK_UMEM_DEFAULT
 /* one turn of the loop: signals and children get their share */
 #define REQUESTS_PER_TURN 256
 
@@ -124,6 +128,22 @@ static bool tun_request_valid(const struct node_monitor *m, const struct node_pr
 	       !(req->u.tun.want_flags & ~(PLAT_TUN_VNET_HDR | PLAT_TUN_TSO | PLAT_TUN_USO));
 }
 
+static bool xdp_mode_valid(uint32_t mode)
+{
+	return mode == PLAT_XDP_MODE_DRIVER || mode == PLAT_XDP_MODE_GENERIC;
+}
+
+static bool frame_limit_valid(uint32_t bytes)
+{
+	return bytes >= REQUEST_FRAME_MIN && bytes <= PLAT_XSK_FRAME;
+}
+
+static bool umem_valid(uint32_t bytes)
+{
+	return bytes >= REQUEST_UMEM_MIN && bytes <= REQUEST_UMEM_MAX &&
+	       bytes % PLAT_XSK_FRAME == 0;
+}
+
 static bool request_valid(const struct node_monitor *m, const struct node_priv_request *req)
 {
 	switch ((enum node_priv_op)req->op) {
@@ -131,6 +151,17 @@ static bool request_valid(const struct node_monitor *m, const struct node_priv_r
 		return tun_request_valid(m, req);
 	case NODE_PRIV_UDP_OPEN:
 		return req->u.udp.workers >= 1 && req->u.udp.workers <= MONITOR_WORKERS_MAX;
+	case NODE_PRIV_TUN_QUEUE:
+		return req->u.tun_queue.on <= 1 && req->u.tun_queue.queue < PLAT_TUN_QUEUES_MAX;
+	case NODE_PRIV_XDP_ATTACH:
+		return req->u.xdp.ifindex && xdp_mode_valid(req->u.xdp.mode) &&
+		       frame_limit_valid(req->u.xdp.frame_limit);
+	case NODE_PRIV_XDP_DETACH:
+		return req->u.xdp.mode == 0 && req->u.xdp.frame_limit == 0;
+	case NODE_PRIV_XDP_LIMIT:
+		return req->u.xdp.ifindex && frame_limit_valid(req->u.xdp.frame_limit);
+	case NODE_PRIV_XSK_OFFER:
+		return umem_valid(req->u.xsk.umem_bytes);
 	case NODE_PRIV_NET_MTU:
 		return req->u.net.mtu >= REQUEST_MTU_MIN && req->u.net.mtu <= REQUEST_MTU_MAX;
 	case NODE_PRIV_NET_UP:
@@ -220,6 +251,17 @@ static int request_act(struct node_monitor *m, const struct node_priv_request *r
 		return node_monitor_udp_commit(m);
 	case NODE_PRIV_UDP_FWMARK:
 		return node_monitor_udp_fwmark(m, req, reply);
+	case NODE_PRIV_TUN_QUEUE:
+		return node_monitor_tun_queue(m, req, reply);
+	case NODE_PRIV_XDP_ATTACH:
+		return node_monitor_xdp_attach(m, req, reply, a->fds, &a->nfds);
+	case NODE_PRIV_XDP_DETACH:
+		return node_monitor_xdp_detach(m, req);
+	case NODE_PRIV_XDP_LIMIT:
+		return node_monitor_xdp_limit(m, req, reply);
+	case NODE_PRIV_XSK_OFFER:
+		a->close_fds = true;
+		return node_monitor_xsk_offer(m, req, reply, a->fds, &a->nfds);
 	case NODE_PRIV_NET_MTU:
 	case NODE_PRIV_NET_UP:
 	case NODE_PRIV_ADDR:

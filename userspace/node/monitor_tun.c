@@ -70,6 +70,24 @@ int node_monitor_tun_open(struct node_monitor *m, const struct node_priv_request
 	return 0;
 }
 
+int node_monitor_tun_queue(struct node_monitor *m, const struct node_priv_request *req,
+			   struct node_priv_reply *reply)
+{
+	uint32_t queue = req->u.tun_queue.queue;
+	int err;
+
+	if (!m->tun_open || queue >= m->tun.queues)
+		return node_monitor_fail(reply, -ENODEV, "no such queue");
+	err = req->u.tun_queue.on ? plat_tun_queue_attach(m->tun.fd[queue])
+				  : plat_tun_queue_detach(m->tun.fd[queue]);
+	/* it is so already, or it is the only one */
+	if (err == -EINVAL && m->tun.queues > 1)
+		err = 0;
+	return err ? node_monitor_fail(reply, err, "cannot switch queue %u of %s: %s", queue,
+				       m->name, strerror(-err))
+		   : 0;
+}
+
 void node_monitor_tun_close(struct node_monitor *m)
 {
 	if (!m->tun_open)

@@ -249,6 +249,7 @@ int node_monitor_udp_open(struct node_monitor *m, const struct node_priv_request
 		return node_monitor_fail(reply, err, "cannot set fwmark 0x%x: %s",
 					 req->u.udp.fwmark, strerror(-err));
 	udp->given = true;
+	node_monitor_xdp_ports(m);
 	udp_describe(udp, g, reply, fds, nfds);
 	return 0;
 }
@@ -260,6 +261,7 @@ int node_monitor_udp_commit(struct node_monitor *m)
 	group_close(&m->udp.current);
 	m->udp.current = m->udp.next;
 	group_clear(&m->udp.next);
+	node_monitor_xdp_ports(m);
 	return 0;
 }
 

@@ -39,6 +39,27 @@ enum node_priv_op {
 	NODE_PRIV_UDP_OPEN,
 	NODE_PRIV_UDP_COMMIT,
 	NODE_PRIV_UDP_FWMARK, /* udp.fwmark on the open group */
+	/*
+	 * tun_queue.on: puts a queue of the open TUN back into the kernel's flow steering, or takes
+	 * it out, because its worker hangs. Done already: 0.
+	 */
+	NODE_PRIV_TUN_QUEUE,
+	/*
+	 * xdp.ifindex, xdp.mode (driver or generic, exactly this one), xdp.frame_limit -> the four
+	 * descriptors of struct plat_xdp_fds, in its order. Attached already in this mode:
+	 * duplicates, with what a dead engine left in the maps; in another mode: attached anew.
+	 * Attachments live as long as the monitor. The maps of addresses and udp_ports are the
+	 * monitor's: they follow the open group and the host. Refused: -errno of plat_xdp_attach()
+	 * with its text; -ENOSPC: too many interfaces.
+	 */
+	NODE_PRIV_XDP_ATTACH,
+	NODE_PRIV_XDP_DETACH, /* xdp.ifindex; 0: all of them. Not attached: 0 */
+	NODE_PRIV_XDP_LIMIT,  /* xdp.ifindex, xdp.frame_limit: the MTU has changed */
+	/*
+	 * xsk.umem_bytes -> AF_XDP socket and its memory, which the monitor does not keep. -ENOSPC:
+	 * this engine has asked for too many.
+	 */
+	NODE_PRIV_XSK_OFFER,
 	/* net: what the interface looks like from the host. */
 	NODE_PRIV_NET_MTU, /* net.mtu */
 	NODE_PRIV_NET_UP,  /* net.on: up or down */
@@ -95,6 +116,18 @@ struct node_priv_request {
 			uint32_t fwmark;
 			uint8_t on;
 		} net;
+		struct {
+			uint32_t queue;
+			uint8_t on;
+		} tun_queue;
+		struct {
+			uint32_t ifindex;
+			uint32_t mode;	      /* enum plat_xdp_mode */
+			uint32_t frame_limit; /* bytes of a frame, Ethernet header included */
+		} xdp;
+		struct {
+			uint32_t umem_bytes;
+		} xsk;
 		struct {
 			uint32_t len;
 		} state;
