@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "node/device.h"
+#include "node/xdp.h"
 
 #define NODE_CONTROL_VERSION	 1
 #define NODE_CONTROL_CLIENTS_MAX 32
@@ -36,6 +37,8 @@ struct node_control_about {
 	unsigned mtu;
 	unsigned restarts;
 	uint64_t uptime_ns;
+	struct node_xdp *xdp; /* NULL: only the sockets */
+	uint32_t hung;	      /* bit per worker that the watchdog took out */
 };
 
 /* What the engine tells about itself and does on request. */

@@ -2,6 +2,7 @@
 #include "node/control_status.h"
 
 #include "base/b64.h"
+#include "node/control_xdp.h"
 #include "plat/udp_io.h"
 
 static json_t *count(uint64_t v)
@@ -103,14 +104,16 @@ static json_t *traffic(const struct dp_stats *s)
 			 "sleeps", count(s->sleeps));
 }
 
-static json_t *workers(struct dp_plane *pl)
+static json_t *workers(struct dp_plane *pl, uint32_t hung)
 {
 	json_t *list = json_array();
 	struct dp_stats s;
 
 	for (unsigned i = 0; i < dp_plane_workers(pl); i++) {
 		dp_plane_stats(pl, i, &s);
-		json_array_append_new(list, traffic(&s));
+		json_t *o = traffic(&s);
+		json_object_set_new(o, "hung", json_boolean(hung & (1u << i)));
+		json_array_append_new(list, o);
 	}
 	return list;
 }
@@ -120,14 +123,17 @@ static json_t *datapath(struct dp_plane *pl, const struct node_control_about *a)
 	struct dp_stats s;
 
 	dp_plane_stats(pl, UINT32_MAX, &s);
-	return json_pack("{s:s,s:s,s:s,s:b,s:b,s:b,s:b,s:b,s:b,s:o,s:o}", "mode", "socket", "poll",
-			 a->poll, "aead", a->aead, "tun_vnet_hdr",
-			 a->tun_flags & PLAT_TUN_VNET_HDR ? 1 : 0, "tun_tso",
+	return json_pack("{s:s,s:s,s:o,s:s,s:s,s:b,s:b,s:b,s:b,s:b,s:b,s:o,s:o}", "mode",
+			 node_control_xdp_mode(a->xdp), "mode_wanted",
+			 node_datapath_mode_name(a->xdp ? node_xdp_mode(a->xdp)
+							: NODE_DATAPATH_SOCKET),
+			 "interfaces", node_control_xdp(a->xdp), "poll", a->poll, "aead", a->aead,
+			 "tun_vnet_hdr", a->tun_flags & PLAT_TUN_VNET_HDR ? 1 : 0, "tun_tso",
 			 a->tun_flags & PLAT_TUN_TSO ? 1 : 0, "tun_uso",
 			 (a->tun_flags & PLAT_TUN_USO) && !s.uso_off ? 1 : 0, "udp_gso",
 			 (a->udp_flags & PLAT_UDP_GSO) && !s.gso_off ? 1 : 0, "udp_gro",
 			 a->udp_flags & PLAT_UDP_GRO ? 1 : 0, "udp_steered", a->steered ? 1 : 0,
-			 "traffic", traffic(&s), "workers", workers(pl));
+			 "traffic", traffic(&s), "workers", workers(pl, a->hung));
 }
 
 json_t *node_control_status(const struct node_control_ops *ops)

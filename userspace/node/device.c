@@ -64,8 +64,11 @@ static void session_destroy(void *session, void *ctx)
 
 void node_device_unpublish(struct node_device *d, const struct wg_displaced *out)
 {
-	for (uint32_t i = 0; i < out->count; i++)
+	for (uint32_t i = 0; i < out->count; i++) {
+		if (d->opt.index)
+			d->opt.index(d->opt.ctx, out->session[i]->local_index, false);
 		dp_session_unpublish(d->opt.plane, out->session[i], session_destroy, mem_sessions);
+	}
 }
 
 /* --- construction ----------------------------------------------------------------------------- */

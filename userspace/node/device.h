@@ -21,6 +21,13 @@
 struct node_device;
 struct node_peer;
 
+/* Answers of find_link. */
+enum node_link {
+	NODE_LINK_KERNEL, /* the UDP socket sends */
+	NODE_LINK_FOUND,
+	NODE_LINK_LATER, /* the socket for now; node_device_relink() asks again */
+};
+
 struct node_device_options {
 	char name[PLAT_IFNAME_MAX];
 	struct dp_plane *plane; /* created and started by the caller; outlives the device */
@@ -38,6 +45,15 @@ struct node_device_options {
 	void (*resolve)(void *ctx, uint32_t query, const char *host, uint16_t udp_port);
 	/* The earliest deadline has changed. */
 	void (*arm)(void *ctx, struct tt_mono deadline);
+	/*
+	 * Data with this receiver index is welcome from now on, or no more: called after the
+	 * workers know the session and before anything is answered; and before they forget it.
+	 * NULL: nobody needs to know.
+	 */
+	void (*index)(void *ctx, uint32_t index, bool on);
+	/* How messages to this destination leave past the kernel. NULL: they do not. */
+	enum node_link (*find_link)(void *ctx, const struct plat_udp_dest *dest,
+				    struct dp_link *out);
 	void *ctx;
 };
 
@@ -143,6 +159,16 @@ void node_device_resolved(struct node_device *d, uint32_t query, const struct tt
 			  unsigned count);
 /* A local address vanished: sources that use it are forgotten. */
 void node_device_address_gone(struct node_device *d, const struct tt_ip *ip);
+/*
+ * Looks up the links of peers whose last look-up is older than `generation` (it grows), up to max
+ * of them; true where some are left. A link that has not changed is not published again.
+ */
+bool node_device_relink(struct node_device *d, uint64_t generation, unsigned max);
+/* Peers that send by this interface send by the socket from now on. */
+void node_device_unlink(struct node_device *d, uint32_t ifindex);
+/* Every receiver index that sessions have now. */
+void node_device_each_index(const struct node_device *d, void (*fn)(void *arg, uint32_t index),
+			    void *arg);
 /* The network has changed (address, route): handshakes that wait are tried at once. */
 void node_device_network_changed(struct node_device *d);
 

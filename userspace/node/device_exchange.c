@@ -237,6 +237,8 @@ static void handshake(struct node_device *d, const struct dp_handshake *h, bool 
 	if (r.session) {
 		d->spare = NULL;
 		dp_session_publish(d->opt.plane, r.session);
+		if (d->opt.index)
+			d->opt.index(d->opt.ctx, r.session->local_index, true);
 	}
 	act_on_result(d, h, &r, now);
 }

@@ -30,6 +30,8 @@ struct node_peer {
 	bool has_psk;
 
 	struct plat_udp_dest dest; /* where to send now; not set: nowhere */
+	struct dp_link outer_link; /* as published; ifindex 0: none */
+	uint64_t link_generation;  /* of its look-up; 0: it is due */
 	char *host;		   /* configured name, NULL: an address or none */
 	uint16_t host_port;
 	uint32_t query; /* the look-up under way, or the last one: id, generation << 16 */
@@ -57,6 +59,9 @@ struct node_device {
 	struct tt_heap_item **deadline_slots;
 	struct tt_mono armed;
 
+	uint64_t link_generation; /* that links should have */
+	tt_peer_id link_cursor;
+
 	struct wg_allowedips allowed;
 	bool allowed_changed;
 	bool ids_retiring; /* a peer was removed since the last grace period */
@@ -78,9 +83,11 @@ void node_peer_run(struct node_device *d, struct node_peer *p, struct tt_mono no
 void node_peer_resolve(struct node_device *d, struct node_peer *p, struct tt_mono now);
 /* As if a worker had asked for a handshake. */
 void node_peer_want_handshake(struct node_device *d, struct node_peer *p);
+void node_device_rearm(struct node_device *d);
+
+/* device_path.c */
 void node_peer_publish_path(struct node_device *d, struct node_peer *p);
 void node_peer_forget_path(struct node_device *d, struct node_peer *p);
-void node_device_rearm(struct node_device *d);
 
 /* device_exchange.c: handshake datagrams and keepalives. */
 void node_peer_send_initiation(struct node_device *d, struct node_peer *p, struct tt_mono now);

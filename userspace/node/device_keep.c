@@ -27,23 +27,6 @@ static struct wg_facts facts_of(const struct dp_peer *dp)
 	};
 }
 
-/* --- paths ------------------------------------------------------------------------------------ */
-
-void node_peer_publish_path(struct node_device *d, struct node_peer *p)
-{
-	plat_udp_dest_prepare(&p->dest);
-	dp_peer_set_path(d->opt.plane, p->dp, tt_endpoint_is_set(&p->dest.to) ? &p->dest : NULL,
-			 NULL);
-}
-
-/* The way back may be another one now; the endpoint stays. */
-void node_peer_forget_path(struct node_device *d, struct node_peer *p)
-{
-	memset(&p->dest.from, 0, sizeof(p->dest.from));
-	p->dest.from_ifindex = 0;
-	node_peer_publish_path(d, p);
-}
-
 /* --- names ------------------------------------------------------------------------------------ */
 
 _Static_assert(DP_PEERS_MAX <= UINT32_C(1) << 16, "a query is an id below a generation");
@@ -214,7 +197,8 @@ static void look_at(struct node_device *d, struct node_peer *p, struct tt_mono n
 	struct dp_roam roam;
 	uint32_t flags = dp_peer_take_facts(p->dp, &roam);
 
-	if (flags & DP_FACT_ROAMED)
+	/* a path that was published in between has forgotten it: the next packet tells again */
+	if ((flags & DP_FACT_ROAMED) && tt_endpoint_is_set(&roam.src))
 		node_peer_move(d, p, &roam.src, &roam.dst, roam.ifindex);
 	if (flags & DP_FACT_LOST_SOURCE)
 		node_peer_forget_path(d, p);
@@ -242,14 +226,6 @@ bool node_device_doorbell(struct node_device *d, struct tt_mono now)
 }
 
 /* --- the network ------------------------------------------------------------------------------ */
-
-void node_device_address_gone(struct node_device *d, const struct tt_ip *ip)
-{
-	for (struct node_peer *p = node_device_next_peer(d, NULL); p;
-	     p = node_device_next_peer(d, p))
-		if (tt_ip_equal(&p->dest.from, ip))
-			node_peer_forget_path(d, p);
-}
 
 void node_device_network_changed(struct node_device *d)
 {

@@ -190,6 +190,8 @@ static int make_device(struct node_engine *e)
 		.fwmark_set = node_engine_set_fwmark,
 		.resolve = node_engine_resolve,
 		.arm = node_engine_arm,
+		.index = node_engine_index,
+		.find_link = node_engine_find_link,
 		.ctx = e,
 	};
 
@@ -260,6 +262,8 @@ static void describe(void *ctx, struct node_control_about *about)
 		.steered = e->sockets.steered,
 		.mtu = e->mtu,
 		.restarts = e->start->restarts,
+		.xdp = e->xdp,
+		.hung = e->watchdog ? node_watchdog_hung(e->watchdog) : 0,
 		.uptime_ns = tt_mono_since(plat_clock_mono(), e->started),
 	};
 }
@@ -327,11 +331,15 @@ static int bring_up(struct node_engine *e)
 		return err;
 	err = node_engine_io_start(e);
 	if (!err)
+		err = node_engine_xdp_create(e);
+	if (!err)
 		err = configure(e);
 	if (!err)
 		err = start_workers(e);
-	if (!err)
-		err = serve(e);
+	if (err)
+		return err;
+	node_engine_xdp_start(e);
+	err = serve(e);
 	if (err)
 		return err;
 	node_engine_memory_save(e);
@@ -351,6 +359,7 @@ static void tear_down(struct node_engine *e)
 	if (e->control)
 		node_control_stop(e->control);
 	/* before the sockets close, which the workers use */
+	node_engine_xdp_destroy(e);
 	if (e->plane)
 		dp_plane_stop(e->plane);
 	node_engine_io_stop(e);

@@ -15,6 +15,8 @@
 #include "node/net.h"
 #include "node/priv.h"
 #include "node/uapi.h"
+#include "node/watchdog.h"
+#include "node/xdp.h"
 
 #define NODE_DEFAULT_MTU 1420
 
@@ -40,6 +42,10 @@ struct node_engine {
 	struct dp_plane *plane;
 	struct node_device *device;
 	struct node_net *net;
+	struct node_xdp *xdp;
+	struct node_watchdog *watchdog;
+	bool gro_refused;	/* by an interface in generic mode */
+	unsigned starved_ticks; /* of a zero-copy queue */
 	struct node_uapi *uapi;
 	struct node_control *control;
 	const char *aead;
@@ -47,7 +53,8 @@ struct node_engine {
 	uv_loop_t loop;
 	uv_poll_t poll_priv, poll_signal, poll_resolver, poll_doorbell, poll_deadline, poll_watch;
 	/* allocated: a closed handle outlives the socket it was for by one loop turn */
-	uv_poll_t *poll_udp4, *poll_udp6;
+	uv_poll_t *poll_udp4, *poll_udp6, *poll_routes;
+	uv_timer_t beat;      /* watchdog, interfaces */
 	uv_timer_t second;    /* housekeeping once a second */
 	uv_timer_t deadline;  /* where the platform has no deadline descriptor */
 	uv_idle_t more;	      /* handshakes wait: go on after one look at everything else */
@@ -84,6 +91,21 @@ void node_engine_resolve(void *ctx, uint32_t query, const char *host, uint16_t u
 int node_engine_open_udp(struct node_engine *e, uint16_t udp_port);
 int node_engine_rebind(void *ctx, uint16_t udp_port, uint16_t *bound);
 int node_engine_set_fwmark(void *ctx, uint32_t fwmark);
+
+/* All members of a group or none: the kernel asks any of them when it coalesces. */
+void node_engine_set_gro(const struct node_sockets *s, bool on);
+
+/* engine_xdp.c */
+int node_engine_xdp_create(struct node_engine *e);
+/* With peers and loop: attaches what is wanted, starts the watch. */
+void node_engine_xdp_start(struct node_engine *e);
+void node_engine_xdp_configure(struct node_engine *e); /* after a reload */
+void node_engine_xdp_watch(struct node_engine *e);
+void node_engine_xdp_unwatch(struct node_engine *e); /* before the loop closes */
+void node_engine_xdp_destroy(struct node_engine *e); /* before the plane stops */
+void node_engine_index(void *ctx, uint32_t index, bool on);
+enum node_link node_engine_find_link(void *ctx, const struct plat_udp_dest *dest,
+				     struct dp_link *out);
 
 /* engine_reload.c */
 void node_engine_reload(struct node_engine *e);

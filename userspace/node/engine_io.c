@@ -79,23 +79,21 @@ static void close_sockets(struct node_sockets *s)
 	}
 }
 
-/*
- * All members of a group or none: the kernel asks any of them when it coalesces. A control thread
- * that gets a super-datagram cuts it (node_device_datagram).
- */
-static void enable_gro(const struct node_sockets *s)
+/* A control thread that gets a super-datagram cuts it (node_device_datagram). */
+void node_engine_set_gro(const struct node_sockets *s, bool on)
 {
 	for (unsigned i = 0; i <= s->workers; i++) {
 		if (s->fd4[i] >= 0)
-			plat_udp_enable_gro(s->fd4[i], true);
+			plat_udp_enable_gro(s->fd4[i], on);
 		if (s->fd6[i] >= 0)
-			plat_udp_enable_gro(s->fd6[i], true);
+			plat_udp_enable_gro(s->fd6[i], on);
 	}
 }
 
 /* Not steered: one socket per family, at 0, which worker 0 reads and the control thread sends from
  * too. */
-static void take_sockets(struct node_sockets *s, const struct node_priv_reply *r, const int *fds)
+static void take_sockets(struct node_sockets *s, const struct node_priv_reply *r, const int *fds,
+			 bool gro)
 {
 	unsigned n = 0, each = r->u.udp.steered ? r->u.udp.workers + 1u : 1;
 
@@ -110,7 +108,7 @@ static void take_sockets(struct node_sockets *s, const struct node_priv_reply *r
 	for (unsigned i = 0; r->u.udp.have_v6 && i < each; i++)
 		s->fd6[i] = fds[n++];
 	if (s->flags & PLAT_UDP_GRO)
-		enable_gro(s);
+		node_engine_set_gro(s, gro);
 }
 
 static uv_poll_t *poll_socket(struct node_engine *e, int fd)
@@ -165,7 +163,7 @@ int node_engine_open_udp(struct node_engine *e, uint16_t udp_port)
 		       TT_F_STR("error", reply.error), TT_F_ERRNO("errno", err));
 		return err;
 	}
-	take_sockets(&fresh, &reply, fds);
+	take_sockets(&fresh, &reply, fds, !e->gro_refused);
 	if (!e->plane) {
 		e->sockets = fresh;
 		return 0;
@@ -179,6 +177,8 @@ int node_engine_open_udp(struct node_engine *e, uint16_t udp_port)
 	close_sockets(&e->sockets);
 	e->sockets = fresh;
 	start_udp_polls(e);
+	if (e->xdp)
+		node_xdp_outer_changed(e->xdp);
 	struct node_priv_request commit = {.op = NODE_PRIV_UDP_COMMIT};
 	return node_priv_send(e->priv, &commit, -1, NULL, NULL);
 }
@@ -204,6 +204,8 @@ int node_engine_set_fwmark(void *ctx, uint32_t fwmark)
 	int err = node_priv_call(e->priv, &req, -1, &reply, fds);
 	if (!err)
 		e->fwmark = fwmark;
+	if (!err && e->xdp)
+		node_xdp_outer_changed(e->xdp);
 	return err;
 }
 
@@ -374,6 +376,8 @@ static void on_net_event(void *arg, const struct plat_netcfg_event *ev)
 		look_at_tun(e);
 		return;
 	}
+	if (e->xdp)
+		node_xdp_link_event(e->xdp, ev);
 	if (ev->kind == PLAT_NETCFG_EVENT_ADDR && ev->removed)
 		node_device_address_gone(e->device, &ev->ip);
 	e->network_changed = true;
@@ -479,6 +483,7 @@ static void close_any(uv_handle_t *h, void *arg)
 void node_engine_io_stop(struct node_engine *e)
 {
 	stop_udp_polls(e);
+	node_engine_xdp_unwatch(e);
 	uv_walk(&e->loop, close_any, NULL);
 	for (int i = 0; i < 16 && uv_run(&e->loop, UV_RUN_NOWAIT); i++)
 		;

@@ -195,6 +195,7 @@ static void on_config(void *arg, const struct node_priv_reply *reply, const int 
 	node_engine_config_free(e->config);
 	e->config = cfg;
 	node_engine_publish_addresses(e);
+	node_engine_xdp_configure(e);
 	node_engine_memory_save(e);
 	struct node_priv_request commit = {.op = NODE_PRIV_CONFIG_COMMIT};
 	node_priv_send(e->priv, &commit, -1, NULL, NULL);

@@ -42,6 +42,34 @@ static const char *peer_label(const json_t *p)
 /* --- status -------------------------------------------------------------------------------------
  */
 
+/* "  eth0         native copy, 2 queues" or "  eth0         socket (link is down)" */
+static void print_interface(const json_t *i)
+{
+	const char *mode = str(i, "mode"), *why;
+	size_t queues = json_array_size(json_object_get(i, "queues"));
+	json_t *value;
+
+	if (strcmp(mode, "socket") == 0)
+		printf("  %-12s socket (%s)\n", str(i, "interface"), str(i, "reason"));
+	else
+		printf("  %-12s %s, %zu queue%s of %lld\n", str(i, "interface"), mode, queues,
+		       queues == 1 ? "" : "s", num(i, "nic_queues"));
+	json_object_foreach(json_object_get(i, "refused"), why, value)
+	{
+		const char *text = json_string_value(value);
+		if (text && strcmp(text, str(i, "reason")) != 0)
+			printf("    no %-11s %s\n", why, text);
+	}
+}
+
+static void print_interfaces(const json_t *datapath)
+{
+	const json_t *list = json_object_get(datapath, "interfaces");
+
+	for (size_t i = 0; i < json_array_size(list); i++)
+		print_interface(json_array_get(list, i));
+}
+
 static void print_head(const json_t *s)
 {
 	const json_t *d = json_object_get(s, "datapath");
@@ -58,6 +86,7 @@ static void print_head(const json_t *s)
 	       json_array_size(json_object_get(d, "workers")) == 1 ? "" : "s", str(d, "poll"),
 	       flag(d, "udp_gso") ? ", GSO" : "", flag(d, "udp_gro") ? ", GRO" : "",
 	       flag(d, "tun_vnet_hdr") ? ", TUN offloads" : "");
+	print_interfaces(d);
 	printf("  running for  %s%s\n",
 	       cli_duration(up, (long long)json_number_value(json_object_get(s, "uptime_s"))),
 	       num(s, "restarts") ? " (restarted after a crash; see the log)" : "");
