@@ -2,7 +2,7 @@
 # bash completion for taltun(8) and taltund(8); needs nothing but bash.
 # shellcheck shell=bash
 
-_taltun_commands="up down status peers genkey pubkey genpsk check-config import reload bench version help"
+_taltun_commands="up down status peers doctor genkey pubkey genpsk check-config import reload bench version help"
 
 # Settings that --set takes; peers are set in the file only.
 _taltun_settings="interface.name interface.private_key interface.private_key_file interface.address
@@ -62,7 +62,7 @@ _taltun() {
 	fi
 	if [[ $cur == -* ]]; then
 		case $command in
-		status | peers | bench) _taltun_words "--json --help" ;;
+		status | peers | doctor | bench) _taltun_words "--json --help" ;;
 		check-config) _taltun_words "--dump --help" ;;
 		version | help) ;;
 		*) _taltun_words "--help" ;;
@@ -73,6 +73,7 @@ _taltun() {
 	up) _taltun_configured && _taltun_files .toml .conf ;;
 	down) _taltun_interfaces && _taltun_files .toml .conf ;;
 	status | peers | reload) _taltun_interfaces ;;
+	doctor) _taltun_words "$(ls /sys/class/net 2>/dev/null)" ;;
 	check-config) _taltun_files .toml .conf ;;
 	import) if [ "$COMP_CWORD" -eq 2 ]; then _taltun_files .conf; else _taltun_files; fi ;;
 	bench) _taltun_words crypto ;;

@@ -35,6 +35,7 @@ complete -c taltun -n __fish_use_subcommand -a up -d 'Bring an interface up from
 complete -c taltun -n __fish_use_subcommand -a down -d 'Take an interface down and put everything back'
 complete -c taltun -n __fish_use_subcommand -a status -d 'Show an interface, or all, with their peers'
 complete -c taltun -n __fish_use_subcommand -a peers -d 'Show peers as a table'
+complete -c taltun -n __fish_use_subcommand -a doctor -d 'Look for what keeps it from working, or from being fast'
 complete -c taltun -n __fish_use_subcommand -a genkey -d 'Print a new private key'
 complete -c taltun -n __fish_use_subcommand -a pubkey -d 'Print the public key of a private key'
 complete -c taltun -n __fish_use_subcommand -a genpsk -d 'Print a new preshared key'
@@ -46,15 +47,16 @@ complete -c taltun -n __fish_use_subcommand -a version -d 'Print the version'
 complete -c taltun -n __fish_use_subcommand -a help -d 'Print what the commands are'
 
 complete -c taltun -n 'not __fish_use_subcommand; and not __fish_seen_subcommand_from version help' -s h -l help -d 'Show the help of the command'
-complete -c taltun -n '__fish_seen_subcommand_from status peers bench' -l json -d 'Print JSON'
+complete -c taltun -n '__fish_seen_subcommand_from status peers doctor bench' -l json -d 'Print JSON'
 complete -c taltun -n '__fish_seen_subcommand_from check-config' -l dump -d 'Print every setting'
 complete -c taltun -n '__taltun_argument 1 up' -a '(__taltun_configured)' -d 'Configured interface'
 complete -c taltun -n '__taltun_argument 1 up down check-config' -a '(__taltun_configurations)'
 complete -c taltun -n '__taltun_argument 1 down status peers reload' -a '(__taltun_interfaces)' -d Interface
+complete -c taltun -n '__fish_seen_subcommand_from doctor' -a '(command ls /sys/class/net)' -d 'Network interface'
 complete -c taltun -n '__taltun_argument 1 import' -a '(__fish_complete_suffix .conf)'
 complete -c taltun -n '__taltun_argument 2 import' -F
 complete -c taltun -n '__taltun_argument 1 bench' -a crypto
-complete -c taltun -n '__taltun_argument 1 help' -a 'up down status peers genkey pubkey genpsk check-config import reload bench version help'
+complete -c taltun -n '__taltun_argument 1 help' -a 'up down status peers doctor genkey pubkey genpsk check-config import reload bench version help'
 
 complete -c taltund -f
 complete -c taltund -s c -l config -r -a '(__taltun_configurations)' -d 'Configuration file'

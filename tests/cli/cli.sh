@@ -163,6 +163,20 @@ status "to standard output" 0 taltun import "$TT_WORK/wg5.conf"
 check "it is the same text" cmp "$TT_WORK/out" "$TT_WORK/wg5.toml"
 status "import of a broken file" 78 taltun import "$invalid/mtu-575.toml"
 
+# --- doctor ----------------------------------------------------------------------------------
+
+status "doctor with an unknown option" 2 taltun doctor --frobnicate
+status "doctor of an absent interface" 1 taltun doctor nosuch0
+says "names it" out 'problem +nosuch0: no such interface'
+status "the same in JSON" 1 taltun doctor nosuch0 --json
+check "which is JSON" eval "jq -e '.ok == false' '$TT_WORK/out' >/dev/null"
+equal "with the problem" '"nosuch0"' \
+	"$(jq -c '.checks[] | select(.result == "problem" and .check == "link") | .interface' "$TT_WORK/out")"
+taltun doctor lo >"$TT_WORK/out" 2>"$TT_WORK/err"
+says "loopback is no Ethernet" out 'lo: no Ethernet interface'
+says "the kernel is looked at" out "$(uname -r)"
+silent "doctor keeps stderr clean" err
+
 # --- colour ----------------------------------------------------------------------------------
 
 escapes() { grep -q $'\e' "$TT_WORK/tty"; }

@@ -25,6 +25,8 @@ mapfile -t words < <(taltun help | grep '^Exit status' | grep -oE '[0-9]+ [a-z]'
 in_page taltun.8 "exit status" "${words[@]}"
 mapfile -t words < <(sed -nE 's/^\tX\([A-Z0-9_]+, "([a-z0-9_]+)"\).*/\1/p' "$TT_ROOT/userspace/base/drop.h" | grep -v '^none$')
 in_page taltun.8 "drop reason" "${words[@]}"
+mapfile -t words < <(sed -nE 's/^\tX\([A-Z_]+, "([a-z_]+)"\).*/\1/p' "$TT_ROOT/bpf/shared.h")
+in_page taltun.8 "steering reason" "${words[@]}"
 mapfile -t words < <(taltund --help | grep -oE '^ +(-[a-zA-Z], )?--[a-z-]+' | grep -oE '[a-z]+(-[a-z]+)*$')
 in_page taltund.8 option "${words[@]}"
 mapfile -t words < <(taltund --help | grep -oE '\b(TALTUN|LOG|WG)_[A-Z_]+')

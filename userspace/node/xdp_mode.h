@@ -32,7 +32,7 @@ struct node_xdp_plan {
 
 /*
  * failed: bit per kind that worked and then failed while it ran (with its text in failed_why, by
- * kind); it is not tried again.
+ * kind); it is not tried again. NULL where none has.
  */
 void node_xdp_plan(enum node_datapath_mode mode, const struct plat_xdp_facts *facts,
 		   uint32_t failed, const char (*failed_why)[PLAT_XDP_WHY_MAX],
