@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The configuration goes from text to a sealed memfd in the loader child; the monitor itself never
- * looks into it. What the engine committed is kept for the next engine.
+ * The configuration goes from text to a sealed memfd in the loader child; the monitor itself only
+ * looks for addresses and routes in it (monitor_allowed.c). What the engine committed is kept for
+ * the next engine.
  */
 #include "node/monitor_impl.h"
 
@@ -118,6 +119,30 @@ static int config_take_name(struct node_monitor *m, const char *name, struct nod
 	return 0;
 }
 
+/* The loader's blob becomes what was loaded last; takes the descriptor where it returns 0. */
+static int config_take(struct node_monitor *m, int fd, struct node_priv_reply *reply)
+{
+	struct node_monitor_allowed allowed;
+	int64_t size = plat_memfile_size(fd);
+	void *map;
+	int err = size <= 0 ? -EBADMSG : plat_memfile_map(fd, (size_t)size, false, &map);
+
+	if (err)
+		return node_monitor_fail(reply, err, "cannot look at the configuration: %s",
+					 strerror(-err));
+	err = node_monitor_allow(map, (size_t)size, &allowed);
+	plat_memfile_unmap(map, (size_t)size);
+	if (err)
+		return node_monitor_fail(reply, err, "cannot keep the configuration: %s",
+					 strerror(-err));
+	if (m->config_loaded >= 0)
+		close(m->config_loaded);
+	node_monitor_disallow(&m->allowed_loaded);
+	m->config_loaded = fd;
+	m->allowed_loaded = allowed;
+	return 0;
+}
+
 void node_monitor_config_loaded(struct node_monitor *m)
 {
 	struct node_monitor_job_result result;
@@ -131,10 +156,9 @@ void node_monitor_config_loaded(struct node_monitor *m)
 			    : plat_memfile_seal(fd, true);
 	if (!err)
 		err = config_take_name(m, result.name, &reply);
+	if (!err)
+		err = config_take(m, fd, &reply);
 	if (!err) {
-		if (m->config_loaded >= 0)
-			close(m->config_loaded);
-		m->config_loaded = fd;
 		tt_log_setup(result.log_level, result.log_format, STDERR_FILENO);
 	} else {
 		close(fd);
@@ -156,6 +180,9 @@ int node_monitor_config_commit(struct node_monitor *m, struct node_priv_reply *r
 		close(m->config_committed);
 	m->config_committed = m->config_loaded;
 	m->config_loaded = -1;
+	node_monitor_disallow(&m->allowed_committed);
+	m->allowed_committed = m->allowed_loaded;
+	m->allowed_loaded = (struct node_monitor_allowed){0};
 	return 0;
 }
 
@@ -166,4 +193,6 @@ void node_monitor_config_close(struct node_monitor *m)
 	if (m->config_committed >= 0)
 		close(m->config_committed);
 	m->config_loaded = m->config_committed = -1;
+	node_monitor_disallow(&m->allowed_loaded);
+	node_monitor_disallow(&m->allowed_committed);
 }

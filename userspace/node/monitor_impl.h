@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "node/monitor.h"
+#include "node/net_set.h"
 #include "plat/netcfg.h"
 #include "plat/sandbox.h"
 #include "plat/tun.h"
@@ -18,6 +19,12 @@
 #define MONITOR_PATH_MAX    256
 #define MONITOR_WORKERS_MAX PLAT_TUN_QUEUES_MAX
 #define MONITOR_XDP_MAX	    8
+
+/* What a configuration lets the engine ask of the host's addresses and routes. */
+struct node_monitor_allowed {
+	struct node_net_set set;
+	uint32_t table, fwmark; /* 0: not configured */
+};
 
 /* A unix socket we listen on; given to every engine. */
 struct node_monitor_listen {
@@ -120,6 +127,8 @@ struct node_monitor {
 	struct node_monitor_xdp xdp;
 	struct node_monitor_listen uapi, control;
 	int config_loaded, config_committed; /* sealed memfds; -1: none */
+	/* by them */
+	struct node_monitor_allowed allowed_loaded, allowed_committed;
 	struct node_monitor_job load, save;
 	struct {
 		int fd; /* -1: none */
@@ -211,6 +220,12 @@ int node_monitor_udp_commit(struct node_monitor *m);
 int node_monitor_udp_fwmark(struct node_monitor *m, const struct node_priv_request *req,
 			    struct node_priv_reply *reply);
 void node_monitor_udp_close(struct node_monitor *m);
+
+/* monitor_allowed.c: blob is what the loader made. 0 or -errno. */
+int node_monitor_allow(const void *blob, size_t size, struct node_monitor_allowed *out);
+void node_monitor_disallow(struct node_monitor_allowed *a);
+/* Whether a request about addresses and routes is one that a sound engine could make. */
+bool node_monitor_is_allowed(const struct node_monitor *m, const struct node_priv_request *req);
 
 int node_monitor_net(struct node_monitor *m, const struct node_priv_request *req,
 		     struct node_priv_reply *reply);

@@ -169,7 +169,8 @@ static bool request_valid(const struct node_monitor *m, const struct node_priv_r
 	case NODE_PRIV_ADDR:
 	case NODE_PRIV_ROUTE:
 	case NODE_PRIV_DEFAULT_ROUTE:
-		return req->u.net.on <= 1 && prefix_valid(&req->u.net.prefix);
+		return req->u.net.on <= 1 && prefix_valid(&req->u.net.prefix) &&
+		       node_monitor_is_allowed(m, req);
 	case NODE_PRIV_STATE_SAVE:
 		return req->u.state.len >= 1 && req->u.state.len <= REQUEST_STATE_MAX;
 	case NODE_PRIV_EXIT:

@@ -6,17 +6,11 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-
-struct entry {
-	struct tt_cidr prefix;
-	bool is_route;
-	bool keep; /* while a difference is made */
-};
+#include "node/net_set.h"
 
 struct node_net {
 	struct node_priv_client *priv;
-	struct entry *entries; /* what the host has because of us */
-	uint32_t count, capacity;
+	struct node_net_set has; /* what the host has because of us */
 	unsigned mtu;
 	uint32_t table, fwmark; /* that the routes were asked for with */
 	bool up;
@@ -42,13 +36,8 @@ void node_net_destroy(struct node_net *n)
 {
 	if (!n)
 		return;
-	free(n->entries);
+	node_net_set_free(&n->has);
 	free(n);
-}
-
-static bool is_default(const struct tt_cidr *c)
-{
-	return c->bits == 0;
 }
 
 /* --- requests --------------------------------------------------------------------------------- */
@@ -99,12 +88,12 @@ static int ask(struct node_net *n, struct node_priv_request *req)
 	return err;
 }
 
-static int ask_entry(struct node_net *n, const struct entry *e, bool on, uint32_t fwmark)
+static int ask_entry(struct node_net *n, const struct node_net_entry *e, bool on, uint32_t fwmark)
 {
 	struct node_priv_request req = {.op = NODE_PRIV_ADDR};
 
 	if (e->is_route)
-		req.op = is_default(&e->prefix) ? NODE_PRIV_DEFAULT_ROUTE : NODE_PRIV_ROUTE;
+		req.op = node_net_is_default(e) ? NODE_PRIV_DEFAULT_ROUTE : NODE_PRIV_ROUTE;
 	req.u.net.prefix = e->prefix;
 	req.u.net.on = on;
 	req.u.net.table = n->table;
@@ -117,107 +106,30 @@ static int ask_entry(struct node_net *n, const struct entry *e, bool on, uint32_
 
 /* --- the difference --------------------------------------------------------------------------- */
 
-static bool same_prefix(const struct tt_cidr *a, const struct tt_cidr *b)
-{
-	return a->bits == b->bits && tt_ip_equal(&a->ip, &b->ip);
-}
-
-static int compare_entries(const void *a, const void *b)
-{
-	const struct entry *x = a, *y = b;
-
-	if (x->is_route != y->is_route)
-		return x->is_route ? 1 : -1;
-	int c = memcmp(&x->prefix.ip, &y->prefix.ip, sizeof(x->prefix.ip));
-	return c ? c : (int)x->prefix.bits - (int)y->prefix.bits;
-}
-
-struct wanted {
-	struct entry *e;
-	uint32_t count, capacity;
-};
-
-static int want(struct wanted *w, const struct tt_cidr *c, bool is_route)
-{
-	if (w->count == w->capacity) {
-		uint32_t capacity = w->capacity ? w->capacity * 2 : 64;
-		struct entry *grown = realloc(w->e, capacity * sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		w->e = grown;
-		w->capacity = capacity;
-	}
-	w->e[w->count++] = (struct entry){.prefix = *c, .is_route = is_route};
-	return 0;
-}
-
-/* A prefix that an address of the interface already brings needs no route of its own. */
-static bool is_connected(const struct node_config *cfg, const struct tt_cidr *c)
-{
-	for (uint32_t i = 0; i < cfg->addresses.count; i++) {
-		const struct tt_cidr *a = node_config_cidr(cfg, cfg->addresses, i);
-		if (a->bits <= c->bits && tt_cidr_contains(a, &c->ip) && a->bits == c->bits)
-			return true;
-	}
-	return false;
-}
-
-static int want_routes(struct wanted *w, const struct node_config *cfg)
-{
-	int err = 0;
-
-	if (cfg->routes_mode == NODE_ROUTES_LIST)
-		for (uint32_t i = 0; !err && i < cfg->routes.count; i++)
-			err = want(w, node_config_cidr(cfg, cfg->routes, i), true);
-	if (cfg->routes_mode != NODE_ROUTES_ALLOWED_IPS)
-		return err;
-	for (uint32_t i = 0; i < cfg->peers.count; i++) {
-		const struct node_config_peer *p = node_config_peer(cfg, i);
-		for (uint32_t j = 0; !err && j < p->allowed_ips.count; j++) {
-			const struct tt_cidr *c = node_config_cidr(cfg, p->allowed_ips, j);
-			if (!is_connected(cfg, c))
-				err = want(w, c, true);
-		}
-	}
-	return err;
-}
-
 bool node_net_needs_fwmark(const struct node_config *cfg)
 {
-	struct wanted w = {0};
+	struct node_net_set want;
 	bool needs = false;
 
-	if (want_routes(&w, cfg) == 0)
-		for (uint32_t i = 0; i < w.count; i++)
-			needs |= is_default(&w.e[i].prefix);
-	free(w.e);
+	if (node_net_set_make(cfg, &want) != 0)
+		return false;
+	for (uint32_t i = 0; i < want.count; i++)
+		needs |= node_net_is_default(&want.e[i]);
+	node_net_set_free(&want);
 	return needs;
 }
 
-static uint32_t sort_unique(struct entry *e, uint32_t count)
-{
-	uint32_t kept = 0;
-
-	if (count)
-		qsort(e, count, sizeof(*e), compare_entries);
-	for (uint32_t i = 0; i < count; i++)
-		if (!kept || e[kept - 1].is_route != e[i].is_route ||
-		    !same_prefix(&e[kept - 1].prefix, &e[i].prefix))
-			e[kept++] = e[i];
-	return kept;
-}
-
 /* Both lists are sorted: what is only in `a` is asked for with `on`. */
-static int ask_only_in(struct node_net *n, const struct entry *a, uint32_t na,
-		       const struct entry *b, uint32_t nb, bool on, uint32_t fwmark)
+static int ask_only_in(struct node_net *n, const struct node_net_entry *a, uint32_t na,
+		       const struct node_net_entry *b, uint32_t nb, bool on, uint32_t fwmark)
 {
 	uint32_t j = 0;
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < na; i++) {
-		while (j < nb && compare_entries(&b[j], &a[i]) < 0)
+		while (j < nb && node_net_entry_compare(&b[j], &a[i]) < 0)
 			j++;
-		if (j == nb || compare_entries(&b[j], &a[i]) != 0)
+		if (j == nb || node_net_entry_compare(&b[j], &a[i]) != 0)
 			err = ask_entry(n, &a[i], on, fwmark);
 	}
 	return err;
@@ -229,16 +141,16 @@ static int remove_moved(struct node_net *n, uint32_t table, uint32_t fwmark)
 	uint32_t kept = 0;
 	int err = 0;
 
-	for (uint32_t i = 0; i < n->count; i++) {
-		struct entry e = n->entries[i];
-		bool moved = e.is_route &&
-			     (table != n->table || (is_default(&e.prefix) && fwmark != n->fwmark));
+	for (uint32_t i = 0; i < n->has.count; i++) {
+		struct node_net_entry e = n->has.e[i];
+		bool moved = e.is_route && (table != n->table ||
+					    (node_net_is_default(&e) && fwmark != n->fwmark));
 		if (moved && !err)
 			err = ask_entry(n, &e, false, n->fwmark);
 		if (!moved || err)
-			n->entries[kept++] = e;
+			n->has.e[kept++] = e;
 	}
-	n->count = kept;
+	n->has.count = kept;
 	if (!err) {
 		n->table = table;
 		n->fwmark = fwmark;
@@ -281,35 +193,33 @@ static int wait_for_replies(struct node_net *n, char *error, size_t cap)
 int node_net_apply(struct node_net *n, const struct node_config *cfg, unsigned mtu, uint32_t fwmark,
 		   bool wait, char *error, size_t cap)
 {
-	struct wanted w = {0};
+	struct node_net_set w;
+	uint32_t addresses = 0;
+	int err = node_net_set_make(cfg, &w);
+
 	n->first_error = 0;
-	int err = remove_moved(n, cfg->table, fwmark);
-	for (uint32_t i = 0; !err && i < cfg->addresses.count; i++)
-		err = want(&w, node_config_cidr(cfg, cfg->addresses, i), false);
 	if (!err)
-		err = want_routes(&w, cfg);
-	w.count = sort_unique(w.e, w.count);
+		err = remove_moved(n, cfg->table, fwmark);
 	/* routes go before the addresses they lean on, and come after them and the link */
 	if (!err)
-		err = ask_only_in(n, n->entries, n->count, w.e, w.count, false, fwmark);
-	uint32_t addresses = 0, known = n->failed ? 0 : n->count;
+		err = ask_only_in(n, n->has.e, n->has.count, w.e, w.count, false, fwmark);
+	uint32_t known = n->failed ? 0 : n->has.count;
 	while (addresses < w.count && !w.e[addresses].is_route)
 		addresses++;
 	if (!err)
-		err = ask_only_in(n, w.e, addresses, n->entries, known, true, fwmark);
+		err = ask_only_in(n, w.e, addresses, n->has.e, known, true, fwmark);
 	if (!err)
 		err = ask_link(n, mtu);
 	if (!err)
-		err = ask_only_in(n, w.e + addresses, w.count - addresses, n->entries, known, true,
+		err = ask_only_in(n, w.e + addresses, w.count - addresses, n->has.e, known, true,
 				  fwmark);
 	if (err) {
 		snprintf(error, cap, "cannot ask the monitor: %s", strerror(-err));
-		free(w.e);
+		node_net_set_free(&w);
 		return err;
 	}
-	free(n->entries);
-	n->entries = w.e;
-	n->count = n->capacity = w.count;
+	node_net_set_free(&n->has);
+	n->has = w;
 	if (wait)
 		err = wait_for_replies(n, error, cap);
 	n->failed = err != 0;

@@ -63,8 +63,12 @@ enum node_priv_op {
 	/* net: what the interface looks like from the host. */
 	NODE_PRIV_NET_MTU, /* net.mtu */
 	NODE_PRIV_NET_UP,  /* net.on: up or down */
-	NODE_PRIV_ADDR,	   /* net.on: add or remove net.prefix (address with its length) */
-	NODE_PRIV_ROUTE,   /* net.on, net.prefix, net.table, net.metric */
+	/*
+	 * Only what the configuration loaded or committed last says may be added; anything else,
+	 * and anything where there is none, ends the engine.
+	 */
+	NODE_PRIV_ADDR,	 /* net.on: add or remove net.prefix (address with its length) */
+	NODE_PRIV_ROUTE, /* net.on, net.prefix, net.table, net.metric */
 	/* Default route of net.prefix' family through the tunnel, by fwmark and policy rules. */
 	NODE_PRIV_DEFAULT_ROUTE, /* net.on, net.prefix (family), net.fwmark, net.table */
 	/* Listening unix sockets: -> one descriptor. */

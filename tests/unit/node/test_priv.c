@@ -100,6 +100,40 @@ static int net(uint32_t op, bool on, const char *prefix, uint32_t mtu,
 	return ask(op, &req, reply, NULL);
 }
 
+static bool load_config(void)
+{
+	struct node_priv_request req = {0};
+	struct node_priv_reply r;
+	int fds[NODE_PRIV_FDS_MAX];
+
+	if (ask(NODE_PRIV_CONFIG_LOAD, &req, &r, fds) != 0)
+		return false;
+	close(fds[0]);
+	return true;
+}
+
+/* The monitor's options for an engine with a configuration. */
+static struct node_monitor_options with_config(int (*run)(const struct node_engine_start *),
+					       const char *routes)
+{
+	struct node_monitor_options opt = harness_options(run);
+	FILE *f = fopen(harness_path("node.toml"), "w");
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	fchmod(fileno(f), 0600);
+	fprintf(f,
+		"[interface]\nname = \"ttest0\"\naddress = [\"10.77.0.1/24\"]\n%s"
+		"private_key = \"yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=\"\n"
+		"[[peer]]\npublic_key = \"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\"\n"
+		"allowed_ips = [\"192.168.50.0/24\", \"::/0\"]\n",
+		routes);
+	fclose(f);
+	opt.mode = NODE_MODE_CONFIG;
+	opt.name = NULL;
+	opt.config_path = harness_path("node.toml");
+	return opt;
+}
+
 static int engine_net(const struct node_engine_start *start)
 {
 	struct plat_netcfg_link link;
@@ -110,6 +144,7 @@ static int engine_net(const struct node_engine_start *start)
 
 	(void)start;
 	ENGINE_CHECK(net(NODE_PRIV_NET_UP, true, NULL, 0, &r) == -ENODEV && r.error[0]);
+	ENGINE_CHECK(load_config());
 	ENGINE_CHECK(ask_tun(&r, fds, 1) == 0);
 	unsigned ours = r.u.tun.ifindex;
 	ENGINE_CHECK(net(NODE_PRIV_NET_MTU, false, NULL, 1380, &r) == 0);
@@ -134,7 +169,12 @@ static void net_requests_are_done(void)
 	if (!harness_possible(1))
 		return;
 	harness_reset();
-	HARNESS_ASSERT_RUN(engine_net, 0);
+	struct node_monitor_options opt = with_config(engine_net, "");
+	CU_ASSERT_EQUAL(harness_wait(harness_start(&opt)), 0);
+	CU_ASSERT_EQUAL(shared->failed, 0);
+	if (shared->failed)
+		harness_show_log();
+	harness_remove_dir();
 }
 
 /* --- UDP
@@ -252,6 +292,11 @@ static const struct bad_case bad_cases[] = {
 	  .u.net = {.on = 1, .prefix = {.ip = {.family = 4, .b = {[15] = 1}}, .bits = 8}}},
 	 0,
 	 false},
+	{"address without a configuration",
+	 {.op = NODE_PRIV_ADDR,
+	  .u.net = {.on = 1, .prefix = {.ip = {.family = 4, .b = {10}}, .bits = 8}}},
+	 0,
+	 false},
 	{"on is 2", {.op = NODE_PRIV_NET_UP, .u.net.on = 2}, 0, false},
 	{"save without descriptor", {.op = NODE_PRIV_STATE_SAVE, .u.state.len = 1}, 0, false},
 	{"save of nothing", {.op = NODE_PRIV_STATE_SAVE}, 0, true},
@@ -338,6 +383,76 @@ static void flood_is_answered_in_full(void)
 		return;
 	harness_reset();
 	HARNESS_ASSERT_RUN(engine_flood, 0);
+}
+
+/* --- requests that the configuration does not know -------------------------------------------- */
+
+struct outside_case {
+	const char *prefix, *routes; /* routes: a line of the file */
+	uint32_t op, table, metric, fwmark;
+	bool ok;
+};
+
+static const struct outside_case outside[] = {
+	{"10.77.0.1/24", "", NODE_PRIV_ADDR, 0, 0, 0, true},
+	{"10.77.0.2/24", "", NODE_PRIV_ADDR, 0, 0, 0, false},
+	{"10.77.0.1/32", "", NODE_PRIV_ADDR, 0, 0, 0, false},
+	{"192.168.50.0/24", "", NODE_PRIV_ADDR, 0, 0, 0, false},
+	{"192.168.50.0/24", "", NODE_PRIV_ROUTE, 0, 0, 0, true},
+	{"192.168.50.0/25", "", NODE_PRIV_ROUTE, 0, 0, 0, false},
+	{"192.168.50.0/24", "", NODE_PRIV_ROUTE, 100, 0, 0, false},
+	{"192.168.50.0/24", "", NODE_PRIV_ROUTE, 0, 1, 0, false},
+	{"192.168.50.0/24", "table = 100\n", NODE_PRIV_ROUTE, 100, 0, 0, true},
+	{"192.168.50.0/24", "routes = []\n", NODE_PRIV_ROUTE, 0, 0, 0, false},
+	{"10.9.0.0/16", "routes = [\"10.9.0.0/16\"]\n", NODE_PRIV_ROUTE, 0, 0, 0, true},
+	{"::/0", "", NODE_PRIV_ROUTE, 0, 0, 0, false},
+	{"::/0", "", NODE_PRIV_DEFAULT_ROUTE, 51820, 0, 51820, true},
+	{"::/0", "", NODE_PRIV_DEFAULT_ROUTE, 254, 0, 51820, false},
+	{"::/0", "", NODE_PRIV_DEFAULT_ROUTE, 51820, 0, 1, false},
+	{"::/0", "fwmark = 1\n", NODE_PRIV_DEFAULT_ROUTE, 51820, 0, 1, true},
+	{"0.0.0.0/0", "", NODE_PRIV_DEFAULT_ROUTE, 51820, 0, 51820, false},
+};
+static int outside_index;
+
+static int engine_outside(const struct node_engine_start *start)
+{
+	const struct outside_case *c = &outside[outside_index];
+	struct node_priv_request req = {
+		.u.net = {.on = 1, .table = c->table, .metric = c->metric, .fwmark = c->fwmark}};
+	struct node_priv_reply r;
+	int fds[NODE_PRIV_FDS_MAX];
+
+	if (start->restarts)
+		return leave(NODE_EXIT_OK);
+	ENGINE_CHECK(load_config());
+	ENGINE_CHECK(ask_tun(&r, fds, 1) == 0);
+	ENGINE_CHECK(net(NODE_PRIV_NET_UP, true, NULL, 0, &r) == 0);
+	ENGINE_CHECK(tt_cidr_parse(c->prefix, &req.u.net.prefix) == 0);
+	if (ask(c->op, &req, &r, NULL) != 0)
+		nap_ms(10000); /* killed while it sleeps */
+	ENGINE_CHECK(c->ok);
+	return leave(NODE_EXIT_OK);
+}
+
+static void only_what_is_configured(void)
+{
+	if (!harness_possible(TT_ARRAY_LEN(outside)))
+		return;
+	for (outside_index = 0; outside_index < (int)TT_ARRAY_LEN(outside); outside_index++) {
+		const struct outside_case *c = &outside[outside_index];
+		harness_reset();
+		struct node_monitor_options opt = with_config(engine_outside, c->routes);
+		int status = harness_wait(harness_start(&opt));
+		bool ok = status == 0 && shared->failed == 0 && shared->starts == (c->ok ? 1 : 2) &&
+			  harness_logged("priv.malformed") == !c->ok;
+		CU_ASSERT_TRUE(ok);
+		if (!ok) {
+			printf("  %s: status %d, line %d, %d starts\n", c->prefix, status,
+			       shared->failed, shared->starts);
+			harness_show_log();
+		}
+		harness_remove_dir();
+	}
 }
 
 /* --- crash
@@ -470,6 +585,7 @@ TT_TESTS("priv", {"engine has no rights", engine_has_no_rights},
 	 {"net requests are done", net_requests_are_done},
 	 {"udp group moves to another port", udp_group_moves_to_another_port},
 	 {"malformed requests end the engine", malformed_requests_end_the_engine},
+	 {"only what is configured may be added", only_what_is_configured},
 	 {"flood is answered in full", flood_is_answered_in_full},
 	 {"crashed engine finds everything again", crashed_engine_finds_everything_again},
 	 {"a restart that fails is tried again", failed_restart_is_tried_again},
