@@ -13,6 +13,9 @@ const struct crypto_aead_backend *const crypto_aead_builtin[] = {
 #ifdef TT_BENCH_NULL_AEAD
 	&crypto_aead_backend_null,
 #else
+#ifdef __x86_64__
+	&crypto_aead_backend_avx512,
+#endif
 #ifdef TT_HAVE_IPSEC_MB
 	&crypto_aead_backend_ipsec_mb,
 #endif
@@ -22,7 +25,7 @@ const struct crypto_aead_backend *const crypto_aead_builtin[] = {
 };
 
 /* Every name there can be, so that "not in this build" and "no such thing" differ. */
-static const char *const known_names[] = {"ipsec-mb", "libsodium"};
+static const char *const known_names[] = {"avx512", "ipsec-mb", "libsodium"};
 
 /* Written at start, before other threads exist. */
 static const struct crypto_aead_backend *selected;

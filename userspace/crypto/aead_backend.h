@@ -21,8 +21,16 @@ struct crypto_aead_backend {
 };
 
 extern const struct crypto_aead_backend crypto_aead_backend_libsodium;
+extern const struct crypto_aead_backend crypto_aead_backend_avx512;   /* x86-64 */
 extern const struct crypto_aead_backend crypto_aead_backend_ipsec_mb; /* TT_HAVE_IPSEC_MB */
 extern const struct crypto_aead_backend crypto_aead_backend_null;     /* TT_BENCH_NULL_AEAD */
+
+/*
+ * The Poly1305 of the avx512 backend alone, for tests with extreme keys: tags of up to 16 texts as
+ * RFC 8439 2.8 feeds them, without associated data, each under a one-time key of its own.
+ */
+void crypto_aead_avx512_macs(const uint8_t *const *texts, const uint32_t *lens, size_t n,
+			     const uint8_t (*keys)[32], uint8_t (*tags)[16]);
 
 /* The candidates of crypto_aead_select(), best first; ends with NULL. */
 extern const struct crypto_aead_backend *const crypto_aead_builtin[];

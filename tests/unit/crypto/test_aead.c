@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "crypto/aead.h"
 
+#include <sodium/crypto_onetimeauth_poly1305.h>
 #include "base/rng.h"
 #include "crypto/aead_backend.h"
 #include "crypto/mem.h"
@@ -311,7 +312,7 @@ static void with_backend(const char *name, void (*fn)(void))
 	free(memory);
 }
 
-#define FOR_BOTH(fn)                           \
+#define FOR_EACH(fn)                           \
 	static void fn##_libsodium(void)       \
 	{                                      \
 		with_backend("libsodium", fn); \
@@ -319,12 +320,85 @@ static void with_backend(const char *name, void (*fn)(void))
 	static void fn##_ipsec_mb(void)        \
 	{                                      \
 		with_backend("ipsec-mb", fn);  \
+	}                                      \
+	static void fn##_avx512(void)          \
+	{                                      \
+		with_backend("avx512", fn);    \
 	}
-FOR_BOTH(random_bursts)
-FOR_BOTH(every_length)
-FOR_BOTH(large_packets)
-FOR_BOTH(every_tag_bit)
-FOR_BOTH(mix_ups)
+FOR_EACH(random_bursts)
+FOR_EACH(every_length)
+FOR_EACH(large_packets)
+FOR_EACH(every_tag_bit)
+FOR_EACH(mix_ups)
+
+#ifdef __x86_64__
+static void extreme_fill(uint8_t *p, size_t len, uint32_t kind)
+{
+	tt_rng_fill(&rng, p, len);
+	for (size_t i = 0; i < len; i++) {
+		if (kind == 0)
+			p[i] = 0xff;
+		else if (kind == 1)
+			p[i] = i % 16 ? 0xff
+				      : 0xfb; /* 2^128 - 5, just below the prime's low part */
+		else if (kind == 2)
+			p[i] = p[i] & 1 ? 0xff : 0;
+		else if (kind == 3)
+			p[i] = 0;
+	}
+}
+
+static void reference_mac(const uint8_t *text, uint32_t len, const uint8_t one_time[32],
+			  uint8_t tag[16])
+{
+	crypto_onetimeauth_poly1305_state st;
+	uint8_t zeros[16] = {0}, lengths[16] = {0};
+
+	tt_store_le32(lengths + 8, len);
+	crypto_onetimeauth_poly1305_init(&st, one_time);
+	crypto_onetimeauth_poly1305_update(&st, text, len);
+	crypto_onetimeauth_poly1305_update(&st, zeros, (16 - len % 16) % 16);
+	crypto_onetimeauth_poly1305_update(&st, lengths, 16);
+	crypto_onetimeauth_poly1305_final(&st, tag);
+}
+
+/* Carries that random keys and texts never reach. */
+static void extreme_macs(void)
+{
+	static uint8_t text[16][600], one_time[16][32], tag[16][16];
+	const uint8_t *texts[16];
+	uint32_t lens[16], wrong = 0;
+
+	for (int round = 0; round < 3000; round++) {
+		uint32_t n = 1 + tt_rng_below(&rng, 16);
+
+		for (uint32_t i = 0; i < n; i++) {
+			texts[i] = text[i];
+			lens[i] = round & 1 ? (uint32_t)round % 600 : tt_rng_below(&rng, 600);
+			extreme_fill(text[i], lens[i], tt_rng_below(&rng, 5));
+			extreme_fill(one_time[i], 16, tt_rng_below(&rng, 5));
+			extreme_fill(one_time[i] + 16, 16, tt_rng_below(&rng, 5));
+		}
+		crypto_aead_avx512_macs(texts, lens, n, (const uint8_t(*)[32])one_time, tag);
+		for (uint32_t i = 0; i < n; i++) {
+			uint8_t want[16];
+
+			reference_mac(text[i], lens[i], one_time[i], want);
+			wrong += memcmp(want, tag[i], 16) != 0;
+		}
+	}
+	CU_ASSERT_EQUAL(wrong, 0);
+}
+#else
+static void extreme_macs(void)
+{
+}
+#endif
+
+static void extreme_macs_avx512(void)
+{
+	with_backend("avx512", extreme_macs);
+}
 
 /* --- choice and self-test --------------------------------------------------------------------- */
 
@@ -447,12 +521,17 @@ TT_TESTS("crypto/aead", {"wycheproof", wycheproof}, {"rfc 8439", rfc8439},
 	 {"every bit counts", every_bit_counts},
 	 {"random bursts, libsodium", random_bursts_libsodium},
 	 {"random bursts, ipsec-mb", random_bursts_ipsec_mb},
+	 {"random bursts, avx512", random_bursts_avx512},
 	 {"every length, libsodium", every_length_libsodium},
 	 {"every length, ipsec-mb", every_length_ipsec_mb},
+	 {"every length, avx512", every_length_avx512},
 	 {"large packets, libsodium", large_packets_libsodium},
 	 {"large packets, ipsec-mb", large_packets_ipsec_mb},
+	 {"large packets, avx512", large_packets_avx512},
 	 {"every tag bit, libsodium", every_tag_bit_libsodium},
 	 {"every tag bit, ipsec-mb", every_tag_bit_ipsec_mb},
-	 {"mix-ups, libsodium", mix_ups_libsodium}, {"mix-ups, ipsec-mb", mix_ups_ipsec_mb},
+	 {"every tag bit, avx512", every_tag_bit_avx512}, {"mix-ups, libsodium", mix_ups_libsodium},
+	 {"mix-ups, ipsec-mb", mix_ups_ipsec_mb}, {"mix-ups, avx512", mix_ups_avx512},
+	 {"extreme macs, avx512", extreme_macs_avx512},
 	 {"broken backends are refused", broken_backends_are_refused}, {"choice", choice},
 	 {"null backend", null_backend})
