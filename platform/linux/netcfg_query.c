@@ -123,3 +123,70 @@ int plat_netcfg_route_get(const struct tt_ip *to, uint32_t fwmark, unsigned *ifi
 	}
 	return err;
 }
+
+/* --- tables ------------------------------------------------------------------------------------
+ */
+
+struct table_survey {
+	uint32_t table;
+	unsigned ifindex;
+	bool ours, others; /* has routes through ifindex, or any other */
+};
+
+static void table_look(void *arg, struct nlmsghdr *h)
+{
+	struct table_survey *t = arg;
+	struct nlattr *a[RTA_MAX + 1];
+	const struct rtmsg *r = nlmsg_data(h);
+
+	if (h->nlmsg_type != RTM_NEWROUTE || nlmsg_parse(h, sizeof(*r), a, RTA_MAX, NULL) < 0)
+		return;
+	/* a kernel that does not filter sends all tables */
+	if (!a[RTA_TABLE] || nla_get_u32(a[RTA_TABLE]) != t->table)
+		return;
+	if (a[RTA_OIF] && nla_get_u32(a[RTA_OIF]) == t->ifindex)
+		t->ours = true;
+	else
+		t->others = true;
+}
+
+static int table_survey(struct nl_sock *s, struct table_survey *t)
+{
+	static const enum tt_family families[] = {TT_FAMILY_V4, TT_FAMILY_V6};
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < TT_ARRAY_LEN(families); i++) {
+		struct rtmsg head = {.rtm_family = netcfg_nl_family(families[i])};
+		struct nl_msg *m = netcfg_nl_message(RTM_GETROUTE, NLM_F_DUMP, &head, sizeof(head));
+
+		netcfg_nl_put_u32(m, RTA_TABLE, t->table);
+		err = netcfg_nl_request(s, m, table_look, t);
+		/* nobody has ever put a route there, or there is no IPv6 */
+		if (err == -ENOENT || err == -EAFNOSUPPORT || err == -EOPNOTSUPP)
+			err = 0;
+	}
+	return err;
+}
+
+int plat_netcfg_table_find(unsigned ifindex, uint32_t first, unsigned count, uint32_t *table)
+{
+	struct nl_sock *s;
+	int err = netcfg_nl_open(&s);
+
+	if (err)
+		return err;
+	*table = 0;
+	for (unsigned i = 0; !err && i < count; i++) {
+		struct table_survey t = {.table = first + i, .ifindex = ifindex};
+
+		err = table_survey(s, &t);
+		if (!err && t.ours)
+			*table = t.table;
+		if (t.ours)
+			break;
+		if (!err && !t.others && !*table)
+			*table = t.table;
+	}
+	netcfg_nl_close(s);
+	return err ? err : *table ? 0 : -ENOSPC;
+}

@@ -104,6 +104,15 @@ int plat_netcfg_route_get(const struct tt_ip *to, uint32_t fwmark, unsigned *ifi
 	return -ENOTSUP;
 }
 
+int plat_netcfg_table_find(unsigned ifindex, uint32_t first, unsigned count, uint32_t *table)
+{
+	(void)ifindex;
+	(void)first;
+	(void)count;
+	(void)table;
+	return -ENOTSUP;
+}
+
 int plat_netcfg_watch_open(void)
 {
 	return -ENOTSUP;

@@ -120,4 +120,23 @@ check_not "203.0.113.1 is out again" can_ping c 203.0.113.1
 check "the tunnel still works" wait_for 5 can_ping c 10.77.0.1
 check "stop" tt_stop c "$tc"
 check "rules, routes and sysctl are as before" same_state
+
+echo "two tunnels for everything:"
+client_config 10.8.2.2
+td=$(ifname d)
+toml "$TT_WORK/d.toml" "$td" c 10.78.0.2/24
+toml_peer "$TT_WORK/d.toml" g 0.0.0.0/0
+check "client starts" tt_start c "$TT_WORK/c.toml"
+check "another starts" tt_start c "$TT_WORK/d.toml"
+equal "the first has the first number" 51820 "$(status c "$tc" .fwmark)"
+equal "the second has the next" 51821 "$(status c "$td" .fwmark)"
+check "in a table of its own" in_ns c sh -c "ip route show table 51821 | grep -q 'default dev $td'"
+kill -KILL "$(pgrep -P "$(tt_pid c "$td")" -x taltun-engine)"
+restarted() { [ "$(status c "$td" .restarts)" = 1 ]; }
+check "its engine is restarted" wait_for 5 restarted
+equal "with the same number" 51821 "$(status c "$td" .fwmark)"
+check "stop the second" tt_stop c "$td"
+works
+check "stop the first" tt_stop c "$tc"
+check "rules, routes and sysctl are as before" same_state
 finish

@@ -216,7 +216,7 @@ static int configure(struct node_engine *e)
 		node_engine_memory_restore(e);
 	node_engine_state_load(e);
 	if (e->config) {
-		err = node_net_apply(e->net, e->config, e->mtu, e->fwmark, true, error,
+		err = node_net_apply(e->net, e->config, e->mtu, &e->mark, true, error,
 				     sizeof(error));
 		/* after a crash the tunnel goes on with what the host lets us have */
 		if (err && e->start->restarts)
@@ -323,9 +323,12 @@ static int bring_up(struct node_engine *e)
 			return fail("config.invalid", err, error);
 		}
 	}
-	e->fwmark = e->config ? node_engine_config_fwmark(e->config) : 0;
-	if ((err = choose_aead(e)) || (err = open_tun(e)) || (err = set_mtu(e)) ||
-	    (err = node_engine_open_udp(e, e->config ? e->config->listen_port : 0)) ||
+	if ((err = choose_aead(e)) || (err = open_tun(e)) || (err = set_mtu(e)))
+		return err;
+	if (e->config)
+		node_net_choose_mark(e->config, e->tun.ifindex, &e->mark);
+	e->fwmark = e->mark.fwmark;
+	if ((err = node_engine_open_udp(e, e->config ? e->config->listen_port : 0)) ||
 	    (err = make_plane(e)) || (err = make_device(e)) ||
 	    (err = node_net_create(e->priv, &e->net)))
 		return err;

@@ -38,7 +38,8 @@ struct node_engine {
 	struct plat_tun_info tun;
 	unsigned mtu;
 	struct node_sockets sockets;
-	uint32_t fwmark;
+	uint32_t fwmark;	   /* of the sockets */
+	struct node_net_mark mark; /* that the configuration asks for */
 	struct dp_plane *plane;
 	struct node_device *device;
 	struct node_net *net;
@@ -111,8 +112,6 @@ enum node_link node_engine_find_link(void *ctx, const struct plat_udp_dest *dest
 void node_engine_reload(struct node_engine *e);
 /* The same; done (may be NULL) gets NULL or what went wrong. */
 void node_engine_reload_for(void *ctx, void (*done)(void *arg, const char *error), void *arg);
-/* The mark our own packets carry: configured, or needed for a default route, or 0. */
-uint32_t node_engine_config_fwmark(const struct node_config *cfg);
 /* Asks the monitor for the configuration: maps the blob it answers with. 0 or -errno; text in
  * error. */
 int node_engine_load_config(struct node_engine *e, struct node_config **out, char *error,

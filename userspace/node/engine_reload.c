@@ -13,14 +13,6 @@
 #include "node/engine_impl.h"
 #include "plat/memfile.h"
 
-uint32_t node_engine_config_fwmark(const struct node_config *cfg)
-{
-	if (cfg->fwmark)
-		return cfg->fwmark;
-	/* our own packets must not follow the default route into the tunnel */
-	return node_net_needs_fwmark(cfg) ? NODE_NET_DEFAULT_MARK : 0;
-}
-
 /* A private copy: it holds keys, so it is wiped when it is freed. */
 static int take_blob(int fd, struct node_config **out)
 {
@@ -135,10 +127,10 @@ static int move_port(struct node_engine *e, const struct node_config *cfg, char 
 
 static int apply_reload(struct node_engine *e, struct node_config *cfg, char *error, size_t cap)
 {
-	uint32_t fwmark = node_engine_config_fwmark(cfg);
 	int err;
 
-	node_device_set_fwmark(e->device, fwmark);
+	node_net_choose_mark(cfg, e->tun.ifindex, &e->mark);
+	node_device_set_fwmark(e->device, e->mark.fwmark);
 	dp_plane_set_between(e->plane,
 			     cfg->forward_between_peers ? DP_BETWEEN_DIRECT : DP_BETWEEN_DENY);
 	/* what somebody set by hand stays, unless the file says something new */
@@ -147,7 +139,7 @@ static int apply_reload(struct node_engine *e, struct node_config *cfg, char *er
 	dp_plane_set_mtu(e->plane, e->mtu);
 	err = node_apply_device(e->device, cfg, e->config);
 	if (!err)
-		err = node_net_apply(e->net, cfg, e->mtu, fwmark, true, error, cap);
+		err = node_net_apply(e->net, cfg, e->mtu, &e->mark, true, error, cap);
 	else
 		snprintf(error, cap, "some peers could not be applied; see the log");
 	return err;

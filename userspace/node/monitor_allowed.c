@@ -29,7 +29,9 @@ void node_monitor_disallow(struct node_monitor_allowed *a)
 
 static bool number_allowed(uint32_t asked, uint32_t configured)
 {
-	return asked == (configured ? configured : NODE_NET_DEFAULT_MARK);
+	return configured ? asked == configured
+			  : asked >= NODE_NET_MARK_FIRST &&
+				    asked < NODE_NET_MARK_FIRST + NODE_NET_MARK_COUNT;
 }
 
 static bool addition_allowed(const struct node_monitor_allowed *a,

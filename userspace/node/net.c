@@ -7,12 +7,14 @@
 
 #include "base/log.h"
 #include "node/net_set.h"
+#include "plat/netcfg.h"
 
 struct node_net {
 	struct node_priv_client *priv;
 	struct node_net_set has; /* what the host has because of us */
 	unsigned mtu;
-	uint32_t table, fwmark; /* that the routes were asked for with */
+	uint32_t table;		   /* that the routes were asked for with */
+	struct node_net_mark mark; /* and the default routes */
 	bool up;
 	bool failed; /* the last time; what is there already may be asked for again */
 
@@ -88,7 +90,7 @@ static int ask(struct node_net *n, struct node_priv_request *req)
 	return err;
 }
 
-static int ask_entry(struct node_net *n, const struct node_net_entry *e, bool on, uint32_t fwmark)
+static int ask_entry(struct node_net *n, const struct node_net_entry *e, bool on)
 {
 	struct node_priv_request req = {.op = NODE_PRIV_ADDR};
 
@@ -98,30 +100,50 @@ static int ask_entry(struct node_net *n, const struct node_net_entry *e, bool on
 	req.u.net.on = on;
 	req.u.net.table = n->table;
 	if (req.op == NODE_PRIV_DEFAULT_ROUTE) {
-		req.u.net.fwmark = fwmark;
-		req.u.net.table = n->table ? n->table : NODE_NET_DEFAULT_MARK;
+		req.u.net.fwmark = n->mark.fwmark;
+		req.u.net.table = n->mark.table;
 	}
 	return ask(n, &req);
 }
 
 /* --- the difference --------------------------------------------------------------------------- */
 
-bool node_net_needs_fwmark(const struct node_config *cfg)
+static bool wants_default_route(const struct node_config *cfg)
 {
 	struct node_net_set want;
-	bool needs = false;
+	bool wants = false;
 
 	if (node_net_set_make(cfg, &want) != 0)
 		return false;
 	for (uint32_t i = 0; i < want.count; i++)
-		needs |= node_net_is_default(&want.e[i]);
+		wants |= node_net_is_default(&want.e[i]);
 	node_net_set_free(&want);
-	return needs;
+	return wants;
+}
+
+void node_net_choose_mark(const struct node_config *cfg, unsigned ifindex,
+			  struct node_net_mark *out)
+{
+	uint32_t number = NODE_NET_MARK_FIRST;
+
+	*out = (struct node_net_mark){.fwmark = cfg->fwmark, .table = cfg->table};
+	if (!wants_default_route(cfg))
+		return;
+	/* where none can be found, the monitor tells when it is asked */
+	if (!cfg->fwmark || !cfg->table)
+		(void)plat_netcfg_table_find(ifindex, NODE_NET_MARK_FIRST, NODE_NET_MARK_COUNT,
+					     &number);
+	if (!number)
+		number = NODE_NET_MARK_FIRST;
+	if (!out->fwmark)
+		out->fwmark = number;
+	if (!out->table)
+		out->table = number;
 }
 
 /* Both lists are sorted: what is only in `a` is asked for with `on`. */
 static int ask_only_in(struct node_net *n, const struct node_net_entry *a, uint32_t na,
-		       const struct node_net_entry *b, uint32_t nb, bool on, uint32_t fwmark)
+		       const struct node_net_entry *b, uint32_t nb, bool on)
 {
 	uint32_t j = 0;
 	int err = 0;
@@ -130,30 +152,30 @@ static int ask_only_in(struct node_net *n, const struct node_net_entry *a, uint3
 		while (j < nb && node_net_entry_compare(&b[j], &a[i]) < 0)
 			j++;
 		if (j == nb || node_net_entry_compare(&b[j], &a[i]) != 0)
-			err = ask_entry(n, &a[i], on, fwmark);
+			err = ask_entry(n, &a[i], on);
 	}
 	return err;
 }
 
 /* Routes of another table, and default routes of another mark, go; they then count as new. */
-static int remove_moved(struct node_net *n, uint32_t table, uint32_t fwmark)
+static int remove_moved(struct node_net *n, uint32_t table, const struct node_net_mark *mark)
 {
+	bool remarked = memcmp(mark, &n->mark, sizeof(*mark)) != 0;
 	uint32_t kept = 0;
 	int err = 0;
 
 	for (uint32_t i = 0; i < n->has.count; i++) {
 		struct node_net_entry e = n->has.e[i];
-		bool moved = e.is_route && (table != n->table ||
-					    (node_net_is_default(&e) && fwmark != n->fwmark));
+		bool moved = e.is_route && (node_net_is_default(&e) ? remarked : table != n->table);
 		if (moved && !err)
-			err = ask_entry(n, &e, false, n->fwmark);
+			err = ask_entry(n, &e, false);
 		if (!moved || err)
 			n->has.e[kept++] = e;
 	}
 	n->has.count = kept;
 	if (!err) {
 		n->table = table;
-		n->fwmark = fwmark;
+		n->mark = *mark;
 	}
 	return err;
 }
@@ -190,8 +212,8 @@ static int wait_for_replies(struct node_net *n, char *error, size_t cap)
 	return err;
 }
 
-int node_net_apply(struct node_net *n, const struct node_config *cfg, unsigned mtu, uint32_t fwmark,
-		   bool wait, char *error, size_t cap)
+int node_net_apply(struct node_net *n, const struct node_config *cfg, unsigned mtu,
+		   const struct node_net_mark *mark, bool wait, char *error, size_t cap)
 {
 	struct node_net_set w;
 	uint32_t addresses = 0;
@@ -199,20 +221,19 @@ int node_net_apply(struct node_net *n, const struct node_config *cfg, unsigned m
 
 	n->first_error = 0;
 	if (!err)
-		err = remove_moved(n, cfg->table, fwmark);
+		err = remove_moved(n, cfg->table, mark);
 	/* routes go before the addresses they lean on, and come after them and the link */
 	if (!err)
-		err = ask_only_in(n, n->has.e, n->has.count, w.e, w.count, false, fwmark);
+		err = ask_only_in(n, n->has.e, n->has.count, w.e, w.count, false);
 	uint32_t known = n->failed ? 0 : n->has.count;
 	while (addresses < w.count && !w.e[addresses].is_route)
 		addresses++;
 	if (!err)
-		err = ask_only_in(n, w.e, addresses, n->has.e, known, true, fwmark);
+		err = ask_only_in(n, w.e, addresses, n->has.e, known, true);
 	if (!err)
 		err = ask_link(n, mtu);
 	if (!err)
-		err = ask_only_in(n, w.e + addresses, w.count - addresses, n->has.e, known, true,
-				  fwmark);
+		err = ask_only_in(n, w.e + addresses, w.count - addresses, n->has.e, known, true);
 	if (err) {
 		snprintf(error, cap, "cannot ask the monitor: %s", strerror(-err));
 		node_net_set_free(&w);

@@ -11,6 +11,21 @@
 
 struct node_net;
 
+/*
+ * Our own packets carry fwmark, which keeps them out of a default route through the tunnel in
+ * `table`. Where the configuration names none: the first number from NODE_NET_MARK_FIRST on (as
+ * wg-quick does) whose table is nobody else's. 0: none is needed.
+ */
+struct node_net_mark {
+	uint32_t fwmark, table;
+};
+
+#define NODE_NET_MARK_FIRST 51820u
+#define NODE_NET_MARK_COUNT 64u
+
+/* What cfg needs on the interface ifindex. */
+void node_net_choose_mark(const struct node_config *cfg, unsigned ifindex,
+			  struct node_net_mark *out);
 int node_net_create(struct node_priv_client *priv, struct node_net **out);
 void node_net_destroy(struct node_net *n);
 /*
@@ -18,13 +33,7 @@ void node_net_destroy(struct node_net *n);
  * was applied before. wait: returns when the monitor has answered everything (start-up), with the
  * first error and its text; otherwise failures are logged. mtu is the resolved one.
  */
-int node_net_apply(struct node_net *n, const struct node_config *cfg, unsigned mtu, uint32_t fwmark,
-		   bool wait, char *error, size_t cap);
-/* True where cfg wants a default route through the tunnel, which needs a mark on our own packets.
- */
-bool node_net_needs_fwmark(const struct node_config *cfg);
-
-/* Mark and table of a default route where the configuration names none (as wg-quick: 51820). */
-#define NODE_NET_DEFAULT_MARK 51820u
+int node_net_apply(struct node_net *n, const struct node_config *cfg, unsigned mtu,
+		   const struct node_net_mark *mark, bool wait, char *error, size_t cap);
 
 #endif

@@ -80,6 +80,12 @@ int plat_netcfg_link_get(unsigned ifindex, const char *name, struct plat_netcfg_
 int plat_netcfg_route_get(const struct tt_ip *to, uint32_t fwmark, unsigned *ifindex,
 			  unsigned *mtu);
 
+/*
+ * A routing table for the interface's own use, one of `count` from `first` on: the one in which it
+ * has a route already, else the first without any. 0 or -ENOSPC, or -errno.
+ */
+int plat_netcfg_table_find(unsigned ifindex, uint32_t first, unsigned count, uint32_t *table);
+
 /* --- watch: any process; one thread per descriptor -------------------------------------------- */
 
 enum plat_netcfg_event_kind {

@@ -77,7 +77,8 @@ static int apply(const char *interface_lines, const char *allowed_ips, uint32_t 
 
 	CU_ASSERT_EQUAL_FATAL(node_config_load(&src, &err, &cfg), 0);
 	asked_count = 0;
-	int rc = node_net_apply(net, cfg, 1420, fwmark, true, error, sizeof(error));
+	const struct node_net_mark mark = {fwmark, NODE_NET_MARK_FIRST};
+	int rc = node_net_apply(net, cfg, 1420, &mark, true, error, sizeof(error));
 	node_config_free(cfg);
 	return rc;
 }
@@ -97,10 +98,10 @@ static void mark_of_default_route(void)
 {
 	open_net();
 	CU_ASSERT_EQUAL(apply("", "\"0.0.0.0/0\", \"10.1.0.0/16\"", 7), 0);
-	CU_ASSERT_EQUAL(count(NODE_PRIV_DEFAULT_ROUTE, true, NODE_NET_DEFAULT_MARK, 7), 1);
+	CU_ASSERT_EQUAL(count(NODE_PRIV_DEFAULT_ROUTE, true, NODE_NET_MARK_FIRST, 7), 1);
 	CU_ASSERT_EQUAL(apply("", "\"0.0.0.0/0\", \"10.1.0.0/16\"", 9), 0);
-	CU_ASSERT_EQUAL(count(NODE_PRIV_DEFAULT_ROUTE, false, NODE_NET_DEFAULT_MARK, 7), 1);
-	CU_ASSERT_EQUAL(count(NODE_PRIV_DEFAULT_ROUTE, true, NODE_NET_DEFAULT_MARK, 9), 1);
+	CU_ASSERT_EQUAL(count(NODE_PRIV_DEFAULT_ROUTE, false, NODE_NET_MARK_FIRST, 7), 1);
+	CU_ASSERT_EQUAL(count(NODE_PRIV_DEFAULT_ROUTE, true, NODE_NET_MARK_FIRST, 9), 1);
 	CU_ASSERT_EQUAL(count(NODE_PRIV_ROUTE, true, 0, 0), 0); /* the other one stays */
 	CU_ASSERT_EQUAL(apply("", "\"0.0.0.0/0\", \"10.1.0.0/16\"", 9), 0);
 	CU_ASSERT_EQUAL(asked_count, 1); /* the barrier */

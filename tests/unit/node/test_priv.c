@@ -407,6 +407,8 @@ static const struct outside_case outside[] = {
 	{"10.9.0.0/16", "routes = [\"10.9.0.0/16\"]\n", NODE_PRIV_ROUTE, 0, 0, 0, true},
 	{"::/0", "", NODE_PRIV_ROUTE, 0, 0, 0, false},
 	{"::/0", "", NODE_PRIV_DEFAULT_ROUTE, 51820, 0, 51820, true},
+	{"::/0", "", NODE_PRIV_DEFAULT_ROUTE, 51883, 0, 51883, true},
+	{"::/0", "", NODE_PRIV_DEFAULT_ROUTE, 51884, 0, 51884, false},
 	{"::/0", "", NODE_PRIV_DEFAULT_ROUTE, 254, 0, 51820, false},
 	{"::/0", "", NODE_PRIV_DEFAULT_ROUTE, 51820, 0, 1, false},
 	{"::/0", "fwmark = 1\n", NODE_PRIV_DEFAULT_ROUTE, 51820, 0, 1, true},

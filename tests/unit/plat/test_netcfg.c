@@ -390,8 +390,16 @@ static void two_tunnels(void)
 	CU_ASSERT_EQUAL_FATAL(plat_tun_create("tn1", 1, 0, &second), 0);
 	CU_ASSERT_EQUAL_FATAL(plat_netcfg_open(second.ifindex, NULL, &other), 0);
 	CU_ASSERT_EQUAL(plat_netcfg_set_up(other, true), 0);
+	uint32_t table;
+	CU_ASSERT_EQUAL(plat_netcfg_default_add(c, TT_FAMILY_V6, 77, 770), 0);
 	CU_ASSERT_EQUAL(plat_netcfg_default_add(c, TT_FAMILY_V4, 77, 770), 0);
+	CU_ASSERT_EQUAL(plat_netcfg_table_find(second.ifindex, 770, 2, &table), 0);
+	CU_ASSERT_EQUAL(table, 771);
+	CU_ASSERT_EQUAL(plat_netcfg_table_find(second.ifindex, 770, 1, &table), -ENOSPC);
 	CU_ASSERT_EQUAL(plat_netcfg_default_add(other, TT_FAMILY_V4, 78, 780), 0);
+	/* its own, even where one before it is free */
+	CU_ASSERT_EQUAL(plat_netcfg_table_find(second.ifindex, 770, 64, &table), 0);
+	CU_ASSERT_EQUAL(table, 780);
 	CU_ASSERT_EQUAL(plat_netcfg_undo(c), 0);
 	CU_ASSERT_EQUAL(src_valid_mark(), '1');
 	CU_ASSERT_EQUAL(out_interface("198.51.100.1", 0), second.ifindex);
