@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# The host fails the daemon: no descriptors, no permission to send, no link, no names, bad input.
+# Cases 31, 35, 38 and 40. The host fails the daemon: no descriptors, no permission to send, no link, no names, bad input.
 # It says so, keeps quiet about it, and goes on when the fault is over.
 #
 #   a [tun 10.77.0.1]~~~~~~~~~~~~~~~~[tun 10.77.0.2] b

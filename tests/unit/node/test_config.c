@@ -610,7 +610,7 @@ static void errors_hold_no_keys(void)
 	CU_ASSERT_PTR_NULL(strstr(err.text, "yAnz"));
 }
 
-TT_TESTS("config", {"valid files", valid_files}, {"invalid files", invalid_files},
+TT_TESTS("config", {"valid files", valid_files}, {"case 38: invalid files", invalid_files},
 	 {"key file modes", key_file_modes}, {"key file contents", key_file_contents},
 	 {"preshared key file", preshared_key_file}, {"config file itself", config_file_itself},
 	 {"precedence", precedence}, {"settings of every type", settings_of_every_type},
