@@ -162,6 +162,16 @@ check "reload to auto, where the NIC does not segment" in_ns a taltun reload "$t
 check "auto: native copy" wait_for 3 mode_is a "$ta" "native copy"
 check "ping" wait_for 3 can_ping a 10.77.0.2
 
+# --- the udp_port ----------------------------------------------------------------------------------
+
+in_ns a wg set "$ta" listen-port 51830
+check "another udp_port: ping" wait_for 3 can_ping a 10.77.0.2
+check "b follows" wait_for 3 eval "[ \"\$(status b $tb '.peers[0].endpoint')\" = 10.8.0.1:51830 ]"
+redirected() { nic "$1" "$2" .steering.redirected; }
+was=$(redirected a "$ta")
+check "traffic" wait_for 3 alive b 10.77.0.1
+less "past the kernel, to the new one" "$was" "$(redirected a "$ta")"
+
 # --- a second instance ---------------------------------------------------------------------------
 
 tc=$(ifname c)
@@ -169,8 +179,34 @@ wg_keys c
 node_config "$TT_WORK/c.toml" "$tc" c 10.78.0.1/24 51821
 printf '[datapath]\nmode = "xdp"\ninterfaces = ["v0"]\n' >>"$TT_WORK/c.toml"
 check "a second instance starts" tt_start a "$TT_WORK/c.toml"
-equal "it knows who has the NIC" "xdp held by taltund $ta" "$(nic a "$tc" .reason)"
+equal "it goes by the sockets" socket "$(nic a "$tc" .mode)"
+equal "and knows who has the NIC" "xdp held by taltund $ta" "$(nic a "$tc" .reason)"
+check "status tells people" eval "in_ns a taltun status $tc | grep -q 'v0 *socket (xdp held by taltund $ta)'"
+sed -i 's/mode = "auto"/mode = "socket"/' "$conf_a"
+check "the first lets go" in_ns a taltun reload "$ta"
+check "the second takes over by itself" wait_for 5 mode_is a "$tc" "native copy"
+sed -i 's/mode = "socket"/mode = "xdp"/' "$conf_a"
+check "the first wants it again" in_ns a taltun reload "$ta"
+equal "and has to wait" "xdp held by taltund $tc" "$(nic a "$ta" .reason)"
+check "with the sockets" can_ping a 10.77.0.2
 tt_stop a "$tc"
+check "until the second ends" wait_for 5 mode_is a "$ta" "native copy"
+check "traffic" alive a 10.77.0.2
+
+# --- generic mode ------------------------------------------------------------------------------------
+
+sed -i 's/mode = "xdp"/mode = "socket"/' "$conf_a"
+in_ns a taltun reload "$ta" >/dev/null
+in_ns b ip link set v0 mtu 3600 # more than a's driver takes in native mode
+sed -i 's/mode = "socket"/mode = "xdp"/' "$conf_a"
+check "reload where native mode is refused" in_ns a taltun reload "$ta"
+equal "generic" generic "$(nic a "$ta" .mode)"
+check "and why not native copy" eval "nic a $ta '.refused[\"native copy\"]' | grep -q MTU"
+check "TCP" tcp_copy a b 10.77.0.2
+check "TCP back" tcp_copy b a 10.77.0.1
+less "past the kernel" 1000 "$(redirected a "$ta")"
+equal "no packet of an unknown session" 0 "$(nic a "$ta" .steering.unknown_index)"
+in_ns b ip link set v0 mtu 1500
 
 # --- the end -------------------------------------------------------------------------------------
 
