@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What an engine without rights gets from the monitor for the way past the kernel: attachments,
+ * maps, sockets. On a veth of its own namespace, with the kernel as it is.
+ */
+#include "monitor_harness.h"
+
+#include "plat/netcfg.h"
+#include "plat/xdp.h"
+#include "plat/xsk.h"
+
+#define UMEM (4u << 20)
+
+/* Still with rights, and in the monitor's namespace. */
+static int prepare_veth(const struct node_engine_start *start)
+{
+	if (shared->starts == 0 &&
+	    system("ip link add v0 type veth peer name v1 && ip link set v0 up && "
+		   "ip link set v1 up && ip addr add 10.8.0.1/24 dev v0") != 0)
+		return -EIO;
+	return harness_prepare(start);
+}
+
+static void run(int (*engine)(const struct node_engine_start *), int starts)
+{
+	if (!harness_possible(1))
+		return;
+	harness_reset();
+	struct node_monitor_options opt = harness_options(engine);
+	opt.engine_prepare = prepare_veth;
+	int status = harness_wait(harness_start(&opt));
+	if (shared->n[0]) {
+		tt_test_skip(1, "no XDP here");
+		harness_remove_dir();
+		return;
+	}
+	CU_ASSERT_EQUAL(status, 0);
+	CU_ASSERT_EQUAL(shared->failed, 0);
+	CU_ASSERT_EQUAL(shared->starts, starts);
+	if (status || shared->failed) {
+		printf("  status %d, engine failed at line %d, errno %ld\n", status, shared->failed,
+		       shared->n[0]);
+		harness_show_log();
+	}
+	harness_remove_dir();
+}
+
+static uint32_t index_of(const char *name)
+{
+	struct plat_netcfg_link link;
+
+	return plat_netcfg_link_get(0, name, &link) == 0 ? link.ifindex : 0;
+}
+
+static uint32_t program_on(uint32_t ifindex)
+{
+	struct plat_xdp_held held;
+
+	return plat_xdp_held_get(ifindex, &held) == 0 ? held.program_id : 0;
+}
+
+static int ask_attach(uint32_t ifindex, enum plat_xdp_mode mode, struct node_priv_reply *r,
+		      int *fds)
+{
+	struct node_priv_request req = {
+		.u.xdp = {.ifindex = ifindex, .mode = mode, .frame_limit = 1518}};
+
+	return ask(NODE_PRIV_XDP_ATTACH, &req, r, fds);
+}
+
+/* The first of a test: it tells whether this kernel has native XDP on a veth at all. */
+static int ask_attach_first(uint32_t ifindex, struct node_priv_reply *r, int *fds)
+{
+	int err = ask_attach(ifindex, PLAT_XDP_MODE_DRIVER, r, fds);
+
+	shared->n[0] = err == -EPERM || err == -ENOTSUP ? err : 0;
+	return err;
+}
+
+static int ask_detach(uint32_t ifindex)
+{
+	struct node_priv_request req = {.u.xdp.ifindex = ifindex};
+	struct node_priv_reply r;
+
+	return ask(NODE_PRIV_XDP_DETACH, &req, &r, NULL);
+}
+
+/* --- attachments ------------------------------------------------------------------------------ */
+
+static int engine_attach(const struct node_engine_start *start)
+{
+	struct node_priv_reply r;
+	int fds[NODE_PRIV_FDS_MAX];
+	uint32_t v0 = index_of("v0"), first;
+
+	(void)start;
+	ENGINE_CHECK(v0 > 0);
+	ENGINE_CHECK(ask_attach_first(v0, &r, fds) == 0 && r.fds == 4);
+	node_wire_close(fds, r.fds);
+	first = program_on(v0);
+	ENGINE_CHECK(first > 0);
+	/* asked again: what is there */
+	ENGINE_CHECK(ask_attach(v0, PLAT_XDP_MODE_DRIVER, &r, fds) == 0 && r.fds == 4);
+	node_wire_close(fds, r.fds);
+	ENGINE_CHECK(program_on(v0) == first);
+	/* in another mode: anew */
+	ENGINE_CHECK(ask_attach(v0, PLAT_XDP_MODE_GENERIC, &r, fds) == 0 && r.fds == 4);
+	node_wire_close(fds, r.fds);
+	ENGINE_CHECK(program_on(v0) != first && program_on(v0) > 0);
+	/* a second interface beside it */
+	ENGINE_CHECK(ask_attach(index_of("v1"), PLAT_XDP_MODE_DRIVER, &r, fds) == 0);
+	node_wire_close(fds, r.fds);
+	/* the frame limit of what is attached, and of nothing else */
+	struct node_priv_request limit = {.u.xdp = {.ifindex = v0, .frame_limit = 1400}};
+	ENGINE_CHECK(ask(NODE_PRIV_XDP_LIMIT, &limit, &r, NULL) == 0);
+	limit.u.xdp.ifindex = 9999;
+	ENGINE_CHECK(ask(NODE_PRIV_XDP_LIMIT, &limit, &r, NULL) == -ENOENT);
+	ENGINE_CHECK(ask_detach(v0) == 0 && program_on(v0) == 0);
+	ENGINE_CHECK(ask_detach(v0) == 0);
+	ENGINE_CHECK(program_on(index_of("v1")) > 0);
+	ENGINE_CHECK(ask_detach(0) == 0 && program_on(index_of("v1")) == 0);
+	/* refused with a text */
+	ENGINE_CHECK(ask_attach(9999, PLAT_XDP_MODE_DRIVER, &r, fds) < 0 && r.error[0]);
+	ENGINE_CHECK(ask_attach(index_of("lo"), PLAT_XDP_MODE_GENERIC, &r, fds) == -EOPNOTSUPP);
+	ENGINE_CHECK(strstr(r.error, "no Ethernet"));
+	return leave(NODE_EXIT_OK);
+}
+
+static void attach_and_detach(void)
+{
+	run(engine_attach, 1);
+}
+
+/* --- sockets ---------------------------------------------------------------------------------- */
+
+static int ask_offer(struct plat_xsk_offer *out)
+{
+	struct node_priv_request req = {.u.xsk.umem_bytes = UMEM};
+	struct node_priv_reply r;
+	int fds[NODE_PRIV_FDS_MAX];
+	int err = ask(NODE_PRIV_XSK_OFFER, &req, &r, fds);
+
+	if (err || r.fds != 2)
+		return err ? err : -EBADMSG;
+	*out = (struct plat_xsk_offer){.fd = fds[0], .umem_fd = fds[1], .umem_bytes = UMEM};
+	return 0;
+}
+
+static int engine_socket(const struct node_engine_start *start)
+{
+	struct plat_xsk_options opt = {.queue = 0,
+				       .mode = PLAT_XSK_COPY,
+				       .fill = 512,
+				       .rx = 512,
+				       .tx = 512,
+				       .completion = 512,
+				       .bind_wait_ms = 1000};
+	struct node_priv_reply r;
+	struct plat_xdp_view *view;
+	struct plat_xsk *xsk;
+	int fds[NODE_PRIV_FDS_MAX];
+
+	(void)start;
+	opt.ifindex = index_of("v0");
+	ENGINE_CHECK(ask_udp(&r, fds, 0, 1) == 0);
+	ENGINE_CHECK(ask_attach_first(opt.ifindex, &r, fds) == 0);
+	struct plat_xdp_fds maps = {fds[0], fds[1], fds[2], fds[3]};
+	ENGINE_CHECK(plat_xdp_view_open(&maps, &view) == 0);
+	plat_xdp_view_set_capacity(view, PLAT_XDP_SLOTS);
+	plat_xdp_view_index_set(view, 0x12345678);
+	for (int i = 0; i < 3; i++) {
+		/* the monitor keeps nothing that would hold the queue */
+		ENGINE_CHECK(ask_offer(&opt.offer) == 0);
+		ENGINE_CHECK(plat_xsk_start(&opt, &xsk) == 0);
+		ENGINE_CHECK(plat_xdp_view_queue_set(view, 0, plat_xsk_fd(xsk)) == 0);
+		ENGINE_CHECK(plat_xdp_view_queue_clear(view, 0) == 0);
+		plat_xsk_stop(xsk);
+	}
+	plat_xdp_view_close(view);
+	return leave(NODE_EXIT_OK);
+}
+
+static void sockets_of_an_engine_without_rights(void)
+{
+	run(engine_socket, 1);
+}
+
+/* --- over a crash ----------------------------------------------------------------------------- */
+
+static int engine_crash(const struct node_engine_start *start)
+{
+	struct node_priv_reply r;
+	int fds[NODE_PRIV_FDS_MAX];
+	uint32_t v0 = index_of("v0");
+
+	ENGINE_CHECK(ask_attach_first(v0, &r, fds) == 0 && r.fds == 4);
+	if (!start->restarts) {
+		shared->n[1] = program_on(v0);
+		abort();
+	}
+	ENGINE_CHECK(shared->n[1] > 0 && shared->n[1] == (long)program_on(v0));
+	return leave(NODE_EXIT_OK);
+}
+
+static void attachments_outlive_an_engine(void)
+{
+	run(engine_crash, 2);
+}
+
+/* --- TUN queues ------------------------------------------------------------------------------- */
+
+static int tun_queue(uint32_t queue, bool on)
+{
+	struct node_priv_request req = {.u.tun_queue = {.queue = queue, .on = on}};
+	struct node_priv_reply r;
+
+	return ask(NODE_PRIV_TUN_QUEUE, &req, &r, NULL);
+}
+
+static int engine_tun_queue(const struct node_engine_start *start)
+{
+	struct node_priv_reply r;
+	int fds[NODE_PRIV_FDS_MAX];
+
+	(void)start;
+	ENGINE_CHECK(tun_queue(0, false) == -ENODEV);
+	ENGINE_CHECK(ask_tun(&r, fds, 2) == 0);
+	ENGINE_CHECK(tun_queue(1, false) == 0);
+	ENGINE_CHECK(tun_queue(1, false) == 0);
+	/* it is out: nobody can take it out again */
+	ENGINE_CHECK(plat_tun_queue_detach(fds[1]) == -EINVAL);
+	ENGINE_CHECK(tun_queue(1, true) == 0);
+	ENGINE_CHECK(plat_tun_queue_detach(fds[1]) == 0);
+	ENGINE_CHECK(tun_queue(2, true) == -ENODEV);
+	return leave(NODE_EXIT_OK);
+}
+
+static void tun_queues_out_and_in(void)
+{
+	run(engine_tun_queue, 1);
+}
+
+/* --- what no sound engine asks for --------------------------------------------------------------
+ */
+
+static const struct {
+	const char *name;
+	struct node_priv_request req;
+} bad[] = {
+	{"no interface", {.op = NODE_PRIV_XDP_ATTACH, .u.xdp = {0, 1, 1518}}},
+	{"no mode", {.op = NODE_PRIV_XDP_ATTACH, .u.xdp = {2, 0, 1518}}},
+	{"offload", {.op = NODE_PRIV_XDP_ATTACH, .u.xdp = {2, PLAT_XDP_MODE_OFFLOAD, 1518}}},
+	{"unknown mode", {.op = NODE_PRIV_XDP_ATTACH, .u.xdp = {2, 77, 1518}}},
+	{"no limit", {.op = NODE_PRIV_XDP_ATTACH, .u.xdp = {2, 1, 0}}},
+	{"limit beyond a frame", {.op = NODE_PRIV_XDP_LIMIT, .u.xdp = {2, 0, 4097}}},
+	{"limit of none", {.op = NODE_PRIV_XDP_LIMIT, .u.xdp = {0, 0, 1518}}},
+	{"detach with more", {.op = NODE_PRIV_XDP_DETACH, .u.xdp = {2, 1, 0}}},
+	{"no memory", {.op = NODE_PRIV_XSK_OFFER}},
+	{"half a frame", {.op = NODE_PRIV_XSK_OFFER, .u.xsk.umem_bytes = UMEM + 2048}},
+	{"too much memory", {.op = NODE_PRIV_XSK_OFFER, .u.xsk.umem_bytes = 1u << 30}},
+	{"queue 16", {.op = NODE_PRIV_TUN_QUEUE, .u.tun_queue = {16, 0}}},
+	{"on is 2", {.op = NODE_PRIV_TUN_QUEUE, .u.tun_queue = {0, 2}}},
+};
+static unsigned bad_index; /* inherited by the engine */
+
+static int engine_bad(const struct node_engine_start *start)
+{
+	if (start->restarts)
+		return leave(NODE_EXIT_OK);
+	node_wire_send(start->priv_fd, &bad[bad_index].req, sizeof(bad[0].req), NULL, 0);
+	nap_ms(10000); /* killed while it sleeps */
+	shared->failed = __LINE__;
+	return NODE_EXIT_FAILED;
+}
+
+static void malformed_requests_end_the_engine(void)
+{
+	if (!harness_possible(TT_ARRAY_LEN(bad)))
+		return;
+	for (bad_index = 0; bad_index < TT_ARRAY_LEN(bad); bad_index++) {
+		harness_reset();
+		int status = harness_run(engine_bad);
+		bool ok = status == 0 && shared->starts == 2 && !shared->failed &&
+			  harness_logged("priv.malformed");
+		CU_ASSERT_TRUE(ok);
+		if (!ok) {
+			printf("  %s: status %d\n", bad[bad_index].name, status);
+			harness_show_log();
+		}
+		harness_remove_dir();
+	}
+}
+
+TT_TESTS("priv_xdp", {"attach and detach", attach_and_detach},
+	 {"sockets of an engine without rights", sockets_of_an_engine_without_rights},
+	 {"attachments outlive an engine", attachments_outlive_an_engine},
+	 {"TUN queues out and in", tun_queues_out_and_in},
+	 {"malformed requests end the engine", malformed_requests_end_the_engine})
