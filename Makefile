@@ -2,6 +2,7 @@
 # One non-recursive Makefile. Sources are found by folder; a layer is a folder of userspace/.
 #   make                     programs in build/bin
 #   make check               unit tests
+#   make check-vm            Debian kernels under QEMU against their own WireGuard (root)
 #   make PLATFORM=posix      the portable fallback (own build folder)
 #   make SAN=address,undefined | SAN=thread     sanitizer builds (own build folder)
 #   make WERROR=1            warnings are errors (what the tests use)
@@ -118,7 +119,7 @@ LIBS_datapath := $(call lib,datapath) $(call lib,wg) $(call lib,crypto) $(call l
 LIBS_node := $(call lib,node) $(LIBS_datapath)
 
 .DEFAULT_GOAL := all
-.PHONY: all libs check check-build demo bench fuzz install uninstall format format-check lint help clean
+.PHONY: all libs check check-build check-vm demo bench fuzz install uninstall format format-check lint help clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -203,6 +204,10 @@ check-build: $(TEST_BIN)
 check: check-build
 	@scripts/run-unit.sh $(TEST_BIN)
 
+# Debian's kernels under QEMU, with their own WireGuard at the other end: docs/testing.md.
+check-vm: all
+	@tests/vm/run.sh $(KERNELS)
+
 # --- fuzzers: libFuzzer with clang (make fuzz), plain corpus replayers everywhere --------------
 
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
@@ -245,8 +250,8 @@ lint: format-check
 -include Makefile.install
 
 help:
-	@sed -n '2,9s/^# \{0,1\}//p' Makefile
-	@echo "targets: all check demo bench fuzz install uninstall format lint help clean"
+	@sed -n '2,10s/^# \{0,1\}//p' Makefile
+	@echo "targets: all check check-vm demo bench fuzz install uninstall format lint help clean"
 
 clean:
 	rm -rf build
