@@ -53,6 +53,19 @@ _taltun_files() {
 	done < <(compgen -f -- "$cur")
 }
 
+_taltun_bench_options() {
+	case $1 in
+	datapath) echo "--backend --bytes --batch --sessions --workers --ms" ;;
+	esac
+}
+
+_taltun_bench() {
+	case ${COMP_WORDS[COMP_CWORD - 1]} in
+	bench) _taltun_words "crypto datapath" ;;
+	--backend) _taltun_words "ipsec-mb libsodium" ;;
+	esac
+}
+
 _taltun() {
 	local cur=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]-}
 	COMPREPLY=()
@@ -62,7 +75,8 @@ _taltun() {
 	fi
 	if [[ $cur == -* ]]; then
 		case $command in
-		status | peers | doctor | bench) _taltun_words "--json --help" ;;
+		status | peers | doctor) _taltun_words "--json --help" ;;
+		bench) _taltun_words "$(_taltun_bench_options "${COMP_WORDS[2]-}") --json --help" ;;
 		check-config) _taltun_words "--dump --help" ;;
 		version | help) ;;
 		*) _taltun_words "--help" ;;
@@ -76,7 +90,7 @@ _taltun() {
 	doctor) _taltun_words "$(ls /sys/class/net 2>/dev/null)" ;;
 	check-config) _taltun_files .toml .conf ;;
 	import) if [ "$COMP_CWORD" -eq 2 ]; then _taltun_files .conf; else _taltun_files; fi ;;
-	bench) _taltun_words crypto ;;
+	bench) _taltun_bench ;;
 	help) _taltun_words "$_taltun_commands" ;;
 	esac
 }

@@ -42,7 +42,7 @@ complete -c taltun -n __fish_use_subcommand -a genpsk -d 'Print a new preshared 
 complete -c taltun -n __fish_use_subcommand -a check-config -d 'Check a configuration file'
 complete -c taltun -n __fish_use_subcommand -a import -d 'Turn a wg-quick file into TOML'
 complete -c taltun -n __fish_use_subcommand -a reload -d 'Apply the changed configuration file'
-complete -c taltun -n __fish_use_subcommand -a bench -d 'Measure the encryption of this machine'
+complete -c taltun -n __fish_use_subcommand -a bench -d 'Measure what this machine can do'
 complete -c taltun -n __fish_use_subcommand -a version -d 'Print the version'
 complete -c taltun -n __fish_use_subcommand -a help -d 'Print what the commands are'
 
@@ -55,7 +55,11 @@ complete -c taltun -n '__taltun_argument 1 down status peers reload' -a '(__talt
 complete -c taltun -n '__fish_seen_subcommand_from doctor' -a '(command ls /sys/class/net)' -d 'Network interface'
 complete -c taltun -n '__taltun_argument 1 import' -a '(__fish_complete_suffix .conf)'
 complete -c taltun -n '__taltun_argument 2 import' -F
-complete -c taltun -n '__taltun_argument 1 bench' -a crypto
+complete -c taltun -n '__taltun_argument 1 bench' -a 'crypto datapath'
+complete -c taltun -n '__fish_seen_subcommand_from datapath' -l backend -x -a 'ipsec-mb libsodium' -d 'Only this encryption'
+for option in bytes batch sessions workers ms
+    complete -c taltun -n '__fish_seen_subcommand_from datapath' -l $option -x
+end
 complete -c taltun -n '__taltun_argument 1 help' -a 'up down status peers doctor genkey pubkey genpsk check-config import reload bench version help'
 
 complete -c taltund -f

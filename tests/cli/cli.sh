@@ -55,6 +55,11 @@ status "too many arguments" 2 taltun status a b
 says "points to the help" err 'taltun status --help'
 status "genkey with an argument" 2 taltun genkey x
 status "bench of nothing" 2 taltun bench
+status "bench of something else" 2 taltun bench disk
+status "a number out of bounds" 2 taltun bench datapath --bytes 27
+status "no number" 2 taltun bench datapath --batch x
+status "an option without its value" 2 taltun bench datapath --ms
+status "an unknown backend" 2 taltun bench datapath --backend rot13
 status "check-config without a file" 2 taltun check-config
 status "import without a file" 2 taltun import
 status "reload where nothing is up" 2 taltun reload

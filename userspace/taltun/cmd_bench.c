@@ -1,142 +1,101 @@
 /* SPDX-License-Identifier: MIT
  *
- * bench crypto: what this machine's AEAD backends do, on one core.
+ * bench: what this machine can do. Finds the measurement and calls it.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/types.h"
 #include "crypto/aead.h"
-#include "plat/clock.h"
-#include "taltun/cli.h"
+#include "taltun/bench.h"
 
-#define ROUND_NS (100 * TT_NS_PER_MS)
-
-static const unsigned sizes[] = {64, 256, 512, 1420};
-static const unsigned bursts[] = {1, 8, 32, 64};
-
-struct arena {
-	struct crypto_aead_ctx *ctx;
-	struct crypto_aead_key key;
-	struct crypto_aead_job jobs[CRYPTO_AEAD_BURST_MAX];
-	uint8_t *packets;
+static const struct measurement {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} measurements[] = {
+	{"crypto", bench_crypto},
+	{"datapath", bench_datapath},
 };
 
-static bool arena_init(struct arena *a)
+bool bench_backend_select(const char *backend)
 {
-	size_t ctx_size = TT_ALIGN_UP(crypto_aead_ctx_size(), (size_t)CRYPTO_AEAD_CTX_ALIGN);
-	void *ctx = aligned_alloc(CRYPTO_AEAD_CTX_ALIGN, ctx_size);
+	const char *chosen;
 
-	memset(a, 0, sizeof(*a));
-	a->packets = calloc(CRYPTO_AEAD_BURST_MAX, 2048);
-	if (!ctx || !a->packets) {
-		free(ctx);
-		free(a->packets);
-		return false;
+	if (crypto_aead_select(backend, &chosen) == CRYPTO_AEAD_CHOSEN)
+		return true;
+	fprintf(stderr, "taltun: %s: not on this machine\n", backend);
+	return false;
+}
+
+int bench_finish(json_t *result, bool json)
+{
+	if (json) {
+		json_dumpf(result, stdout, JSON_INDENT(2));
+		putchar('\n');
 	}
-	a->ctx = crypto_aead_ctx_init(ctx);
-	for (unsigned i = 0; i < CRYPTO_AEAD_BURST_MAX; i++) {
-		a->jobs[i].src = a->jobs[i].dst = a->packets + i * 2048;
-		a->jobs[i].counter = i;
+	json_decref(result);
+	return CLI_OK;
+}
+
+bool bench_take_text(int *argc, char **argv, const char *flag, const char **value)
+{
+	for (int i = 1; i < *argc; i++) {
+		if (strcmp(argv[i], flag) != 0)
+			continue;
+		if (i + 1 == *argc) {
+			cli_usage("bench", "%s wants a value", flag);
+			return false;
+		}
+		*value = argv[i + 1];
+		memmove(&argv[i], &argv[i + 2], (size_t)(*argc - i - 1) * sizeof(*argv));
+		*argc -= 2;
+		return true;
 	}
 	return true;
 }
 
-static void arena_free(struct arena *a)
+bool bench_take_number(int *argc, char **argv, const char *flag, unsigned min, unsigned max,
+		       unsigned *value)
 {
-	free(a->ctx);
-	free(a->packets);
-}
+	const char *text = NULL;
+	char *end;
 
-/* ns per packet of seal, or of open with good tags. */
-static double measure(struct arena *a, unsigned size, unsigned burst, bool open)
-{
-	struct tt_mono start, now;
-	uint64_t packets = 0, good = 0;
+	if (!bench_take_text(argc, argv, flag, &text))
+		return false;
+	if (!text)
+		return true;
+	errno = 0;
+	unsigned long n = strtoul(text, &end, 10);
 
-	for (unsigned i = 0; i < burst; i++)
-		a->jobs[i].len = size;
-	start = now = plat_clock_mono();
-	while (tt_mono_since(now, start) < ROUND_NS) {
-		for (int i = 0; i < 16; i++, packets += burst) {
-			if (open)
-				/* opened in place, so only the first round has a good tag; the
-				 * time is the same: both are computed before the comparison */
-				good |= crypto_aead_open_burst(a->ctx, &a->key, a->jobs, burst);
-			else
-				crypto_aead_seal_burst(a->ctx, &a->key, a->jobs, burst);
-		}
-		now = plat_clock_mono();
+	if (*text < '0' || *text > '9' || *end || errno || n < min || n > max) {
+		cli_usage("bench", "%s wants a number from %u to %u, not \"%s\"", flag, min, max,
+			  text);
+		return false;
 	}
-	(void)good;
-	return (double)tt_mono_since(now, start) / (double)packets;
-}
-
-static json_t *measure_one(struct arena *a, const char *backend, unsigned size, unsigned burst)
-{
-	double seal = measure(a, size, burst, false), open = measure(a, size, burst, true);
-
-	return json_pack("{s:s,s:i,s:i,s:f,s:f,s:f,s:f}", "backend", backend, "bytes", (int)size,
-			 "burst", (int)burst, "seal_ns", seal, "open_ns", open, "seal_gbps",
-			 size * 8 / seal, "open_gbps", size * 8 / open);
-}
-
-static void print_row(const json_t *row)
-{
-	printf("%-10s %6lld %6lld %10.0f %10.0f %10.2f %10.2f\n",
-	       json_string_value(json_object_get(row, "backend")),
-	       (long long)json_integer_value(json_object_get(row, "bytes")),
-	       (long long)json_integer_value(json_object_get(row, "burst")),
-	       json_real_value(json_object_get(row, "seal_ns")),
-	       json_real_value(json_object_get(row, "open_ns")),
-	       json_real_value(json_object_get(row, "seal_gbps")),
-	       json_real_value(json_object_get(row, "open_gbps")));
-	fflush(stdout);
-}
-
-static void measure_backend(const char *backend, json_t *rows, bool print)
-{
-	struct arena a;
-
-	if (!arena_init(&a))
-		return;
-	for (size_t s = 0; s < TT_ARRAY_LEN(sizes); s++)
-		for (size_t b = 0; b < TT_ARRAY_LEN(bursts); b++) {
-			json_t *row = measure_one(&a, backend, sizes[s], bursts[b]);
-			json_array_append_new(rows, row);
-			if (print)
-				print_row(row);
-		}
-	arena_free(&a);
+	*value = (unsigned)n;
+	return true;
 }
 
 static int bench(int argc, char **argv)
 {
-	bool json = cli_take_flag(&argc, argv, "--json");
-	json_t *rows = json_array();
-
-	if (argc != 2 || strcmp(argv[1], "crypto") != 0) {
-		json_decref(rows);
-		return cli_usage(argv[0], "takes what to measure: crypto");
-	}
-	if (!json)
-		printf("%-10s %6s %6s %10s %10s %10s %10s\n", "BACKEND", "BYTES", "BURST",
-		       "SEAL ns", "OPEN ns", "SEAL Gb/s", "OPEN Gb/s");
-	for (const char *const *b = crypto_aead_backends(); *b; b++) {
-		const char *chosen;
-		if (crypto_aead_select(*b, &chosen) != CRYPTO_AEAD_CHOSEN) {
-			fprintf(stderr, "taltun: %s: not on this machine\n", *b);
-			continue;
-		}
-		measure_backend(*b, rows, !json);
-	}
-	if (json)
-		json_dumpf(rows, stdout, JSON_INDENT(2));
-	json_decref(rows);
-	return CLI_OK;
+	for (size_t i = 0; argc > 1 && i < TT_ARRAY_LEN(measurements); i++)
+		if (strcmp(argv[1], measurements[i].name) == 0)
+			return measurements[i].run(argc - 1, argv + 1);
+	return cli_usage(argv[0], "takes what to measure: crypto or datapath");
 }
 
 const struct cli_command cli_commands_bench[] = {
-	{"bench", "crypto [--json]", "Measure this machine's encryption, one core.",
-	 "ns per packet and Gb/s for each backend, packet size and burst length.", bench},
+	{"bench", "crypto|datapath [OPTION]... [--json]", "Measure what this machine can do.",
+	 "crypto [--json]\n"
+	 "  ns per packet and Gb/s of one core, for each backend, packet size and burst length.\n"
+	 "\n"
+	 "datapath [--backend NAME] [--bytes N] [--batch N] [--sessions N] [--workers N] [--ms N]\n"
+	 "         [--json]\n"
+	 "  ns per packet of the whole way through a worker between ports in memory, from the "
+	 "wire\n"
+	 "  to the TUN (in) and back (out), and what that is of the bare encryption. Options name\n"
+	 "  one case; without, a table. --ms: time for each figure (40).",
+	 bench},
 	{NULL, NULL, NULL, NULL, NULL},
 };
