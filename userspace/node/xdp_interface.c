@@ -33,14 +33,16 @@ static void take_text(const struct xdp_interface *i, const char *text, char *why
 
 /* --- the attachment --------------------------------------------------------------------------- */
 
+/* Returns when it is off: some drivers must not lose their sockets before. */
 static void detach(struct node_xdp *x, struct xdp_interface *i)
 {
 	struct node_priv_request req = {.op = NODE_PRIV_XDP_DETACH};
+	struct node_priv_reply reply;
 
 	if (i->attached == PLAT_XDP_MODE_NONE)
 		return;
 	req.u.xdp.ifindex = i->ifindex;
-	(void)node_priv_send(x->opt.priv, &req, -1, NULL, NULL);
+	(void)node_priv_call(x->opt.priv, &req, -1, &reply, NULL);
 	plat_xdp_view_close(i->view);
 	i->view = NULL;
 	i->attached = PLAT_XDP_MODE_NONE;

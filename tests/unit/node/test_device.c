@@ -284,6 +284,110 @@ static void case_7_stamps(void)
 	node_sim_close(&sim);
 }
 
+/* --- the way past the kernel ------------------------------------------------------------------ */
+
+static struct {
+	unsigned on, off, lookups;
+	unsigned sent_before; /* datagrams when the index was announced */
+	uint32_t index;
+	enum node_link answer;
+} past;
+
+static void note_index(void *ctx, uint32_t index, bool on)
+{
+	(void)ctx;
+	past.on += on;
+	past.off += !on;
+	past.index = index;
+	past.sent_before = sim.sent;
+	/* known to the workers whenever it is in the map */
+	CU_ASSERT_PTR_NOT_NULL(dp_session_table_find(&sim.plane->sessions, index));
+}
+
+static enum node_link note_link(void *ctx, const struct plat_udp_dest *dest, struct dp_link *out)
+{
+	(void)ctx;
+	(void)dest;
+	past.lookups++;
+	out->ifindex = past.answer == NODE_LINK_FOUND ? 7 : 0;
+	return past.answer;
+}
+
+static void collect_index(void *arg, uint32_t index)
+{
+	(void)arg;
+	past.index = index;
+	past.on++;
+}
+
+/* Session, then map, then response; and in reverse. */
+static void indices_in_order(void)
+{
+	struct wg_msg_initiation msg;
+
+	open_with_peer(NULL);
+	memset(&past, 0, sizeof(past));
+	sim.device->opt.index = note_index;
+	initiate_to_device(&msg);
+	push(&msg, sizeof(msg));
+	CU_ASSERT_EQUAL(sim.sent, 1);
+	CU_ASSERT_EQUAL(past.on, 1);
+	CU_ASSERT_EQUAL(past.off, 0);
+	CU_ASSERT_EQUAL(past.sent_before, 0);
+	uint32_t index = past.index;
+	node_device_each_index(sim.device, collect_index, NULL);
+	CU_ASSERT_EQUAL(past.on, 2);
+	CU_ASSERT_EQUAL(past.index, index);
+	node_device_set_up(sim.device, false);
+	CU_ASSERT_EQUAL(past.off, 1);
+	CU_ASSERT_EQUAL(past.index, index);
+	sim.device->opt.index = NULL;
+	node_sim_close(&sim);
+}
+
+static uint32_t published_link(const struct node_peer *p)
+{
+	const struct dp_path *path = atomic_load(&p->dp->path);
+
+	return path ? path->link.ifindex : 0;
+}
+
+static void links_follow_their_generation(void)
+{
+	struct node_peer *p = open_with_peer("192.0.2.1:51820");
+	struct tt_endpoint e;
+
+	memset(&past, 0, sizeof(past));
+	sim.device->opt.find_link = note_link;
+	CU_ASSERT_EQUAL(published_link(p), 0);
+	past.answer = NODE_LINK_FOUND;
+	CU_ASSERT_FALSE(node_device_relink(sim.device, 2, 10));
+	CU_ASSERT_EQUAL(published_link(p), 7);
+	CU_ASSERT_EQUAL(past.lookups, 1);
+	/* nothing new: nothing is asked */
+	CU_ASSERT_FALSE(node_device_relink(sim.device, 2, 10));
+	CU_ASSERT_EQUAL(past.lookups, 1);
+	/* the same answer is not published again */
+	const struct dp_path *path = atomic_load(&p->dp->path);
+	CU_ASSERT_FALSE(node_device_relink(sim.device, 3, 10));
+	CU_ASSERT_EQUAL(past.lookups, 2);
+	CU_ASSERT_PTR_EQUAL(path, atomic_load(&p->dp->path));
+	/* the interface goes: the socket at once */
+	node_device_unlink(sim.device, 7);
+	CU_ASSERT_EQUAL(published_link(p), 0);
+	/* too many at once: later, and until then the socket */
+	past.answer = NODE_LINK_LATER;
+	tt_endpoint_parse("192.0.2.2:51820", &e);
+	node_peer_set_endpoint(sim.device, p, &e);
+	CU_ASSERT_EQUAL(published_link(p), 0);
+	CU_ASSERT_TRUE(node_device_relink(sim.device, 3, 10));
+	past.answer = NODE_LINK_FOUND;
+	CU_ASSERT_TRUE(node_device_relink(sim.device, 3, 0));
+	CU_ASSERT_FALSE(node_device_relink(sim.device, 3, 1));
+	CU_ASSERT_EQUAL(published_link(p), 7);
+	node_sim_close(&sim);
+}
+
 /* Case 15 on the control thread's own socket: every length and first byte is a counted drop. */
 static void case_15_junk(void)
 {
@@ -339,4 +443,5 @@ TT_TESTS("device", {"adding a peer twice", adding_twice},
 	 {"case 7: stamps", case_7_stamps}, {"case 40: names", case_40_names},
 	 {"late answers of the resolver", late_answers}, {"a look-up without answer", lost_answer},
 	 {"link down ends sessions", link_down_ends_sessions}, {"case 15: junk", case_15_junk},
-	 {"ten thousand peers", many_peers})
+	 {"indices in order", indices_in_order},
+	 {"links by generation", links_follow_their_generation}, {"ten thousand peers", many_peers})
