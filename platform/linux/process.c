@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "plat/process.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -39,6 +42,27 @@ static void process_close_range(unsigned first, unsigned last)
 	long max = sysconf(_SC_OPEN_MAX);
 	for (unsigned fd = first; fd <= last && (long)fd < max; fd++)
 		close((int)fd);
+}
+
+void plat_process_never_wait_for(int fd)
+{
+	char path[32];
+	struct stat st;
+	int own;
+
+	if (fstat(fd, &st) < 0)
+		return;
+	if (S_ISSOCK(st.st_mode))
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	if (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
+		return;
+	/* opened once more: the flag belongs to the opening, which a shell shares with us */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (own < 0)
+		return;
+	dup2(own, fd);
+	close(own);
 }
 
 void plat_process_keep_fds(const int *keep, unsigned n)

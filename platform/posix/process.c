@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "plat/process.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Descriptors beyond this are not expected where nothing was opened yet that was not ours. */
@@ -23,6 +25,14 @@ static int process_keeps(int fd, const int *keep, unsigned n)
 		if (keep[i] == fd)
 			return 1;
 	return 0;
+}
+
+void plat_process_never_wait_for(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
 void plat_process_keep_fds(const int *keep, unsigned n)

@@ -12,14 +12,16 @@
 #define LINE_MAX_BYTES 4096
 #define STR_MAX_BYTES  512
 /* room that fields leave free for what ends a line that was cut */
-#define TAIL_BYTES 32
+#define TAIL_BYTES 64
 
 static struct {
 	_Atomic int level;
 	_Atomic int format;
 	_Atomic int fd;
 	_Atomic(const char *) process;
-} log_state = {TT_LOG_INFO, TT_LOG_LOGFMT, STDERR_FILENO, NULL};
+	_Atomic uint64_t lost; /* lines since one was written */
+	_Atomic bool torn;     /* the end of the last one is missing */
+} log_state = {.level = TT_LOG_INFO, .format = TT_LOG_LOGFMT, .fd = STDERR_FILENO};
 
 /* A line under construction; where something does not fit, `full` is set and nothing added. */
 struct line {
@@ -208,22 +210,36 @@ static void add_head(struct line *l, enum tt_log_level level, const char *event)
 	add_field(l, &TT_F_STR("event", event));
 }
 
-static void write_line(const struct line *l)
+/* Bytes that were written. */
+static size_t write_bytes(int fd, const char *text, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = write(fd, text + done, len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	return done;
+}
+
+/* A reader that is stuck, a full disk, a closed pipe: the daemon goes on without this line. */
+static void write_line(const struct line *l, uint64_t lost)
 {
 	int fd = atomic_load_explicit(&log_state.fd, memory_order_relaxed);
 	int saved = errno;
 	size_t done = 0;
 
-	while (done < l->len) {
-		ssize_t n = write(fd, l->text + done, l->len - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		/* a full disk or a closed pipe: the daemon goes on without this line */
-		if (n <= 0)
-			break;
-		done += (size_t)n;
+	if (!atomic_load(&log_state.torn) || write_bytes(fd, "\n", 1)) {
+		done = write_bytes(fd, l->text, l->len);
+		atomic_store(&log_state.torn, done && done < l->len);
 	}
+	if (done < l->len)
+		atomic_fetch_add(&log_state.lost, lost + 1);
 	errno = saved;
 }
 
@@ -244,8 +260,11 @@ void tt_log_fields(enum tt_log_level level, const char *event, const struct tt_f
 	l.limit = sizeof(l.text);
 	if (cut)
 		add_field(&l, &TT_F_BOOL("truncated", true));
+	uint64_t lost = atomic_exchange(&log_state.lost, 0);
+	if (lost)
+		add_field(&l, &TT_F_U64("lost", lost));
 	add_str(&l, l.json ? "}\n" : "\n");
-	write_line(&l);
+	write_line(&l, lost);
 }
 
 void tt_log_setup(enum tt_log_level level, enum tt_log_format format, int fd)

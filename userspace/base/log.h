@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Structured log: one event name and typed fields per line, as logfmt or JSON. Never formats a
- * secret: there is no field type for one. Thread safe; a line is one write(2).
+ * secret: there is no field type for one. Thread safe; a line is one write(2). Lines that cannot be
+ * written (a non-blocking descriptor whose reader is stuck, a full disk) are lost; the next that is
+ * written says how many: lost=N.
  *
  *	tt_log(TT_LOG_INFO, "handshake.done", TT_F_STR("peer", name), TT_F_U64("rtt_us", rtt));
  *	ts=2026-01-01T00:00:00.000Z level=info event=handshake.done peer=office rtt_us=812

@@ -94,6 +94,7 @@ static int run(const struct taltund_options *o)
 		dup2(log_fd, STDERR_FILENO);
 		close(log_fd);
 	}
+	plat_process_never_wait_for(STDERR_FILENO);
 	umask(077);
 	err = node_monitor_run(&opt);
 	free(path);

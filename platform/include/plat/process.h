@@ -18,4 +18,11 @@ void plat_process_name(const char *name);
 /* Closes every descriptor from 3 on that is not among the n in `keep` (-1 entries are skipped). */
 void plat_process_keep_fds(const int *keep, unsigned n);
 
+/*
+ * Writing to fd no longer waits for its reader: a pipe, a terminal or a socket is made
+ * non-blocking, without a change for other processes that hold it where the system can. Best
+ * effort.
+ */
+void plat_process_never_wait_for(int fd);
+
 #endif

@@ -174,6 +174,8 @@ static void errno_survives(void)
 	tt_log(TT_LOG_INFO, "nowhere", TT_F_U64("n", 1));
 	CU_ASSERT_EQUAL(errno, EXDEV);
 	setup(TT_LOG_INFO, TT_LOG_LOGFMT);
+	tt_log(TT_LOG_INFO, "somewhere");
+	CU_ASSERT_STRING_EQUAL(logged(), "level=info event=somewhere lost=1");
 }
 
 static void limit(void)
@@ -228,6 +230,42 @@ static void threads(void)
 	setup(TT_LOG_INFO, TT_LOG_LOGFMT);
 }
 
+/* Nobody reads: lines are lost, counted, and none is half there. */
+static void stuck_reader(void)
+{
+	char buf[4096], text[400];
+	unsigned long lost = 0;
+	unsigned lines = 0;
+	int p[2];
+
+	CU_ASSERT_EQUAL_FATAL(pipe2(p, O_NONBLOCK), 0);
+	tt_log_setup(TT_LOG_INFO, TT_LOG_LOGFMT, p[1]);
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = 0;
+	for (int i = 0; i < 1000; i++)
+		tt_log(TT_LOG_INFO, "flood", TT_F_STR("text", text));
+	FILE *f = fdopen(p[0], "r");
+	while (fgets(buf, sizeof(buf), f)) {
+		CU_ASSERT_PTR_NOT_NULL(strstr(buf, "xxx\n"));
+		lines++;
+	}
+	CU_ASSERT(lines > 10 && lines < 1000);
+	clearerr(f);
+	tt_log(TT_LOG_INFO, "after");
+	tt_log(TT_LOG_INFO, "again");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(fgets(buf, sizeof(buf), f));
+	char *at = strstr(buf, "event=after lost=");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+	lost = strtoul(at + strlen("event=after lost="), NULL, 10);
+	CU_ASSERT_EQUAL(lines + lost, 1000);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(fgets(buf, sizeof(buf), f));
+	CU_ASSERT_PTR_NULL(strstr(buf, "lost="));
+	fclose(f);
+	close(p[1]);
+	setup(TT_LOG_INFO, TT_LOG_LOGFMT);
+}
+
 TT_TESTS("base/log", {"types", types}, {"levels and process", levels_and_process},
 	 {"logfmt escaping", logfmt_escaping}, {"json", json}, {"long values", long_values},
-	 {"errno survives", errno_survives}, {"limit", limit}, {"threads", threads})
+	 {"errno survives", errno_survives}, {"limit", limit}, {"threads", threads},
+	 {"stuck reader", stuck_reader})
