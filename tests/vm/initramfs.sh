@@ -16,6 +16,8 @@ shift 2
 version=$(basename "$modules")
 root=$(mktemp -d "${TMPDIR:-/tmp}/tt-initramfs.XXXXXX")
 trap 'rm -rf "$root"' EXIT
+# It becomes "/", which the engine has to pass without rights.
+chmod 755 "$root"
 
 bin=${TT_BIN:-build/bin}
 commands="bash ip ss wg jq socat ping ethtool nsenter unshare sysctl pgrep sha256sum comm timeout

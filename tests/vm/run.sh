@@ -8,7 +8,7 @@
 # usage: sudo tests/vm/run.sh [KERNEL]...      (default: 6.1 6.12)
 #
 # TALTUN_VM_TESTS      scripts of tests/ to run instead ("netns/xdp_two_nodes.sh")
-# TALTUN_VM_SECONDS    time limit of one machine (400)
+# TALTUN_VM_SECONDS    time limit of one machine (600)
 # TALTUN_VM_MEMORY     its memory in MiB (1024)       TALTUN_VM_CPUS   its processors (2)
 # TALTUN_NO_SETUP=1    install nothing
 set -u
@@ -17,7 +17,7 @@ cd "$(dirname "$0")/../.." || exit 1
 kernels=("$@")
 [ ${#kernels[@]} -gt 0 ] || kernels=(6.1 6.12)
 read -ra tests <<<"${TALTUN_VM_TESTS:-vm/guest/kernel_wg.sh vm/guest/virtio_xdp.sh}"
-seconds=${TALTUN_VM_SECONDS:-400}
+seconds=${TALTUN_VM_SECONDS:-600}
 memory=${TALTUN_VM_MEMORY:-1024} cpus=${TALTUN_VM_CPUS:-2}
 folder=$PWD/build/vm
 passed=0 failed=0 skipped=0
@@ -129,7 +129,7 @@ boot() {
 	"${launcher[@]}" qemu-system-x86_64 -accel tcg -machine q35 -cpu max -smp "$cpus" -m "$memory" \
 		-kernel "$1" -initrd "$2" -append "console=ttyS0 quiet panic=-1 nokaslr mitigations=off" \
 		-display none -monitor none -serial "file:$console" -no-reboot -nodefaults \
-		"${net[@]}" </dev/null >"$folder/qemu.log" 2>&1 &
+		"${net[@]}" </dev/null >"$folder/qemu-$release.log" 2>&1 &
 	qemu_pid=$!
 	tail -n +1 -f --pid="$qemu_pid" "$console" 2>/dev/null | sed -u 's/\r//; s/^/    /' &
 	tail_pid=$!
@@ -190,7 +190,7 @@ run_kernel() {
 	elif grep -q '^VM done' "$console"; then
 		count_pass "$series: booted, ran and ended in $((SECONDS - started)) s"
 	else
-		count_fail "$series: ended early: $(tail -n 3 "$folder/qemu.log" | xargs)"
+		count_fail "$series: ended early: $(tail -n 3 "$folder/qemu-$release.log" | xargs)"
 	fi
 	# The last lines of the console, before its reader is ended.
 	[ -z "$tail_pid" ] || { running || wait "$tail_pid" 2>/dev/null; tail_pid=; }
@@ -198,15 +198,22 @@ run_kernel() {
 	collect "$series"
 }
 
-[ "$(uname -m)" = x86_64 ] || skip_all "the kernels are for x86_64"
-for c in apt-get apt-cache dpkg-deb; do
-	command -v "$c" >/dev/null || skip_all "needs $c"
-done
-[ -x build/bin/taltund ] || skip_all "needs build/bin/taltund (make)"
-mkdir -p "$folder"
-setup
-for k in "${kernels[@]}"; do
-	release=$k
-	run_kernel "$k"
-done
-finish
+# A function, so that all of this file is read before anything runs: it may be edited meanwhile.
+main() {
+	local c k
+	[ "$(uname -m)" = x86_64 ] || skip_all "the kernels are for x86_64"
+	for c in apt-get apt-cache dpkg-deb; do
+		command -v "$c" >/dev/null || skip_all "needs $c"
+	done
+	[ -x build/bin/taltund ] || skip_all "needs build/bin/taltund (make)"
+	mkdir -p "$folder"
+	setup
+	for k in "${kernels[@]}"; do
+		release=$k
+		run_kernel "$k"
+	done
+	finish
+}
+
+main
+exit
