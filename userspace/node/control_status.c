@@ -148,12 +148,13 @@ json_t *node_control_status(const struct node_control_ops *ops)
 	node_device_drops(ops->device, drop);
 	if (info.has_private_key)
 		tt_key_to_b64(info.public_key, key);
-	return json_pack("{s:s,s:s,s:s,s:s,s:b,s:s,s:i,s:I,s:i,s:i,s:f,s:o,s:o,s:o}", "version",
+	return json_pack("{s:s,s:s,s:s,s:s,s:b,s:s,s:i,s:I,s:i,s:i,s:f,s:I,s:o,s:o,s:o}", "version",
 			 about.version, "interface", info.name, "mode", about.mode, "config_file",
 			 about.config_file ? about.config_file : "", "up", info.up ? 1 : 0,
 			 "public_key", key, "listen_port", (int)info.udp_port, "fwmark",
 			 (json_int_t)info.fwmark, "mtu", (int)about.mtu, "restarts",
-			 (int)about.restarts, "uptime_s", (double)about.uptime_ns / 1e9, "datapath",
+			 (int)about.restarts, "uptime_s", (double)about.uptime_ns / 1e9,
+			 "future_stamps", (json_int_t)info.future_stamps, "datapath",
 			 datapath(node_device_plane(ops->device), &about), "drops", drops(drop),
 			 "peers", peers(ops->device));
 }

@@ -507,6 +507,7 @@ void node_device_get_info(const struct node_device *d, struct node_device_info *
 	out->udp_port = d->udp_port;
 	out->fwmark = d->fwmark;
 	out->peers = d->count;
+	out->future_stamps = d->wg->future_stamps;
 	out->up = d->up;
 }
 

@@ -106,6 +106,7 @@ struct node_device_info {
 	uint16_t udp_port;
 	uint32_t fwmark;
 	uint32_t peers;
+	uint64_t future_stamps; /* handshakes stamped more than a day ahead of our clock */
 	bool up;
 };
 void node_device_get_info(const struct node_device *d, struct node_device_info *out);

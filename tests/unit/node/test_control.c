@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "node/device_impl.h"
 #include "node_sim.h"
 #include "tt_test.h"
 
@@ -120,6 +121,7 @@ static void status_of_a_device(void)
 	serve();
 	node_device_add_peer(sim.device, key, &p);
 	node_peer_set_name(p, "office \"x\"\n");
+	sim.device->wg->future_stamps = 3;
 	int fd = dial();
 	json_t *r = ask(fd, "{\"v\":1,\"op\":\"status\"}\n");
 	CU_ASSERT(ok(r));
@@ -128,6 +130,7 @@ static void status_of_a_device(void)
 	json_t *peer = json_array_get(json_object_get(s, "peers"), 0);
 	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(peer, "name")), "office \"x\"\n");
 	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(peer, "status")), "never");
+	CU_ASSERT_EQUAL(json_integer_value(json_object_get(s, "future_stamps")), 3);
 	json_decref(r);
 	close(fd);
 	unserve();
