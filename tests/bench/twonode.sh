@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Two data planes in two namespaces joined by one veth pair, without the daemon.
 #   twonode.sh [tcp|udp64|udp1372|ping|SHELL COMMAND in namespace a] [noseg]
-#   environment: WORKERS=1 POLL=adaptive SECONDS_RUN=4 PERF=FILE (perf record of both) QLEN=
+#   environment: WORKERS=1 POLL=adaptive SECONDS_RUN=4 GSO_SEGS= IPERF_ARGS= TWONODE=PROGRAM
+#   PERF=FILE: perf record of both sides, PERF_ONLY=a of the sender alone
 set -eu
 what=${1:-tcp} noseg=${2:-}
 bin=${TWONODE:-$(cd "$(dirname "$0")/../.." && pwd)/build/tests/bench/twonode}

@@ -48,6 +48,7 @@ struct chacha {
 #define XOR(a, b)  "vpxord %%zmm" #b ", %%zmm" #a ", %%zmm" #a "\n\t"
 #define ROL(a, by) "vprold $" #by ", %%zmm" #a ", %%zmm" #a "\n\t"
 
+/* clang-format off */
 /* One step of four quarter rounds. */
 #define ADDS(a0, a1, a2, a3, b0, b1, b2, b3) ADD(a0, b0) ADD(a1, b1) ADD(a2, b2) ADD(a3, b3)
 #define XORS(a0, a1, a2, a3, b0, b1, b2, b3) XOR(a0, b0) XOR(a1, b1) XOR(a2, b2) XOR(a3, b3)
@@ -72,27 +73,26 @@ struct chacha {
 /* A row is passed in parentheses, and unpacked where it is used. */
 #define ROW(...)     __VA_ARGS__
 #define CALL(f, ...) f(__VA_ARGS__)
-#define HALF_16(a, b, c, d, by1, by2) \
-	CALL(ADDS, ROW a, ROW b)      \
-	CALL(XORS, ROW d, ROW a)      \
-	CALL(ROLS, by1, ROW d)        \
+#define HALF_16(a, b, c, d, by1, by2)                                                \
+	CALL(ADDS, ROW a, ROW b) CALL(XORS, ROW d, ROW a) CALL(ROLS, by1, ROW d)     \
 	CALL(ADDS, ROW c, ROW d) CALL(XORS, ROW b, ROW c) CALL(ROLS, by2, ROW b)
-#define HALF_32(a, b, c, d, e, f, g, h, by1, by2)                                          \
-	CALL(ADDS, ROW a, ROW b)                                                           \
-	CALL(ADDS, ROW e, ROW f)                                                           \
-	CALL(XORS, ROW d, ROW a)                                                           \
-	CALL(XORS, ROW h, ROW e) CALL(ROLS, by1, ROW d) CALL(ROLS, by1, ROW h)             \
-		CALL(ADDS, ROW c, ROW d) CALL(ADDS, ROW g, ROW h) CALL(XORS, ROW b, ROW c) \
-			CALL(XORS, ROW f, ROW g) CALL(ROLS, by2, ROW b) CALL(ROLS, by2, ROW f)
+#define HALF_32(a, b, c, d, e, f, g, h, by1, by2)                                    \
+	CALL(ADDS, ROW a, ROW b) CALL(ADDS, ROW e, ROW f)                            \
+	CALL(XORS, ROW d, ROW a) CALL(XORS, ROW h, ROW e)                            \
+	CALL(ROLS, by1, ROW d) CALL(ROLS, by1, ROW h)                                \
+	CALL(ADDS, ROW c, ROW d) CALL(ADDS, ROW g, ROW h)                            \
+	CALL(XORS, ROW b, ROW c) CALL(XORS, ROW f, ROW g)                            \
+	CALL(ROLS, by2, ROW b) CALL(ROLS, by2, ROW f)
 
-#define LOAD(i, reg)  "vmovdqa64 64*" #i "(%[state]), %%zmm" #reg "\n\t"
-#define STORE(i, reg) "vmovdqa64 %%zmm" #reg ", 64*" #i "(%[state])\n\t"
-#define EACH_FIRST(f)                                                                             \
-	f(0, 0) f(1, 1) f(2, 2) f(3, 3) f(4, 4) f(5, 5) f(6, 6) f(7, 7) f(8, 8) f(9, 9) f(10, 10) \
-		f(11, 11) f(12, 12) f(13, 13) f(14, 14) f(15, 15)
-#define EACH_SECOND(f)                                                                            \
-	f(16, 16) f(17, 17) f(18, 18) f(19, 19) f(20, 20) f(21, 21) f(22, 22) f(23, 23) f(24, 24) \
-		f(25, 25) f(26, 26) f(27, 27) f(28, 28) f(29, 29) f(30, 30) f(31, 31)
+#define LOAD(i)  "vmovdqa64 64*" #i "(%[state]), %%zmm" #i "\n\t"
+#define STORE(i) "vmovdqa64 %%zmm" #i ", 64*" #i "(%[state])\n\t"
+#define EACH_FIRST(f)                                                                \
+	f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7)                                      \
+	f(8) f(9) f(10) f(11) f(12) f(13) f(14) f(15)
+#define EACH_SECOND(f)                                                               \
+	f(16) f(17) f(18) f(19) f(20) f(21) f(22) f(23)                              \
+	f(24) f(25) f(26) f(27) f(28) f(29) f(30) f(31)
+/* clang-format on */
 
 /* 20 rounds over 16 lanes. */
 static AVX512 void chacha_rounds_16(__m512i state[16])
