@@ -123,7 +123,7 @@ static int set_mtu(struct node_engine *e)
 	/* an engine that was restarted finds the MTU somebody may have set since */
 	if (e->start->restarts)
 		return 0;
-	e->mtu = e->config && e->config->mtu ? e->config->mtu : NODE_DEFAULT_MTU;
+	e->mtu = e->config ? node_engine_config_mtu(e, e->config) : NODE_DEFAULT_MTU;
 	req.u.net.mtu = e->mtu;
 	int err = node_priv_call(e->priv, &req, -1, &reply, fds);
 	return err ? fail("tun.mtu_failed", err, reply.error) : 0;
@@ -323,12 +323,13 @@ static int bring_up(struct node_engine *e)
 			return fail("config.invalid", err, error);
 		}
 	}
-	if ((err = choose_aead(e)) || (err = open_tun(e)) || (err = set_mtu(e)))
+	if ((err = choose_aead(e)) || (err = open_tun(e)))
 		return err;
 	if (e->config)
 		node_net_choose_mark(e->config, e->tun.ifindex, &e->mark);
 	e->fwmark = e->mark.fwmark;
-	if ((err = node_engine_open_udp(e, e->config ? e->config->listen_port : 0)) ||
+	if ((err = set_mtu(e)) ||
+	    (err = node_engine_open_udp(e, e->config ? e->config->listen_port : 0)) ||
 	    (err = make_plane(e)) || (err = make_device(e)) ||
 	    (err = node_net_create(e->priv, &e->net)))
 		return err;

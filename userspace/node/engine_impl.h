@@ -7,6 +7,7 @@
 
 #include <uv.h>
 
+#include "node/auto_mtu.h"
 #include "node/config.h"
 #include "node/control.h"
 #include "node/device.h"
@@ -17,8 +18,6 @@
 #include "node/uapi.h"
 #include "node/watchdog.h"
 #include "node/xdp.h"
-
-#define NODE_DEFAULT_MTU 1420
 
 /* Sockets of one udp_port; index `workers` is the control thread's own. */
 struct node_sockets {
@@ -112,6 +111,8 @@ enum node_link node_engine_find_link(void *ctx, const struct plat_udp_dest *dest
 void node_engine_reload(struct node_engine *e);
 /* The same; done (may be NULL) gets NULL or what went wrong. */
 void node_engine_reload_for(void *ctx, void (*done)(void *arg, const char *error), void *arg);
+/* The one it names, or what fits the way to the peers. e->mark is known. */
+unsigned node_engine_config_mtu(const struct node_engine *e, const struct node_config *cfg);
 /* Asks the monitor for the configuration: maps the blob it answers with. 0 or -errno; text in
  * error. */
 int node_engine_load_config(struct node_engine *e, struct node_config **out, char *error,

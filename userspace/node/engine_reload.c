@@ -12,6 +12,7 @@
 #include "node/apply.h"
 #include "node/engine_impl.h"
 #include "plat/memfile.h"
+#include "plat/netcfg.h"
 
 /* A private copy: it holds keys, so it is wiped when it is freed. */
 static int take_blob(int fd, struct node_config **out)
@@ -92,6 +93,12 @@ int node_engine_load_config(struct node_engine *e, struct node_config **out, cha
 
 /* --- reload ----------------------------------------------------------------------------------- */
 
+unsigned node_engine_config_mtu(const struct node_engine *e, const struct node_config *cfg)
+{
+	return cfg->mtu ? cfg->mtu
+			: node_auto_mtu(cfg, e->tun.ifindex, e->mark.fwmark, plat_netcfg_route_get);
+}
+
 struct reload {
 	struct node_engine *engine;
 	void (*done)(void *arg, const char *error);
@@ -135,7 +142,7 @@ static int apply_reload(struct node_engine *e, struct node_config *cfg, char *er
 			     cfg->forward_between_peers ? DP_BETWEEN_DIRECT : DP_BETWEEN_DENY);
 	/* what somebody set by hand stays, unless the file says something new */
 	if (cfg->mtu != e->config->mtu)
-		e->mtu = cfg->mtu ? cfg->mtu : NODE_DEFAULT_MTU;
+		e->mtu = node_engine_config_mtu(e, cfg);
 	dp_plane_set_mtu(e->plane, e->mtu);
 	err = node_apply_device(e->device, cfg, e->config);
 	if (!err)
