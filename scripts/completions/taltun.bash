@@ -56,13 +56,15 @@ _taltun_files() {
 _taltun_bench_options() {
 	case $1 in
 	datapath) echo "--backend --bytes --batch --sessions --workers --ms" ;;
+	xdp) echo "--peer --ms" ;;
 	esac
 }
 
 _taltun_bench() {
 	case ${COMP_WORDS[COMP_CWORD - 1]} in
-	bench) _taltun_words "crypto datapath" ;;
+	bench) _taltun_words "crypto datapath xdp" ;;
 	--backend) _taltun_words "ipsec-mb libsodium" ;;
+	xdp | --peer) _taltun_words "$(ls /sys/class/net 2>/dev/null)" ;;
 	esac
 }
 

@@ -60,6 +60,12 @@ status "a number out of bounds" 2 taltun bench datapath --bytes 27
 status "no number" 2 taltun bench datapath --batch x
 status "an option without its value" 2 taltun bench datapath --ms
 status "an unknown backend" 2 taltun bench datapath --backend rot13
+status "no network interface" 2 taltun bench xdp
+status "two network interfaces" 2 taltun bench xdp lo lo
+status "an absent network interface" 1 taltun bench xdp nosuch
+says "names the network interface" err 'nosuch'
+status "no Ethernet interface" 1 taltun bench xdp lo
+says "says what is wrong with it" err 'lo: no Ethernet'
 status "check-config without a file" 2 taltun check-config
 status "import without a file" 2 taltun import
 status "reload where nothing is up" 2 taltun reload

@@ -71,9 +71,11 @@ equal "check-config takes a file" "$f/a.toml" "$(offered taltun check-config "$f
 equal "import takes a .conf" "$f/b.conf $f/d e.conf $f/sub" "$(offered taltun import "$f/")"
 equal "and any second file" "$f/a.toml $f/b.conf $f/c.txt $f/d e.conf $f/sub" \
 	"$(offered taltun import b.conf "$f/")"
-equal "bench takes what to measure" "crypto datapath" "$(offered taltun bench '')"
+equal "bench takes what to measure" "crypto datapath xdp" "$(offered taltun bench '')"
 equal "options of bench datapath" "--backend --batch --bytes --help --json --ms --sessions --workers" \
 	"$(offered taltun bench datapath --)"
+equal "options of bench xdp" "--help --json --ms --peer" "$(offered taltun bench xdp --)"
+equal "bench xdp takes a network interface" "lo" "$(offered taltun bench xdp lo)"
 equal "backends" "ipsec-mb libsodium" "$(offered taltun bench datapath --backend '')"
 equal "options of status" "--help --json" "$(offered taltun status --)"
 equal "options of check-config" "--dump --help" "$(offered taltun check-config x.toml -)"

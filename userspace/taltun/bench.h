@@ -10,6 +10,7 @@
 
 int bench_crypto(int argc, char **argv);
 int bench_datapath(int argc, char **argv);
+int bench_xdp(int argc, char **argv);
 
 /* Makes it the backend of what is measured next; false, and says so, where this machine has not. */
 bool bench_backend_select(const char *backend);

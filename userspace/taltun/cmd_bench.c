@@ -16,6 +16,7 @@ static const struct measurement {
 } measurements[] = {
 	{"crypto", bench_crypto},
 	{"datapath", bench_datapath},
+	{"xdp", bench_xdp},
 };
 
 bool bench_backend_select(const char *backend)
@@ -82,11 +83,11 @@ static int bench(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < TT_ARRAY_LEN(measurements); i++)
 		if (strcmp(argv[1], measurements[i].name) == 0)
 			return measurements[i].run(argc - 1, argv + 1);
-	return cli_usage(argv[0], "takes what to measure: crypto or datapath");
+	return cli_usage(argv[0], "takes what to measure: crypto, datapath or xdp");
 }
 
 const struct cli_command cli_commands_bench[] = {
-	{"bench", "crypto|datapath [OPTION]... [--json]", "Measure what this machine can do.",
+	{"bench", "crypto|datapath|xdp [ARGUMENT]... [--json]", "Measure what this machine can do.",
 	 "crypto [--json]\n"
 	 "  ns per packet and Gb/s of one core, for each backend, packet size and burst length.\n"
 	 "\n"
@@ -95,7 +96,12 @@ const struct cli_command cli_commands_bench[] = {
 	 "  ns per packet of the whole way through a worker between ports in memory, from the "
 	 "wire\n"
 	 "  to the TUN (in) and back (out), and what that is of the bare encryption. Options name\n"
-	 "  one case; without, a table. --ms: time for each figure (40).",
+	 "  one case; without, a table. --ms: time for each figure (40).\n"
+	 "\n"
+	 "xdp NIC [--peer [NETNS:]NIC] [--ms N] [--json]\n"
+	 "  Packets per second by AF_XDP alone: sent from NIC, to itself, or to the other end of "
+	 "its\n"
+	 "  wire, where both ends are of this machine, and received there. Needs root.",
 	 bench},
 	{NULL, NULL, NULL, NULL, NULL},
 };
