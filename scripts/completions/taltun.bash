@@ -63,7 +63,7 @@ _taltun_bench_options() {
 _taltun_bench() {
 	case ${COMP_WORDS[COMP_CWORD - 1]} in
 	bench) _taltun_words "crypto datapath xdp" ;;
-	--backend) _taltun_words "ipsec-mb libsodium" ;;
+	--backend) _taltun_words "avx512 ipsec-mb libsodium" ;;
 	xdp | --peer) _taltun_words "$(ls /sys/class/net 2>/dev/null)" ;;
 	esac
 }

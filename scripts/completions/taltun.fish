@@ -56,7 +56,7 @@ complete -c taltun -n '__fish_seen_subcommand_from doctor' -a '(command ls /sys/
 complete -c taltun -n '__taltun_argument 1 import' -a '(__fish_complete_suffix .conf)'
 complete -c taltun -n '__taltun_argument 2 import' -F
 complete -c taltun -n '__taltun_argument 1 bench' -a 'crypto datapath xdp'
-complete -c taltun -n '__fish_seen_subcommand_from datapath' -l backend -x -a 'ipsec-mb libsodium' -d 'Only this encryption'
+complete -c taltun -n '__fish_seen_subcommand_from datapath' -l backend -x -a 'avx512 ipsec-mb libsodium' -d 'Only this encryption'
 complete -c taltun -n '__taltun_argument 2 bench; and __fish_seen_subcommand_from xdp' -a '(command ls /sys/class/net)' -d 'Network interface'
 complete -c taltun -n '__fish_seen_subcommand_from xdp' -l peer -x -a '(command ls /sys/class/net)' -d 'Other end of the wire'
 complete -c taltun -n '__fish_seen_subcommand_from xdp' -l ms -x

@@ -32,6 +32,7 @@ static const struct node_word mode_words[] = {{"auto", NODE_DATAPATH_AUTO},
 static const struct node_word unknown_index_words[] = {
 	{"drop", NODE_UNKNOWN_INDEX_DROP}, {"pass", NODE_UNKNOWN_INDEX_PASS}, {NULL, 0}};
 static const struct node_word aead_words[] = {{"auto", NODE_AEAD_AUTO},
+					      {"avx512", NODE_AEAD_AVX512},
 					      {"ipsec-mb", NODE_AEAD_IPSEC_MB},
 					      {"libsodium", NODE_AEAD_LIBSODIUM},
 					      {NULL, 0}};

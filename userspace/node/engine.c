@@ -50,7 +50,7 @@ static int fail(const char *event, int err, const char *text)
 
 static const char *aead_wanted(const struct node_engine *e)
 {
-	static const char *const name[] = {NULL, "ipsec-mb", "libsodium"};
+	static const char *const name[] = {NULL, "avx512", "ipsec-mb", "libsodium"};
 
 	if (e->config && e->config->aead != NODE_AEAD_AUTO)
 		return name[e->config->aead];
@@ -66,7 +66,7 @@ static int choose_aead(struct node_engine *e)
 		break;
 	case CRYPTO_AEAD_UNKNOWN:
 		tt_log(TT_LOG_ERROR, "aead.unknown", TT_F_STR("wanted", wanted),
-		       TT_F_STR("hint", "use auto, ipsec-mb or libsodium"));
+		       TT_F_STR("hint", "use auto, avx512, ipsec-mb or libsodium"));
 		return -EINVAL;
 	case CRYPTO_AEAD_UNAVAILABLE:
 		tt_log(TT_LOG_ERROR, "aead.unavailable", TT_F_STR("wanted", wanted),

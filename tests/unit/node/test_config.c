@@ -409,7 +409,8 @@ static void wrong_settings(void)
 		 .want = "--set datapath.interfaces: interfaces holds \"eth 1\"; expected an "
 			 "interface name as \"eth0\""},
 		{.env = {"TALTUN_AEAD=rot13"},
-		 .want = "TALTUN_AEAD: aead is \"rot13\"; expected \"auto\", \"ipsec-mb\" or "
+		 .want = "TALTUN_AEAD: aead is \"rot13\"; expected \"auto\", \"avx512\", "
+			 "\"ipsec-mb\" or "
 			 "\"libsodium\""},
 		{.env = {"TALTUN_INTERFACE_PRIVATE_KEY=oops"},
 		 .want = "TALTUN_INTERFACE_PRIVATE_KEY: private_key has 4 characters; expected 44 "
