@@ -188,10 +188,10 @@ check "the second takes over by itself" wait_for 5 mode_is a "$tc" "native copy"
 sed -i 's/mode = "socket"/mode = "xdp"/' "$conf_a"
 check "the first wants it again" in_ns a taltun reload "$ta"
 equal "and has to wait" "xdp held by taltund $tc" "$(nic a "$ta" .reason)"
-check "with the sockets" can_ping a 10.77.0.2
+check "with the sockets" wait_for 3 alive a 10.77.0.2
 tt_stop a "$tc"
 check "until the second ends" wait_for 5 mode_is a "$ta" "native copy"
-check "traffic" alive a 10.77.0.2
+check "traffic" wait_for 3 alive a 10.77.0.2
 
 # --- generic mode ------------------------------------------------------------------------------------
 

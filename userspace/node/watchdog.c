@@ -8,6 +8,7 @@
 #include "base/log.h"
 
 #define THREAD_TICK_MS 250
+#define LATE_MS	       (NODE_WATCHDOG_TICK_MS * 3 / 2)
 
 struct node_watchdog {
 	struct node_watchdog_options opt;
@@ -153,13 +154,14 @@ static void look_at(struct node_watchdog *g, unsigned i)
 	}
 }
 
-/* This thread was late itself: it slept, with the machine, or was starved like everybody. */
+/* Otherwise this thread was late itself: it slept, with the machine, or was starved like everybody.
+ */
 static bool came_in_time(struct node_watchdog *g, struct tt_mono now)
 {
 	uint64_t since = tt_mono_since(now, g->last);
 
 	g->last = now;
-	return since < 3 * NODE_WATCHDOG_TICK_MS * TT_NS_PER_MS;
+	return since < LATE_MS * TT_NS_PER_MS;
 }
 
 void node_watchdog_tick(struct node_watchdog *g, struct tt_mono now)
