@@ -172,6 +172,15 @@ was=$(redirected a "$ta")
 check "traffic" wait_for 3 alive b 10.77.0.1
 less "past the kernel, to the new one" "$was" "$(redirected a "$ta")"
 
+in_ns a ip addr add 10.8.0.11/24 dev v0
+in_ns b wg set "$tb" peer "$(pub a)" endpoint 10.8.0.11:51830
+check "a new address of a: traffic" wait_for 5 alive b 10.77.0.1
+was=$(redirected a "$ta")
+check "traffic once more" wait_for 3 alive b 10.77.0.1
+less "past the kernel, to the new address" "$was" "$(redirected a "$ta")"
+in_ns b wg set "$tb" peer "$(pub a)" endpoint 10.8.0.1:51830
+check "back to the old one" wait_for 5 alive b 10.77.0.1
+
 # --- a second instance ---------------------------------------------------------------------------
 
 tc=$(ifname c)
