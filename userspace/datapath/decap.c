@@ -75,7 +75,8 @@ static void look_up(struct dp_plane *pl, struct lookup_cache *c, const struct dp
 	size_t n = in->family == TT_FAMILY_V4 ? 4 : 16;
 	enum tt_family family = (enum tt_family)in->family;
 
-	if (c->family == in->family && !memcmp(c->src, in->src, n) && !memcmp(c->dst, in->dst, n))
+	if (c->family == in->family && dp_inner_address_equal(in, c->src, in->src) &&
+	    dp_inner_address_equal(in, c->dst, in->dst))
 		return;
 	c->family = in->family;
 	memcpy(c->src, in->src, n);

@@ -154,7 +154,8 @@ static bool put_segment(struct dp_worker *w, const struct encap_to *to, struct d
 	uint8_t *plain = slot + WG_DATA_HEADER;
 
 	dp_segmenter_next(sg, plain);
-	memset(plain + len, 0, padded - len);
+	if (padded > len)
+		memset(plain + len, 0, padded - len);
 	seal->job[seal->n++] = (struct crypto_aead_job){.src = plain, .dst = plain, .len = padded};
 	seal->session = to->session;
 	seal->peer = to->peer;
@@ -257,8 +258,32 @@ static bool from_another_peer(struct dp_worker *w, const struct dp_inner *in, tt
 	return from != TT_PEER_NONE && from != to && !dp_plane_is_own(w->plane, family, in->src);
 }
 
-static void encap_packet(struct dp_worker *w, const struct plat_vnet_hdr *vnet, const uint8_t *pkt,
-			 size_t len)
+/* Where the last packet went: the next one mostly is of the same flow. */
+struct last_route {
+	uint8_t family; /* TT_FAMILY_NONE: empty */
+	bool refused;	/* by policy: it came from another peer */
+	uint8_t src[16], dst[16];
+	tt_peer_id to;
+};
+
+static void route(struct dp_worker *w, struct last_route *r, const struct dp_inner *in)
+{
+	size_t n = dp_inner_is_v4(in) ? 4 : 16;
+
+	if (r->family == in->family && dp_inner_address_equal(in, r->dst, in->dst) &&
+	    dp_inner_address_equal(in, r->src, in->src))
+		return;
+	r->family = in->family;
+	memcpy(r->src, in->src, n);
+	memcpy(r->dst, in->dst, n);
+	r->to = dp_plane_lookup(w->plane, (enum tt_family)in->family, in->dst);
+	r->refused =
+		atomic_load_explicit(&w->plane->between, memory_order_relaxed) == DP_BETWEEN_DENY &&
+		r->to != TT_PEER_NONE && from_another_peer(w, in, r->to);
+}
+
+static void encap_packet(struct dp_worker *w, struct last_route *r,
+			 const struct plat_vnet_hdr *vnet, const uint8_t *pkt, size_t len)
 {
 	struct dp_inner in;
 
@@ -268,14 +293,12 @@ static void encap_packet(struct dp_worker *w, const struct plat_vnet_hdr *vnet, 
 		return;
 	}
 	dp_count(&w->counters.tun_rx_packets, packets_of(vnet, &in));
-	tt_peer_id id = dp_plane_lookup(w->plane, (enum tt_family)in.family, in.dst);
-	struct dp_peer *p = dp_plane_peer(w->plane, id);
+	route(w, r, &in);
+	struct dp_peer *p = dp_plane_peer(w->plane, r->to);
 
 	if (!p)
 		refuse(w, TT_DROP_TX_NO_PEER, DP_ICMP_ADDR_UNREACHABLE, pkt, &in);
-	else if (atomic_load_explicit(&w->plane->between, memory_order_relaxed) ==
-			 DP_BETWEEN_DENY &&
-		 from_another_peer(w, &in, id))
+	else if (tt_unlikely(r->refused))
 		dp_worker_drop(w, TT_DROP_POLICY, packets_of(vnet, &in));
 	else
 		dp_encap_to_peer(w, p, vnet, pkt, &in);
@@ -283,6 +306,7 @@ static void encap_packet(struct dp_worker *w, const struct plat_vnet_hdr *vnet, 
 
 void dp_encap_turn(struct dp_worker *w)
 {
+	struct last_route r = {0};
 	struct plat_vnet_hdr vnet;
 	uint32_t packets = 0;
 	size_t bytes = 0;
@@ -294,7 +318,7 @@ void dp_encap_turn(struct dp_worker *w)
 		if (n <= 0)
 			break;
 		dp_count(&w->counters.tun_rx_reads, 1);
-		encap_packet(w, &vnet, pkt, (size_t)n);
+		encap_packet(w, &r, &vnet, pkt, (size_t)n);
 		packets++;
 		bytes += (size_t)n;
 		if (w->outer->ops->tx_pending(w->outer) + w->seal.wire_bytes >= SEND_BYTES)

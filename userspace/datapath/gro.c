@@ -47,11 +47,6 @@ void dp_gro_reset(struct dp_gro *g)
 
 /* --- flows ------------------------------------------------------------------------------------ */
 
-static size_t addrs_len(const struct dp_inner *in)
-{
-	return dp_inner_is_v4(in) ? 8 : 32;
-}
-
 /* Source and destination lie side by side in both families, and so do the udp_ports. */
 static uint32_t flow_hash(const uint8_t *pkt, const struct dp_inner *in)
 {
@@ -69,7 +64,8 @@ static bool same_flow(const struct dp_gro_group *gr, const uint8_t *pkt, const s
 {
 	return gr->hash == hash && gr->in.family == in->family && gr->in.proto == in->proto &&
 	       memcmp(gr->head + gr->in.l4_off, pkt + in->l4_off, 4) == 0 &&
-	       memcmp(gr->in.src, in->src, addrs_len(in)) == 0;
+	       dp_inner_address_equal(in, gr->in.src, in->src) &&
+	       dp_inner_address_equal(in, gr->in.dst, in->dst);
 }
 
 /* The slot of this flow, or else one where it may go; *found tells which. */
@@ -186,7 +182,7 @@ static uint32_t pseudo(const struct dp_inner *in, uint32_t l4_len)
 /* What a super-packet replaces must have been right, or a broken packet would become a good one. */
 static bool checksums_hold(const uint8_t *pkt, const struct dp_inner *in)
 {
-	if (dp_inner_is_v4(in) && dp_csum_fold(dp_csum_partial(pkt, V4_HDR, 0)) != 0)
+	if (dp_inner_is_v4(in) && dp_csum_fold(dp_csum_v4_header(pkt)) != 0)
 		return false;
 	return dp_csum_fold(
 		       dp_csum_partial(pkt + in->l4_off, in->l4_len, pseudo(in, in->l4_len))) == 0;
@@ -301,7 +297,7 @@ static void write_super_l3(const struct dp_gro_group *gr)
 	}
 	tt_store_be16(pkt + V4_LEN, (uint16_t)gr->total_len);
 	tt_store_be16(pkt + V4_CHECK, 0);
-	uint16_t check = dp_csum_fold(dp_csum_partial(pkt, V4_HDR, 0));
+	uint16_t check = dp_csum_fold(dp_csum_v4_header(pkt));
 	memcpy(pkt + V4_CHECK, &check, sizeof(check));
 }
 

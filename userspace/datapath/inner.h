@@ -52,6 +52,14 @@ static inline bool dp_inner_is_v4(const struct dp_inner *in)
 	return in->family == TT_FAMILY_V4;
 }
 
+/* Whether two addresses of this packet's family are the same: of a length known here, or each
+ * comparison would be a call. */
+static inline bool dp_inner_address_equal(const struct dp_inner *in, const uint8_t *a,
+					  const uint8_t *b)
+{
+	return memcmp(a, b, 4) == 0 && (dp_inner_is_v4(in) || memcmp(a + 4, b + 4, 12) == 0);
+}
+
 /*
  * One hop further (peer to peer, without TUN): decrements TTL or hop limit, patches the IPv4
  * checksum and in->ttl. TT_DROP_TTL_EXCEEDED with the packet untouched where none is left.
