@@ -16,6 +16,7 @@
 #include "datapath/csum.h"
 #include "node/apply.h"
 #include "node/engine_impl.h"
+#include "node/xdp_workers.h"
 #include "plat/clock.h"
 #include "plat/timer.h"
 
@@ -85,11 +86,14 @@ static int choose_aead(struct node_engine *e)
 
 static unsigned workers_wanted(const struct node_engine *e)
 {
-	unsigned cpus = uv_available_parallelism();
+	unsigned workers = TT_MIN(uv_available_parallelism(), (unsigned)AUTO_WORKERS_MAX);
+	struct node_xdp_settings settings;
 
 	if (e->config && e->config->workers)
 		return TT_MIN(e->config->workers, (unsigned)DP_WORKERS_MAX);
-	return TT_MAX(1u, TT_MIN(cpus, (unsigned)AUTO_WORKERS_MAX));
+	node_xdp_settings_of(e->config, &settings);
+	unsigned queues = node_xdp_queues_expected(&settings, e->config);
+	return TT_MAX(1u, queues ? TT_MIN(workers, queues) : workers);
 }
 
 static int open_tun(struct node_engine *e)
