@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +24,8 @@ static struct {
 	_Atomic uint64_t lost; /* lines since one was written */
 	_Atomic bool torn;     /* the end of the last one is missing */
 } log_state = {.level = TT_LOG_INFO, .format = TT_LOG_LOGFMT, .fd = STDERR_FILENO};
+
+static struct tt_log_sink log_sink = {.copy = -1};
 
 /* A line under construction; where something does not fit, `full` is set and nothing added. */
 struct line {
@@ -227,14 +231,43 @@ static size_t write_bytes(int fd, const char *text, size_t len)
 	return done;
 }
 
+/* Severities of syslog(3), in the facility of daemons. */
+static size_t write_message(int fd, enum tt_log_level level, const struct line *l)
+{
+	static const char *const head[] = {
+		"<27>taltund: ", "<28>taltund: ", "<30>taltund: ", "<31>taltund: "};
+	const struct iovec part[] = {{(void *)(uintptr_t)head[level], strlen(head[level])},
+				     {(void *)(uintptr_t)l->text, l->len - 1}};
+
+	ssize_t n = writev(fd, part, TT_ARRAY_LEN(part));
+	/* the logger was started anew */
+	if (n < 0 && errno != EAGAIN && log_sink.reconnect(fd) == 0)
+		n = writev(fd, part, TT_ARRAY_LEN(part));
+	return n > 0 ? l->len : 0;
+}
+
+static void keep_file_small(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > log_sink.max_bytes)
+		(void)!ftruncate(fd, 0);
+}
+
 /* A reader that is stuck, a full disk, a closed pipe: the daemon goes on without this line. */
-static void write_line(const struct line *l, uint64_t lost)
+static void write_line(const struct line *l, enum tt_log_level level, uint64_t lost)
 {
 	int fd = atomic_load_explicit(&log_state.fd, memory_order_relaxed);
 	int saved = errno;
 	size_t done = 0;
 
-	if (!atomic_load(&log_state.torn) || write_bytes(fd, "\n", 1)) {
+	if (log_sink.max_bytes)
+		keep_file_small(fd);
+	if (log_sink.copy >= 0)
+		(void)write_bytes(log_sink.copy, l->text, l->len);
+	if (log_sink.reconnect) {
+		done = write_message(fd, level, l);
+	} else if (!atomic_load(&log_state.torn) || write_bytes(fd, "\n", 1)) {
 		done = write_bytes(fd, l->text, l->len);
 		atomic_store(&log_state.torn, done && done < l->len);
 	}
@@ -264,7 +297,7 @@ void tt_log_fields(enum tt_log_level level, const char *event, const struct tt_f
 	if (lost)
 		add_field(&l, &TT_F_U64("lost", lost));
 	add_str(&l, l.json ? "}\n" : "\n");
-	write_line(&l, lost);
+	write_line(&l, level, lost);
 }
 
 void tt_log_setup(enum tt_log_level level, enum tt_log_format format, int fd)
@@ -272,6 +305,11 @@ void tt_log_setup(enum tt_log_level level, enum tt_log_format format, int fd)
 	tt_log_set_level(level);
 	atomic_store_explicit(&log_state.format, format, memory_order_relaxed);
 	atomic_store_explicit(&log_state.fd, fd, memory_order_relaxed);
+}
+
+void tt_log_set_sink(const struct tt_log_sink *sink)
+{
+	log_sink = *sink;
 }
 
 void tt_log_process(const char *name)

@@ -50,6 +50,19 @@ struct tt_field {
 #define TT_F_ERRNO(k, e) ((struct tt_field){(k), TT_FT_ERRNO, {.i64 = (e)}})
 
 void tt_log_setup(enum tt_log_level level, enum tt_log_format format, int fd);
+/*
+ * What is special about the descriptor. reconnect: it is a syslog socket, every line a message of
+ * its own, and this mends it where nobody listens any more (0 or -errno); NULL: it is none.
+ * max_bytes: a file that has grown past it starts anew; 0: never. copy: lines go there as well, as
+ * long as that works; -1: they do not.
+ */
+struct tt_log_sink {
+	int (*reconnect)(int fd);
+	uint32_t max_bytes;
+	int copy;
+};
+/* Before other threads exist. */
+void tt_log_set_sink(const struct tt_log_sink *sink);
 /* Adds process=NAME to every line from here on ("monitor", "engine", "resolver"). Static string. */
 void tt_log_process(const char *name);
 void tt_log_set_level(enum tt_log_level level);

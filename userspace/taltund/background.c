@@ -91,13 +91,13 @@ static int open_pipe(int p[2])
 	return 0;
 }
 
-int taltund_background(int *ready_fd, bool own_log)
+int taltund_background(int *ready_fd, int start_log)
 {
 	int ready[2], log[2] = {-1, -1}, null, err;
 	pid_t pid;
 
 	err = open_pipe(ready);
-	if (!err && !own_log)
+	if (!err && start_log >= 0)
 		err = open_pipe(log);
 	if (err)
 		return err;
@@ -120,8 +120,8 @@ int taltund_background(int *ready_fd, bool own_log)
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
 	/* read by the waiting process; when that has gone, writing to it is as to /dev/null */
-	if (!own_log)
-		dup2(log[1], STDERR_FILENO);
+	if (start_log >= 0)
+		dup2(log[1], start_log);
 	close(null);
 	close(log[1]);
 	*ready_fd = ready[1];

@@ -13,6 +13,9 @@
 #include "node/monitor.h"
 #include "options.h"
 #include "plat/process.h"
+#include "plat/syslog.h"
+
+#define SMALL_LOG_BYTES (1u << 20)
 
 extern char **environ;
 
@@ -36,8 +39,43 @@ static int open_standard_fds(void)
 	return 0;
 }
 
+/* Named after the interface, or the file that says what it is called; in memory, so it is small. */
+static int open_small_log(const struct taltund_options *o, struct tt_log_sink *sink)
+{
+	const char *dir = getenv("TALTUN_RUN_DIR"), *name = o->name;
+	const char *slash = o->config ? strrchr(o->config, '/') : NULL;
+	char path[256];
+	int fd;
+
+	if (!dir || !dir[0])
+		dir = "/run/taltun";
+	if (!name)
+		name = slash ? slash + 1 : o->config;
+	int len = (int)strcspn(name, ".");
+	if (snprintf(path, sizeof(path), "%s/%.*s.log", dir, len, name) >= (int)sizeof(path))
+		return 0;
+	mkdir(dir, 0755);
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	sink->max_bytes = SMALL_LOG_BYTES;
+	return fd < 0 ? 0 : fd;
+}
+
+/* In the background and without a word about the log: the system's, or a file of our own. */
+static int open_default_log(const struct taltund_options *o, struct tt_log_sink *sink)
+{
+	int fd = plat_syslog_open();
+
+	if (fd < 0)
+		fd = open_small_log(o, sink);
+	else
+		sink->reconnect = plat_syslog_reconnect;
+	if (fd > 0)
+		sink->copy = STDOUT_FILENO;
+	return fd;
+}
+
 /* Descriptor the log goes to instead of stderr, or 0: none, or -errno. */
-static int open_log(const struct taltund_options *o)
+static int open_log(const struct taltund_options *o, struct tt_log_sink *sink)
 {
 	int fd = 0;
 
@@ -45,6 +83,8 @@ static int open_log(const struct taltund_options *o)
 		fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	else if (o->log_file)
 		fd = open(o->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	else if (!o->foreground)
+		fd = open_default_log(o, sink);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -75,7 +115,8 @@ static int run(const struct taltund_options *o)
 		.engine_run = node_engine_run,
 	};
 	char *path = NULL;
-	int err = 0, log_fd = open_log(o);
+	struct tt_log_sink sink = {.copy = -1};
+	int err = 0, log_fd = open_log(o, &sink);
 
 	if (log_fd < 0)
 		return fail(o->log_file ? o->log_file : "/dev/null", log_fd);
@@ -86,7 +127,7 @@ static int run(const struct taltund_options *o)
 		opt.config_path = path;
 	}
 	if (!o->foreground)
-		err = taltund_background(&opt.ready_fd, log_fd > 0);
+		err = taltund_background(&opt.ready_fd, log_fd > 0 ? sink.copy : STDERR_FILENO);
 	if (err)
 		return fail("cannot go into the background", err);
 	/* descriptor 2 is the log in every process, for libraries that write there too */
@@ -95,6 +136,7 @@ static int run(const struct taltund_options *o)
 		close(log_fd);
 	}
 	plat_process_never_wait_for(STDERR_FILENO);
+	tt_log_set_sink(&sink);
 	umask(077);
 	err = node_monitor_run(&opt);
 	free(path);

@@ -5,6 +5,9 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "tt_test.h"
 
@@ -265,7 +268,55 @@ static void stuck_reader(void)
 	setup(TT_LOG_INFO, TT_LOG_LOGFMT);
 }
 
+static int reconnects;
+
+static int reconnect(int fd)
+{
+	(void)fd;
+	reconnects++;
+	return -ENOENT;
+}
+
+static void sinks(void)
+{
+	struct tt_log_sink sink = {.reconnect = reconnect, .copy = -1};
+	const struct tt_log_sink plain = {.copy = -1};
+	char buf[512], path[] = "/tmp/tt-log-XXXXXX";
+	struct stat st;
+	int s[2];
+
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_DGRAM, 0, s), 0);
+	tt_log_setup(TT_LOG_INFO, TT_LOG_LOGFMT, s[0]);
+	tt_log_set_sink(&sink);
+	tt_log(TT_LOG_WARN, "one");
+	ssize_t n = read(s[1], buf, sizeof(buf) - 1);
+	CU_ASSERT_FATAL(n > 0);
+	buf[n] = 0;
+	CU_ASSERT_EQUAL(strncmp(buf, "<28>taltund: ts=", 16), 0);
+	CU_ASSERT_STRING_EQUAL(buf + n - 9, "event=one");
+	close(s[1]);
+	tt_log(TT_LOG_WARN, "two");
+	CU_ASSERT_EQUAL(reconnects, 1);
+	close(s[0]);
+
+	int fd = mkstemp(path);
+	sink = (struct tt_log_sink){.max_bytes = 1000, .copy = pipe_fd[1]};
+	fcntl(fd, F_SETFL, O_APPEND);
+	tt_log_setup(TT_LOG_INFO, TT_LOG_LOGFMT, fd);
+	tt_log_set_sink(&sink);
+	for (int i = 0; i < 100; i++) {
+		tt_log(TT_LOG_INFO, "file");
+		CU_ASSERT_EQUAL(strncmp(logged(), "level=info event=file", 21), 0);
+		CU_ASSERT_EQUAL(fstat(fd, &st), 0);
+		CU_ASSERT(st.st_size > 0 && st.st_size < 1200);
+	}
+	close(fd);
+	unlink(path);
+	tt_log_set_sink(&plain);
+	setup(TT_LOG_INFO, TT_LOG_LOGFMT);
+}
+
 TT_TESTS("base/log", {"types", types}, {"levels and process", levels_and_process},
 	 {"logfmt escaping", logfmt_escaping}, {"json", json}, {"long values", long_values},
 	 {"errno survives", errno_survives}, {"limit", limit}, {"threads", threads},
-	 {"stuck reader", stuck_reader})
+	 {"stuck reader", stuck_reader}, {"sinks", sinks})
