@@ -10,22 +10,21 @@
 #   [tt..t 10.77.0.1, fd77::1] ~~~~ WireGuard ~~~~ [tt..g 10.77.0.2, fd77::2]
 #            taltund                                        kernel
 #
-# A second pair, r and s, lives from the start to the end: its session grows old enough to be
-# replaced. The test also runs on a host whose kernel has WireGuard.
+# Two more pairs, r and s by the sockets, p and q past the kernel, live from the start to the end:
+# their sessions grow old enough to be replaced. The test also runs on a host whose kernel has WireGuard.
 . "$(dirname "$0")/../../netns/lib.sh"
 . "$(dirname "$0")/../../netns/support/traffic.sh"
 
 need_root
 need_taltund
 need_commands wg socat jq ping
-ns_add t g r s
+ns_add t g r s p q
 in_ns g ip link add "$(ifname k)" type wireguard 2>/dev/null ||
 	skip_all "the kernel has no WireGuard"
 in_ns g ip link del "$(ifname k)"
 veth t v0 10.8.0.1/24,fd08::1/64 g v0 10.8.0.2/24,fd08::2/64
-veth r v0 10.9.0.1/24 s v0 10.9.0.2/24
-tt=$(ifname t) tg=$(ifname g) tr=$(ifname r) ts=$(ifname s)
-wg_keys t g r s
+tt=$(ifname t) tg=$(ifname g)
+wg_keys t g r s p q
 (umask 077 && wg genpsk >"$TT_WORK/psk")
 bytes=${TT_VM_BYTES:-1000000}
 
@@ -189,16 +188,16 @@ past_the_kernel() {
 in_mode() {
 	local mode=$1
 	check "$mode: taltund starts" taltund_up t "$tt" t 10.77.0.1/24,fd77::1/64 "$mode" || return
-	echo "        taltund: mode $(status t "$tt" .datapath.mode), AEAD $(status t "$tt" .datapath.aead)"
 	check "$mode: the kernel's interface" kernel_up g "$tg" 10.77.0.2/24,fd77::2/64
 	set_g
 	link 4 t
 	check "$mode: first ping" wait_for 15 can_ping t 10.77.0.2
 	if [ "$mode" = xdp ]; then
-		check "xdp: native copy on veth ($(nic .reason))" wait_for 5 native
+		check "xdp: native copy on veth" wait_for 5 native
 	else
 		equal "socket: nothing is attached" socket "$(status t "$tt" .datapath.mode)"
 	fi
+	echo "        taltund: $(status t "$tt" .datapath.mode) ($(nic '.reason // "nothing configured"')), AEAD $(status t "$tt" .datapath.aead)"
 	handshakes_by_both "$mode"
 	wrong_psk "$mode"
 	roaming "$mode"
@@ -210,28 +209,39 @@ in_mode() {
 	in_ns g ip link del "$tg"
 }
 
-# --- the pair that grows old ---------------------------------------------------------------------------
+# --- the pairs that grow old -----------------------------------------------------------------------------
 
+declare -A old_from=() old_ping=()
+
+# old_pair MODE NS KERNEL_NS IFNAME KERNEL_IFNAME NET: inner network 10.78.NET, outer 10.9.NET
 old_pair() {
-	check "old pair: taltund starts" taltund_up r "$tr" r 10.78.0.1/24 socket || return
-	check "old pair: the kernel's interface" kernel_up s "$ts" 10.78.0.2/24
-	in_ns s wg set "$ts" listen-port 51820 private-key "$(key_file s)" peer "$(pub r)" \
-		allowed-ips 10.78.0.1/32
-	in_ns r wg set "$tr" peer "$(pub s)" allowed-ips 10.78.0.2/32 endpoint 10.9.0.2:51820
-	check "old pair: ping" wait_for 15 can_ping r 10.78.0.2
-	old_from=$SECONDS
-	bg_ns r "$TT_WORK/old-ping" ping -n -q -i 0.2 10.78.0.2
-	old_ping=$BG_PID
+	local mode=$1 r=$2 s=$3 tr=$4 ts=$5 net=$6
+	veth "$r" v0 "10.9.$net.1/24" "$s" v0 "10.9.$net.2/24"
+	check "old pair, $mode: taltund starts" taltund_up "$r" "$tr" "$r" "10.78.$net.1/24" "$mode" || return
+	check "old pair, $mode: the kernel's interface" kernel_up "$s" "$ts" "10.78.$net.2/24"
+	in_ns "$s" wg set "$ts" listen-port 51820 private-key "$(key_file "$s")" peer "$(pub "$r")" \
+		allowed-ips "10.78.$net.1/32"
+	in_ns "$r" wg set "$tr" peer "$(pub "$s")" allowed-ips "10.78.$net.2/32" endpoint "10.9.$net.2:51820"
+	check "old pair, $mode: ping" wait_for 15 can_ping "$r" "10.78.$net.2"
+	old_from[$r]=$SECONDS
+	bg_ns "$r" "$TT_WORK/old-ping-$r" ping -n -q -i 0.2 "10.78.$net.2"
+	old_ping[$r]=$BG_PID
 }
 
-# The session is replaced at 120 s; what is asked is that no packet is lost over it.
+# old_pair_end MODE NS IFNAME NET. The session is replaced at 120 s, and no packet may be lost over it.
 old_pair_end() {
-	check "old pair: rekeyed by age, $((SECONDS - old_from)) s so far" \
-		wait_for $((SECONDS - old_from < 135 ? 145 - SECONDS + old_from : 10)) more_handshakes r "$tr" 1
-	check "old pair: ping after it" pings r 10.78.0.2
-	kill -INT "$old_ping" 2>/dev/null
-	wait_for 3 grep -q 'packet loss' "$TT_WORK/old-ping"
-	equal "old pair: no packet lost over it" "0%" "$(grep -o '[0-9.]*% packet loss' "$TT_WORK/old-ping" | cut -d' ' -f1)"
+	local mode=$1 r=$2 tr=$3 age left
+	age=$((SECONDS - ${old_from[$r]:-SECONDS}))
+	left=$((age < 135 ? 145 - age : 10))
+	check "old pair, $mode: rekeyed by age ($age s old)" wait_for "$left" more_handshakes "$r" "$tr" 1
+	check "old pair, $mode: ping after it" pings "$r" "10.78.$4.2"
+	kill -INT "${old_ping[$r]}" 2>/dev/null
+	wait_for 3 grep -q 'packet loss' "$TT_WORK/old-ping-$r"
+	equal "old pair, $mode: no packet lost over it" "0%" \
+		"$(grep -o '[0-9.]*% packet loss' "$TT_WORK/old-ping-$r" | cut -d' ' -f1)"
+	echo "        $(grep 'packet loss' "$TT_WORK/old-ping-$r"); mode $(status "$r" "$tr" .datapath.mode)"
+	[ "$mode" != xdp ] || equal "old pair, xdp: no packet of an unknown session" 0 \
+		"$(status "$r" "$tr" ".datapath.interfaces[0].steering.unknown_index")"
 }
 
 # knows_xdp: this build's configuration has the mode.
@@ -242,12 +252,15 @@ knows_xdp() {
 }
 
 echo "  kernel $(uname -r)"
-old_pair
-in_mode socket
+old_pair socket r s "$(ifname r)" "$(ifname s)" 0
 if knows_xdp >/dev/null 2>&1; then
+	old_pair xdp p q "$(ifname p)" "$(ifname q)" 1
+	in_mode socket
 	in_mode xdp
+	old_pair_end xdp p "$(ifname p)" 1
 else
 	skip "xdp: this build does not know the mode"
+	in_mode socket
 fi
-old_pair_end
+old_pair_end socket r "$(ifname r)" 0
 finish
