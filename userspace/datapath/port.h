@@ -75,6 +75,12 @@ struct dp_outer_ops {
 	/* Bytes committed and not flushed. */
 	uint32_t (*tx_pending)(const struct dp_outer_port *port);
 	void (*tx_flush)(struct dp_outer_port *port, struct dp_tx_report *report);
+	/*
+	 * Tries again what a flush handed over and the kernel has not taken (its buffers were
+	 * full). True: some of it still waits; call it again soon, also where nothing else happens.
+	 * NULL: a flush always ends.
+	 */
+	bool (*tx_retry)(struct dp_outer_port *port);
 	/* The same, but what more packets would be sent together with may stay. NULL: no such
 	 * thing. */
 	void (*tx_flush_full)(struct dp_outer_port *port, struct dp_tx_report *report);

@@ -316,6 +316,8 @@ static void flush_queues(struct dp_port_xsk *x, struct dp_tx_report *report)
 			continue;
 		report->failed[TT_DROP_TX_SOCKET_FULL] += submit(x, i);
 		int err = kick(&x->queue[i]);
+
+		x->queue[i].stalled = err == -EAGAIN;
 		if (err && err != -EAGAIN)
 			report->queue_failed = true;
 	}
@@ -343,6 +345,21 @@ static void port_xsk_tx_flush_full(struct dp_outer_port *port, struct dp_tx_repo
 
 /* --- construction ----------------------------------------------------------------------------- */
 
+static bool port_xsk_tx_retry(struct dp_outer_port *port)
+{
+	struct dp_port_xsk *x = xsk_of(port);
+	bool waits = false;
+
+	for (unsigned i = 0; i < x->queues; i++) {
+		struct dp_xsk_queue *q = &x->queue[i];
+
+		if (q->stalled)
+			q->stalled = kick(q) == -EAGAIN;
+		waits |= q->stalled;
+	}
+	return waits;
+}
+
 static const struct dp_outer_ops port_xsk_ops = {
 	.fd = port_xsk_fd,
 	.rx = port_xsk_rx,
@@ -353,6 +370,7 @@ static const struct dp_outer_ops port_xsk_ops = {
 	.tx_abort = port_xsk_tx_abort,
 	.tx_pending = port_xsk_tx_pending,
 	.tx_flush = port_xsk_tx_flush,
+	.tx_retry = port_xsk_tx_retry,
 	.tx_flush_full = port_xsk_tx_flush_full,
 };
 

@@ -36,6 +36,7 @@ struct dp_xsk_queue {
 	bool more;	    /* the batch ended because it was full */
 	uint32_t fill_owed; /* frames that the fill ring did not take yet, in owed_addr */
 	uint32_t *owed_addr;
+	bool stalled;	/* the kernel left messages in the tx ring */
 	unsigned built; /* messages being built that go by this queue */
 	uint64_t sent, received;
 };

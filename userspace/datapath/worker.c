@@ -11,6 +11,7 @@
 
 #define SCRATCH_BYTES  (66048)
 #define INNER_CHECK_NS TT_NS_PER_SEC
+#define TX_RETRY_NS    (100 * TT_NS_PER_US)
 
 int dp_worker_init(struct dp_worker *w, struct dp_plane *pl, unsigned id,
 		   struct dp_inner_port *inner, struct dp_outer_port *outer)
@@ -174,6 +175,9 @@ static uint64_t wait_time(struct dp_worker *w)
 	if (w->ready || w->plane->poll == DP_POLL_BUSY ||
 	    tt_mono_since(w->now, w->idle_since) < w->plane->spin_ns)
 		return 0;
+	/* nothing announces that the kernel has room again */
+	if (w->outer->ops->tx_retry && w->outer->ops->tx_retry(w->outer))
+		t = TX_RETRY_NS;
 	if (w->later_count)
 		t = TT_MIN(t, until(w->now, w->later_due));
 	if (w->id == 0)
