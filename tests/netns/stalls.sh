@@ -43,7 +43,7 @@ less "no burst of what was due meanwhile" \
 less "nor of handshakes" $(($(handshakes b "$tb" a) - handshakes_before)) 3
 equal "the engine is the same" 0 "$(status a "$ta" .restarts)"
 check "and answers" in_ns a wg show "$ta" public-key
-engine=$(engine_pid "$monitor")
+engine=$(engine_pid a "$ta")
 before=$(cpu_ms "$engine")
 wait_for 2 false
 less "no timer runs wild, CPU ms in 2 s" $(($(cpu_ms "$engine") - before)) 300
