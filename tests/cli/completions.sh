@@ -76,7 +76,7 @@ equal "options of bench datapath" "--backend --batch --bytes --help --json --ms 
 	"$(offered taltun bench datapath --)"
 equal "options of bench xdp" "--help --json --ms --peer" "$(offered taltun bench xdp --)"
 equal "bench xdp takes a network interface" "lo" "$(offered taltun bench xdp lo)"
-equal "backends" "ipsec-mb libsodium" "$(offered taltun bench datapath --backend '')"
+equal "backends" "avx512 ipsec-mb libsodium" "$(offered taltun bench datapath --backend '')"
 equal "options of status" "--help --json" "$(offered taltun status --)"
 equal "options of check-config" "--dump --help" "$(offered taltun check-config x.toml -)"
 equal "genkey takes nothing" "" "$(offered taltun genkey '')"
