@@ -427,6 +427,40 @@ static void offload_refused(void)
 	fx_close(&f);
 }
 
+/* The same for TCP: ten segments of a stream that were put together, one by one and in order. */
+static void tso_refused(void)
+{
+	uint8_t payload[500];
+
+	fx_open(&f, ALL_TUN, DP_BETWEEN_KERNEL);
+	f.inner.refuse_super = -EINVAL;
+	for (unsigned round = 0; round < 2; round++) {
+		struct pk k = pk_tcp(false);
+
+		k.host_src = 2;
+		k.host_dst = FX_SELF;
+		for (unsigned i = 0; i < 10; i++) {
+			memset(payload, (int)i, sizeof(payload));
+			fx_peer_send(&f, 0, pkt, pk_build(pkt, &k, payload, 500, false));
+			k.seq += 500;
+			k.id++;
+		}
+		fx_turn(&f);
+		for (unsigned i = 0; i < 10; i++) {
+			CU_ASSERT_EQUAL(fx_inner_take(&f, &vnet, &in), 540);
+			CU_ASSERT_EQUAL(vnet.gso_type, PLAT_VNET_GSO_NONE);
+			CU_ASSERT_EQUAL(in[40], i);
+			CU_ASSERT(pk_intact(in, 540, 20, 6));
+		}
+	}
+	struct dp_stats st;
+
+	dp_plane_stats(f.pl, UINT_MAX, &st);
+	CU_ASSERT_EQUAL(st.tun_tx_writes, 21); /* one was refused, none after it was tried */
+	CU_ASSERT_EQUAL(fx_all_drops(&f), 0);
+	fx_close(&f);
+}
+
 TT_TESTS("plane_flow", {"packets go through", through}, {"super-packets go through", through_super},
 	 {"padding is clamped", padding_is_clamped}, {"largest inner packet", largest_inner_packet},
 	 {"ecn outside and in", ecn_outside_and_in},
@@ -434,4 +468,5 @@ TT_TESTS("plane_flow", {"packets go through", through}, {"super-packets go throu
 	 {"staging of super-packets", staging_of_super_packets},
 	 {"staged is given up", staged_is_given_up}, {"unreachable", unreachable},
 	 {"between peers: deny", between_deny}, {"between peers: kernel", between_kernel},
-	 {"between peers: direct", between_direct}, {"offload refused", offload_refused})
+	 {"between peers: direct", between_direct}, {"offload refused", offload_refused},
+	 {"tso refused", tso_refused})
