@@ -6,8 +6,6 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -231,29 +229,6 @@ static size_t write_bytes(int fd, const char *text, size_t len)
 	return done;
 }
 
-/* Severities of syslog(3), in the facility of daemons. */
-static size_t write_message(int fd, enum tt_log_level level, const struct line *l)
-{
-	static const char *const head[] = {
-		"<27>taltund: ", "<28>taltund: ", "<30>taltund: ", "<31>taltund: "};
-	const struct iovec part[] = {{(void *)(uintptr_t)head[level], strlen(head[level])},
-				     {(void *)(uintptr_t)l->text, l->len - 1}};
-
-	ssize_t n = writev(fd, part, TT_ARRAY_LEN(part));
-	/* the logger was started anew */
-	if (n < 0 && errno != EAGAIN && log_sink.reconnect(fd) == 0)
-		n = writev(fd, part, TT_ARRAY_LEN(part));
-	return n > 0 ? l->len : 0;
-}
-
-static void keep_file_small(int fd)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > log_sink.max_bytes)
-		(void)!ftruncate(fd, 0);
-}
-
 /* A reader that is stuck, a full disk, a closed pipe: the daemon goes on without this line. */
 static void write_line(const struct line *l, enum tt_log_level level, uint64_t lost)
 {
@@ -261,12 +236,10 @@ static void write_line(const struct line *l, enum tt_log_level level, uint64_t l
 	int saved = errno;
 	size_t done = 0;
 
-	if (log_sink.max_bytes)
-		keep_file_small(fd);
 	if (log_sink.copy >= 0)
 		(void)write_bytes(log_sink.copy, l->text, l->len);
-	if (log_sink.reconnect) {
-		done = write_message(fd, level, l);
+	if (log_sink.write) {
+		done = log_sink.write(fd, (int)level, l->text, l->len);
 	} else if (!atomic_load(&log_state.torn) || write_bytes(fd, "\n", 1)) {
 		done = write_bytes(fd, l->text, l->len);
 		atomic_store(&log_state.torn, done && done < l->len);

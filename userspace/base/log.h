@@ -51,14 +51,11 @@ struct tt_field {
 
 void tt_log_setup(enum tt_log_level level, enum tt_log_format format, int fd);
 /*
- * What is special about the descriptor. reconnect: it is a syslog socket, every line a message of
- * its own, and this mends it where nobody listens any more (0 or -errno); NULL: it is none.
- * max_bytes: a file that has grown past it starts anew; 0: never. copy: lines go there as well, as
- * long as that works; -1: they do not.
+ * write: instead of write(2), for a whole line with its newline; returns what it wrote. NULL: none.
+ * copy: lines go to this descriptor as well, as long as that works; -1: they do not.
  */
 struct tt_log_sink {
-	int (*reconnect)(int fd);
-	uint32_t max_bytes;
+	size_t (*write)(int fd, int level, const char *line, size_t len);
 	int copy;
 };
 /* Before other threads exist. */

@@ -12,10 +12,8 @@
 #include "background.h"
 #include "node/monitor.h"
 #include "options.h"
+#include "plat/logsink.h"
 #include "plat/process.h"
-#include "plat/syslog.h"
-
-#define SMALL_LOG_BYTES (1u << 20)
 
 extern char **environ;
 
@@ -56,19 +54,19 @@ static int open_small_log(const struct taltund_options *o, struct tt_log_sink *s
 		return 0;
 	mkdir(dir, 0755);
 	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	sink->max_bytes = SMALL_LOG_BYTES;
+	sink->write = plat_logsink_small_write;
 	return fd < 0 ? 0 : fd;
 }
 
 /* In the background and without a word about the log: the system's, or a file of our own. */
 static int open_default_log(const struct taltund_options *o, struct tt_log_sink *sink)
 {
-	int fd = plat_syslog_open();
+	int fd = plat_logsink_syslog_open();
 
 	if (fd < 0)
 		fd = open_small_log(o, sink);
 	else
-		sink->reconnect = plat_syslog_reconnect;
+		sink->write = plat_logsink_syslog_write;
 	if (fd > 0)
 		sink->copy = STDOUT_FILENO;
 	return fd;
