@@ -12,6 +12,7 @@
 # options:
 #   --rounds N (3)   --seconds S (5)   --out FILE (docs/bench/DATE-NAME.json, - for none)
 #   --contenders a,b,...   of: veth taltun taltun-null prototype wireguard-go nebula fastd openvpn
+#                          and, by AF_XDP: taltun-xdp taltun-xdp-null taltun-busy
 #   --name NAME   goes into the file name and the report
 # TALTUN_PROTOTYPE=DIR is where the yardstick is; it is left out where that is absent.
 set -u
@@ -19,6 +20,7 @@ set -u
 usage() { sed -n '4,17s/^# \{0,1\}//p' "$0"; }
 
 all_contenders="veth taltun taltun-null prototype wireguard-go nebula fastd openvpn"
+xdp_contenders="taltun-xdp taltun-xdp-null taltun-busy"
 contenders=$all_contenders rounds=3 seconds=5 out='' name=local measurements=()
 
 while [ $# -gt 0 ]; do
@@ -140,6 +142,11 @@ goals() {
 		udp-loss taltun nebula 1 above
 		ping-idle taltun fastd 1 below
 		ping-load taltun wireguard-go 1 below
+		tcp-noseg taltun-xdp wireguard-go 7.5 above
+		tcp-noseg taltun-xdp taltun 1.8 above
+		tcp-noseg taltun-xdp taltun-xdp-null 0.85 above
+		udp-64 taltun-xdp wireguard-go 4 above
+		udp-64 taltun-xdp taltun 1.2 above
 	END
 }
 
@@ -209,9 +216,9 @@ print_goals() {
 present=()
 say "bench: contenders"
 for c in $contenders; do
-	case " $all_contenders " in
+	case " $all_contenders $xdp_contenders " in
 	*" $c "*) ;;
-	*) say "bench: no contender '$c' (one of: $all_contenders)" && exit 64 ;;
+	*) say "bench: no contender '$c' (one of: $all_contenders $xdp_contenders)" && exit 64 ;;
 	esac
 	if why=$(contender_have "$c"); then
 		present+=("$c")

@@ -80,6 +80,9 @@ start_veth() {
 	inner=10.99.0.2
 }
 
+# How the next taltund moves its packets; the AF_XDP contenders change it.
+taltun_mode=socket taltun_poll=adaptive
+
 # taltun_config FILE IFNAME KEY ADDRESS: the part before the peers.
 taltun_config() {
 	cat >"$1" <<-TOML
@@ -90,6 +93,10 @@ taltun_config() {
 		listen_port = 51820
 		mtu = $BENCH_MTU
 		routes = "allowed-ips"
+		[datapath]
+		mode = "$taltun_mode"
+		poll = "$taltun_poll"
+		$([ "$taltun_mode" = socket ] || echo 'interfaces = ["v0"]')
 		[log]
 		level = "warn"
 	TOML
@@ -118,11 +125,28 @@ start_taltun_binary() {
 
 BENCH_NULL=$TT_ROOT/build/variant-nullaead/bin/taltund
 
+# start_taltun_as MODE POLL BINARY
+start_taltun_as() {
+	taltun_mode=$1 taltun_poll=$2
+	start_taltun_binary "$3"
+	local status=$?
+	taltun_mode=socket taltun_poll=adaptive
+	return $status
+}
+
 have_taltun() { [ -x "$TT_BIN/taltund" ] || { echo "no $TT_BIN/taltund (make)" && false; }; }
 start_taltun() { start_taltun_binary "$TT_BIN/taltund"; }
 
 have_taltun_null() { [ -x "$BENCH_NULL" ] || { echo "not built (make BENCH_NULL_AEAD=1)" && false; }; }
 start_taltun_null() { start_taltun_binary "$BENCH_NULL"; }
+
+# AF_XDP, native copy on veth: the same binary past the kernel.
+have_taltun_xdp() { have_taltun; }
+start_taltun_xdp() { start_taltun_as xdp adaptive "$TT_BIN/taltund"; }
+have_taltun_xdp_null() { have_taltun_null; }
+start_taltun_xdp_null() { start_taltun_as xdp adaptive "$BENCH_NULL"; }
+have_taltun_busy() { have_taltun; }
+start_taltun_busy() { start_taltun_as xdp busy "$TT_BIN/taltund"; }
 
 have_wireguard_go() { have_command wireguard-go && have_command wg; }
 
