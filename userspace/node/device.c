@@ -75,27 +75,26 @@ void node_device_unpublish(struct node_device *d, const struct wg_displaced *out
 
 static int alloc_tables(struct node_device *d)
 {
-	struct wg_device_memory m = {
-		.peer_capacity = DP_PEERS_MAX,
-		.index_capacity = DP_INDEX_SLOTS,
-		.limit_capacity = LIMITS,
-	};
+	struct wg_device_memory *m = &d->tables;
 
+	m->peer_capacity = DP_PEERS_MAX;
+	m->index_capacity = DP_INDEX_SLOTS;
+	m->limit_capacity = LIMITS;
 	/* calloc of this size is fresh zero pages: untouched parts take no memory */
 	d->peers = calloc(DP_PEERS_MAX, sizeof(*d->peers));
 	d->deadline_slots = calloc(DP_PEERS_MAX, sizeof(*d->deadline_slots));
-	m.peers = calloc(m.peer_capacity, sizeof(*m.peers));
-	m.peer_buckets = calloc(m.peer_capacity, sizeof(*m.peer_buckets));
-	m.indices = calloc(m.index_capacity, sizeof(*m.indices));
-	m.limits = calloc(m.limit_capacity, sizeof(*m.limits));
-	m.limit_buckets = calloc(m.limit_capacity, sizeof(*m.limit_buckets));
+	m->peers = calloc(m->peer_capacity, sizeof(*m->peers));
+	m->peer_buckets = calloc(m->peer_capacity, sizeof(*m->peer_buckets));
+	m->indices = calloc(m->index_capacity, sizeof(*m->indices));
+	m->limits = calloc(m->limit_capacity, sizeof(*m->limits));
+	m->limit_buckets = calloc(m->limit_capacity, sizeof(*m->limit_buckets));
 	d->wg = plat_secmem_alloc(mem_device);
 	d->spare = node_session_alloc();
-	if (!d->peers || !d->deadline_slots || !m.peers || !m.peer_buckets || !m.indices ||
-	    !m.limits || !m.limit_buckets || !d->wg || !d->spare)
+	if (!d->peers || !d->deadline_slots || !m->peers || !m->peer_buckets || !m->indices ||
+	    !m->limits || !m->limit_buckets || !d->wg || !d->spare)
 		return -ENOMEM;
 	tt_heap_init(&d->deadlines, d->deadline_slots, DP_PEERS_MAX);
-	wg_device_init(d->wg, &m, &d->opt.rng);
+	wg_device_init(d->wg, m, &d->opt.rng);
 	d->wg->stamp_limit = (struct tt_wall){STAMP_LIMIT_SEC, 0};
 	return 0;
 }
@@ -118,14 +117,13 @@ static int alloc_allowed(struct node_device *d)
 
 static void free_tables(struct node_device *d)
 {
-	if (d->wg) {
-		free(d->wg->peers);
-		free(d->wg->peer_buckets);
-		free(d->wg->index.entries);
-		free(d->wg->limit.entries);
-		free(d->wg->limit.buckets);
+	if (d->wg)
 		wg_device_wipe(d->wg);
-	}
+	free(d->tables.peers);
+	free(d->tables.peer_buckets);
+	free(d->tables.indices);
+	free(d->tables.limits);
+	free(d->tables.limit_buckets);
 	plat_secmem_free(mem_device, d->wg);
 	plat_secmem_free(mem_sessions, d->spare);
 	free(d->allowed.entries);

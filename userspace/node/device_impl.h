@@ -48,6 +48,7 @@ struct node_peer {
 struct node_device {
 	struct node_device_options opt;
 	struct wg_device *wg; /* locked memory */
+	struct wg_device_memory tables;
 	struct wg_session *spare;
 	struct node_peer **peers; /* [DP_PEERS_MAX] by id */
 	struct tt_list order;
