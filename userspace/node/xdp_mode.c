@@ -36,7 +36,9 @@ static bool refuse_interface(const struct plat_xdp_facts *f, struct node_xdp_pla
 {
 	char *why = out->refusal[NODE_XDP_SOCKET];
 
-	if (!f->ethernet)
+	if (!plat_xdp_mtu_max(false))
+		snprintf(why, PLAT_XDP_WHY_MAX, "this system has no AF_XDP");
+	else if (!f->ethernet)
 		snprintf(why, PLAT_XDP_WHY_MAX, "no Ethernet interface");
 	else if (!f->up || !f->running) {
 		snprintf(why, PLAT_XDP_WHY_MAX, "link is down");

@@ -62,7 +62,10 @@ struct plat_xdp_facts {
 /* 0, -ENODEV, -errno. */
 int plat_xdp_facts_get(uint32_t ifindex, struct plat_xdp_facts *out);
 
-/* Largest interface MTU whose packets fit a frame (of plat/xsk.h) in this mode. */
+/*
+ * Largest interface MTU whose packets fit a frame (of plat/xsk.h) in this mode. 0: this system has
+ * no AF_XDP.
+ */
 uint32_t plat_xdp_mtu_max(bool zero_copy);
 
 struct plat_xdp_held {
