@@ -2,6 +2,7 @@
 #include "plat/memfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -19,7 +20,8 @@ int plat_memfile_create(const char *name, size_t bytes)
 	if (fd < 0)
 		return -errno;
 	unlink(path);
-	if (ftruncate(fd, (off_t)bytes) < 0) {
+	/* nothing of it for a hook or a command that is run */
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || ftruncate(fd, (off_t)bytes) < 0) {
 		int err = -errno;
 		close(fd);
 		return err;
