@@ -23,6 +23,7 @@
 #include "node/monitor.h"
 #include "node/priv_wire.h"
 #include "plat/clock.h"
+#include "plat/tun.h"
 #include "tt_test.h"
 
 #define HARNESS_SEC_MAX 20
@@ -59,6 +60,15 @@ static inline bool harness_possible(unsigned tests)
 		return false;
 	}
 	return true;
+}
+
+/*
+ * Whether this is the portable platform: one TUN queue, no seals, no AF_XDP, no marks, and a
+ * sandbox that only changes the user.
+ */
+static inline bool harness_portable(void)
+{
+	return plat_tun_queue_detach(-1) == -ENOTSUP;
 }
 
 static inline int harness_prepare(const struct node_engine_start *start)

@@ -99,7 +99,9 @@ static int engine_waits(const struct node_engine_start *start)
 	(void)start;
 	ENGINE_CHECK(ask_tun(&r, fds, 1) == 0);
 	shared->step = 1;
-	nap_ms(60000);
+	/* killed along; or where no system call orders that, its channel ends */
+	struct pollfd channel = {.fd = harness_portable() ? start->priv_fd : -1, .events = POLLIN};
+	poll(&channel, 1, 60000);
 	return NODE_EXIT_OK;
 }
 
@@ -399,7 +401,8 @@ static long load_mtu(void)
 		return r.result;
 	}
 	int64_t size = plat_memfile_size(fds[0]);
-	if (r.fds != 1 || size <= 0 || ftruncate(fds[0], 1) == 0 || write(fds[0], "x", 1) == 1 ||
+	bool sealed = harness_portable() || (ftruncate(fds[0], 1) < 0 && write(fds[0], "x", 1) < 0);
+	if (r.fds != 1 || size <= 0 || !sealed ||
 	    plat_memfile_map(fds[0], (size_t)size, false, &map) ||
 	    !node_config_valid(map, (size_t)size))
 		return -EBADMSG;
@@ -473,6 +476,8 @@ static void configuration_is_loaded_and_kept(void)
 		printf("  status %d, line %d: %s\n", status, shared->failed, shared->text);
 		harness_show_log();
 	}
+	if (harness_portable())
+		tt_test_skip(1, "no sealed memory on this platform");
 	harness_remove_dir();
 }
 
