@@ -483,15 +483,26 @@ static void broken_backends_are_refused(void)
 	CU_ASSERT_STRING_EQUAL(chosen, "broken");
 }
 
-static void choice(void)
+/* The first of the list that this machine (or a valgrind without AVX-512) can run. */
+static const char *first_usable(void)
 {
 	const char *chosen;
+
+	for (const char *const *name = crypto_aead_backends(); *name; name++)
+		if (crypto_aead_select(*name, &chosen) == CRYPTO_AEAD_CHOSEN)
+			return *name;
+	return "none";
+}
+
+static void choice(void)
+{
+	const char *chosen, *first = first_usable();
 
 	CU_ASSERT_EQUAL(crypto_aead_select("rot13", &chosen), CRYPTO_AEAD_UNKNOWN);
 	CU_ASSERT_STRING_EQUAL(chosen, "rot13");
 	CU_ASSERT_EQUAL(crypto_aead_select("", &chosen), CRYPTO_AEAD_UNKNOWN);
 	CU_ASSERT_EQUAL(crypto_aead_select(NULL, &chosen), CRYPTO_AEAD_CHOSEN);
-	CU_ASSERT_STRING_EQUAL(chosen, crypto_aead_backends()[0]);
+	CU_ASSERT_STRING_EQUAL(chosen, first);
 	CU_ASSERT_PTR_NULL(crypto_aead_refused());
 	CU_ASSERT_EQUAL(crypto_aead_select("auto", &chosen), CRYPTO_AEAD_CHOSEN);
 	CU_ASSERT_EQUAL(crypto_aead_ctx_size() % CRYPTO_AEAD_CTX_ALIGN, 0);
