@@ -19,6 +19,23 @@ static inline struct dp_port_xsk *xsk_of(struct dp_outer_port *port)
 
 /* --- frames ----------------------------------------------------------------------------------- */
 
+/* A frame changes hands. Ends a debug build where it was in other hands than it should be. */
+static inline void hand_over(struct dp_xsk_queue *q, uint32_t addr, enum dp_frame_owner from,
+			     enum dp_frame_owner to)
+{
+#ifdef TT_DEBUG
+	uint8_t *owner = &q->owner[addr / PLAT_XSK_FRAME];
+
+	tt_assert(addr / PLAT_XSK_FRAME < q->frames && *owner == from);
+	*owner = (uint8_t)to;
+#else
+	(void)q;
+	(void)addr;
+	(void)from;
+	(void)to;
+#endif
+}
+
 static void take_completions(struct dp_xsk_queue *q)
 {
 	uint32_t addr[COMPLETE_BATCH] __attribute__((uninitialized));
@@ -26,16 +43,12 @@ static void take_completions(struct dp_xsk_queue *q)
 
 	do {
 		n = plat_xsk_complete(q->xsk, addr, COMPLETE_BATCH);
-		for (unsigned i = 0; i < n; i++)
+		for (unsigned i = 0; i < n; i++) {
+			hand_over(q, addr[i], DP_FRAME_SENDING, DP_FRAME_FREE);
 			q->free_frame[q->free_count++] = plat_xsk_frame_of(addr[i]);
+		}
 		q->out -= n;
 	} while (n == COMPLETE_BATCH);
-}
-
-uint32_t dp_xsk_frames_accounted(const struct dp_xsk_queue *q)
-{
-	return q->free_count + q->out + q->held + q->built + q->fill_owed +
-	       plat_xsk_fill_level(q->xsk) + plat_xsk_rx_pending(q->xsk);
 }
 
 /* What the fill ring did not take is offered again: an empty fill ring drops everything. */
@@ -52,6 +65,7 @@ static void queue_forget(struct dp_xsk_queue *q)
 {
 	free(q->free_frame);
 	free(q->owed_addr);
+	free(q->owner);
 	memset(q, 0, sizeof(*q));
 }
 
@@ -64,6 +78,10 @@ static int queue_take(struct dp_xsk_queue *q, struct plat_xsk *xsk, uint32_t ifi
 	q->frames = bytes / PLAT_XSK_FRAME;
 	q->free_frame = calloc(q->frames, sizeof(*q->free_frame));
 	q->owed_addr = calloc(q->frames, sizeof(*q->owed_addr));
+#ifdef TT_DEBUG
+	q->owner = calloc(q->frames, 1);
+	tt_assert(q->owner);
+#endif
 	if (!q->free_frame || !q->owed_addr) {
 		queue_forget(q);
 		return -ENOMEM;
@@ -76,6 +94,8 @@ static int queue_take(struct dp_xsk_queue *q, struct plat_xsk *xsk, uint32_t ifi
 			q->free_frame[q->free_count++] = i * PLAT_XSK_FRAME;
 		else
 			q->owed_addr[q->fill_owed++] = i * PLAT_XSK_FRAME;
+		if (i >= sending)
+			hand_over(q, i * PLAT_XSK_FRAME, DP_FRAME_FREE, DP_FRAME_FILL);
 	}
 	give_back(q);
 	return 0;
@@ -111,6 +131,7 @@ static unsigned queue_rx(struct dp_xsk_queue *q, struct dp_frame *f, unsigned ma
 		uint8_t *frame = plat_xsk_data(q->umem, d[i].addr);
 		struct dp_origin *o = &q->origin[q->held];
 
+		hand_over(q, d[i].addr, DP_FRAME_FILL, DP_FRAME_HELD);
 		q->held_addr[q->held++] = plat_xsk_frame_of(d[i].addr);
 		if (tt_unlikely(!dp_link_parse(frame, d[i].len, &rx)))
 			rx = (struct dp_link_rx){0}; /* an empty datagram: dropped, counted */
@@ -148,6 +169,8 @@ static bool port_xsk_rx_release(struct dp_outer_port *port)
 
 		if (!q->held)
 			continue;
+		for (unsigned k = 0; k < q->held; k++)
+			hand_over(q, q->held_addr[k], DP_FRAME_HELD, DP_FRAME_FILL);
 		memcpy(q->owed_addr + q->fill_owed, q->held_addr, q->held * sizeof(*q->held_addr));
 		q->fill_owed += q->held;
 		q->held = 0;
@@ -216,6 +239,7 @@ static uint8_t *port_xsk_tx_slot(struct dp_outer_port *port, struct dp_peer *pee
 		return x->udp->port.ops->tx_slot(&x->udp->port, peer, path, ecn, len);
 	}
 	uint32_t addr = q->free_frame[--q->free_count];
+	hand_over(q, addr, DP_FRAME_FREE, DP_FRAME_BUILT);
 	struct dp_xsk_message *m = &x->tx[x->tx_count++];
 
 	*m = (struct dp_xsk_message){.path = path,
@@ -251,8 +275,10 @@ static void port_xsk_tx_abort(struct dp_outer_port *port)
 		struct dp_xsk_message *m = &x->tx[--x->tx_count];
 		struct dp_xsk_queue *q = &x->queue[m->queue];
 
-		q->free_frame[q->free_count++] =
-			plat_xsk_frame_of((uint32_t)(m->message - q->umem));
+		uint32_t addr = plat_xsk_frame_of((uint32_t)(m->message - q->umem));
+
+		hand_over(q, addr, DP_FRAME_BUILT, DP_FRAME_FREE);
+		q->free_frame[q->free_count++] = addr;
 		q->built--;
 	}
 	x->tx_bytes = x->done_bytes;
@@ -296,14 +322,20 @@ static unsigned submit(struct dp_port_xsk *x, unsigned queue)
 						m->len + header};
 	}
 	for (unsigned round = 0; round < KICKS_MAX; round++) {
-		took += plat_xsk_tx(q->xsk, d + took, n - took);
+		unsigned now = plat_xsk_tx(q->xsk, d + took, n - took);
+
+		for (unsigned i = took; i < took + now; i++)
+			hand_over(q, d[i].addr, DP_FRAME_BUILT, DP_FRAME_SENDING);
+		took += now;
+		q->out += now;
 		if (took == n)
 			break;
 		kick(q);
 	}
-	for (unsigned i = took; i < n; i++)
+	for (unsigned i = took; i < n; i++) {
+		hand_over(q, d[i].addr, DP_FRAME_BUILT, DP_FRAME_FREE);
 		q->free_frame[q->free_count++] = plat_xsk_frame_of(d[i].addr);
-	q->out += took;
+	}
 	q->built -= n;
 	q->sent += took;
 	return n - took;

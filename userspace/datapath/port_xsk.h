@@ -4,8 +4,9 @@
  * sends each message the way its path says. Lanes 0 and 1 are the sockets, lane 2 + i is queue i.
  *
  * Frames of a queue have one owner at all times: its rings, this port's free stack, the batch that
- * is being received, or the messages that are being built. dp_xsk_frames_accounted() says that
- * none is lost.
+ * is being received, or the messages that are being built. A debug build (make DEBUG=1) keeps the
+ * owner of each and asserts every hand-over; dp_port_xsk_stats() adds up to all frames whenever
+ * nothing is on its way.
  */
 #ifndef TT_DATAPATH_PORT_XSK_H
 #define TT_DATAPATH_PORT_XSK_H
@@ -18,11 +19,21 @@
 #define DP_XSK_MESSAGE 256 /* messages being built, per worker */
 #define DP_XSK_TX_MAX  2048u
 
+/* Who has a frame; kept by debug builds alone. */
+enum dp_frame_owner {
+	DP_FRAME_FREE,	  /* the free stack */
+	DP_FRAME_BUILT,	  /* a message that is not submitted yet */
+	DP_FRAME_SENDING, /* the tx or completion ring */
+	DP_FRAME_FILL,	  /* the fill or rx ring, or owed to the fill ring */
+	DP_FRAME_HELD,	  /* the batch being received */
+};
+
 struct dp_xsk_queue {
 	struct plat_xsk *xsk; /* control's; NULL: no queue in this lane */
 	uint32_t ifindex;
 	uint8_t *umem;
 	uint32_t frames;
+	uint8_t *owner; /* enum dp_frame_owner by frame; NULL but in debug builds */
 
 	/* free frames for sending */
 	uint32_t *free_frame;
@@ -76,7 +87,5 @@ int dp_port_xsk_set(struct dp_port_xsk *x, struct plat_xsk *const *xsk, const ui
 		    unsigned n);
 /* Any thread; the numbers may be a moment old. */
 unsigned dp_port_xsk_stats(const struct dp_port_xsk *x, struct dp_xsk_stats *out, unsigned max);
-/* Frames that are in a ring or in this port's hands; equal to the UMEM's where none was lost. */
-uint32_t dp_xsk_frames_accounted(const struct dp_xsk_queue *q);
 
 #endif
