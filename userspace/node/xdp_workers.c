@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/xdp_workers.h"
 
-#include "node/xdp_mode.h"
-
 /* Endpoints that are asked for; a gateway with thousands of peers leaves by few interfaces. */
 #define ENDPOINTS_MAX 64
+
+/* Interface numbers are looked at up to this one where nothing says which matter. */
+#define IFINDEX_MAX 256
 
 struct interfaces {
 	unsigned count;
@@ -52,22 +53,27 @@ static void collect(struct interfaces *all, const struct node_xdp_settings *s,
 	}
 }
 
+static void add_ethernet(struct interfaces *all)
+{
+	struct plat_xdp_facts facts;
+
+	for (unsigned i = 1; i <= IFINDEX_MAX; i++)
+		if (plat_xdp_facts_get(i, &facts) == 0 && facts.ethernet && facts.up)
+			add(all, i);
+}
+
 unsigned node_xdp_queues_expected(const struct node_xdp_settings *settings,
 				  const struct node_config *cfg)
 {
 	struct interfaces all = {0};
 	struct plat_xdp_facts facts;
-	struct node_xdp_plan plan;
 	unsigned queues = 0;
 
-	if (settings->mode == NODE_DATAPATH_SOCKET)
-		return 0;
 	collect(&all, settings, cfg);
+	if (!all.count)
+		add_ethernet(&all);
 	for (unsigned i = 0; i < all.count; i++) {
 		if (plat_xdp_facts_get(all.ifindex[i], &facts) != 0)
-			return 0;
-		node_xdp_plan(settings->mode, &facts, 0, NULL, &plan);
-		if (!plan.count)
 			return 0;
 		unsigned n = TT_MAX(facts.queues, 1u);
 		queues += settings->queues ? TT_MIN(n, settings->queues) : n;
