@@ -78,14 +78,15 @@ CPPFLAGS_ALL += $(if $(HAVE_IPSEC_MB),-DTT_HAVE_IPSEC_MB=1)
 SEES_base := base
 SEES_crypto := base crypto
 SEES_wg := base crypto wg
+SEES_mesh := base crypto mesh
 SEES_plat := base plat steer
-SEES_datapath := base crypto wg datapath plat
-SEES_node := base crypto wg datapath node plat
-SEES_taltund := base crypto wg datapath node plat taltund
-SEES_taltun := base crypto wg datapath node plat taltun
-SEES_tests := base crypto wg datapath node plat steer
+SEES_datapath := base crypto wg mesh datapath plat
+SEES_node := base crypto wg mesh datapath node plat
+SEES_taltund := base crypto wg mesh datapath node plat taltund
+SEES_taltun := base crypto wg mesh datapath node plat taltun
+SEES_tests := base crypto wg mesh datapath node plat steer
 
-LAYERS := base crypto wg datapath $(if $(filter none,$(PLATFORM)),,node)
+LAYERS := base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,node)
 PROGRAMS := $(if $(filter none,$(PLATFORM)),,taltund taltun)
 
 inc_dir = $(BUILD)/inc/$(1)
@@ -115,7 +116,7 @@ $(foreach l,$(LAYERS),$(eval LIB_OBJS_$(l) := $(call obj_of,$(call src_of,$(l)))
 
 lib = $(BUILD)/lib/libtt-$(1).a
 # Link order: a user comes before what it uses.
-LIBS_datapath := $(call lib,datapath) $(call lib,wg) $(call lib,crypto) $(call lib,plat) $(call lib,base)
+LIBS_datapath := $(call lib,datapath) $(call lib,wg) $(call lib,mesh) $(call lib,crypto) $(call lib,plat) $(call lib,base)
 LIBS_node := $(call lib,node) $(LIBS_datapath)
 
 .DEFAULT_GOAL := all
@@ -174,7 +175,7 @@ $(BUILD)/obj/platform/linux/xdp_object.o: EXTRA_INC := -DTT_STEER_OBJECT='"$(CUR
 # --- tests -----------------------------------------------------------------------------------
 # tests/unit/LAYER/test_x.c is one CUnit program; it links the layers up to its own.
 
-TEST_SRC := $(foreach l,base crypto wg datapath $(if $(filter none,$(PLATFORM)),,node),$(wildcard tests/unit/$(l)/test_*.c) ) $(wildcard tests/sim/test_*.c) $(if $(filter none,$(PLATFORM)),,$(wildcard tests/unit/plat/test_*.c)) $(if $(filter linux,$(PLATFORM)),$(wildcard tests/bpf/test_*.c))
+TEST_SRC := $(foreach l,base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,node),$(wildcard tests/unit/$(l)/test_*.c) ) $(wildcard tests/sim/test_*.c) $(if $(filter none,$(PLATFORM)),,$(wildcard tests/unit/plat/test_*.c)) $(if $(filter linux,$(PLATFORM)),$(wildcard tests/bpf/test_*.c))
 TEST_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 TEST_SUPPORT := $(call obj_of,$(wildcard tests/unit/support/*.c))
 TEST_OBJS := $(call obj_of,$(TEST_SRC)) $(TEST_SUPPORT)

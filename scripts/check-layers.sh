@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Arrows point down only. Two proofs: the objects of base, crypto and wg use no symbol outside
+# Arrows point down only. Two proofs: the objects of base, crypto, wg and mesh use no symbol outside
 # scripts/layers.allow, and a source that includes a header of a layer it must not see does not
 # compile. Works on the plain build; BUILD= names another build folder, CC= another compiler.
 set -u
@@ -50,13 +50,14 @@ check_symbols() {
 	done
 }
 
+# check_layer LAYER "BELOW": wg and mesh stand side by side, and neither may use the other
 check_layer() {
-	local layer=$1 archive="$BUILD/lib/libtt-$1.a" bad
+	local layer=$1 archive="$BUILD/lib/libtt-$1.a" bad below
 	if [ ! -s "$archive" ] || [ -z "$(defined "$archive")" ]; then
 		fail "$layer: $archive has no symbols"
 		return
 	fi
-	defined "$archive" >> "$work/below"
+	for below in $2 "$layer"; do defined "$BUILD/lib/libtt-$below.a"; done > "$work/below"
 	bad=$(check_symbols "$layer" "$archive")
 	if [ -z "$bad" ]; then pass; else
 		failed=$((failed + 1))
@@ -130,24 +131,26 @@ check_relative_includes() {
 	if [ -z "$found" ]; then pass; else fail "an include goes around the layers: $found"; fi
 }
 
-libs=("$BUILD/lib/libtt-base.a" "$BUILD/lib/libtt-crypto.a" "$BUILD/lib/libtt-wg.a")
+libs=("$BUILD/lib/libtt-base.a" "$BUILD/lib/libtt-crypto.a" "$BUILD/lib/libtt-wg.a"
+	"$BUILD/lib/libtt-mesh.a")
 incs=()
-for l in base crypto wg plat datapath; do incs+=("$BUILD/inc/$l/.made"); done
+for l in base crypto wg mesh plat datapath; do incs+=("$BUILD/inc/$l/.made"); done
 make -s BUILD="$BUILD" "${libs[@]}" "${incs[@]}" > "$work/make.log" 2>&1 || {
 	tail -n 20 "$work/make.log"
 	fail "the layers do not build"
 }
 
-: > "$work/below"
-check_layer base
-check_layer crypto
-check_layer wg
+check_layer base ""
+check_layer crypto "base"
+check_layer mesh "base crypto"
+check_layer wg "base crypto"
 check_detects
-check_includes base "base" "crypto wg datapath node plat"
-check_includes crypto "base crypto" "wg datapath node plat"
-check_includes wg "base crypto wg" "datapath node plat"
-check_includes plat "base plat" "crypto wg datapath node"
-check_includes datapath "base crypto wg plat datapath" "node"
+check_includes base "base" "crypto wg mesh datapath node plat"
+check_includes crypto "base crypto" "wg mesh datapath node plat"
+check_includes wg "base crypto wg" "mesh datapath node plat"
+check_includes mesh "base crypto mesh" "wg datapath node plat"
+check_includes plat "base plat" "crypto wg mesh datapath node"
+check_includes datapath "base crypto wg mesh plat datapath" "node"
 check_relative_includes
 
 echo "check-layers: $passed passed, $failed failed, 0 skipped"
