@@ -424,6 +424,28 @@ static int load(struct node_draft *d, const struct node_config_source *src)
 	return rc ? rc : node_draft_check(d);
 }
 
+static int seal(struct node_draft *d, struct node_config **out)
+{
+	*out = node_draft_seal(d);
+	return *out ? 0 : node_draft_no_memory(d);
+}
+
+int node_config_load_settings(const struct node_config_source *src, struct node_config_error *err,
+			      struct node_config **out)
+{
+	struct node_draft d;
+	int rc;
+
+	node_draft_init(&d, "(settings)", err);
+	rc = apply_env(&d, src->env);
+	if (!rc)
+		rc = apply_flags(&d, src->set, src->set_count);
+	if (!rc)
+		rc = seal(&d, out);
+	node_draft_free(&d);
+	return rc;
+}
+
 int node_config_load(const struct node_config_source *src, struct node_config_error *err,
 		     struct node_config **out)
 {
@@ -435,10 +457,8 @@ int node_config_load(const struct node_config_source *src, struct node_config_er
 	/* whoever brings a wg-quick file expects WireGuard, which never keeps peers apart */
 	d.cfg.forward_between_peers = d.wgquick;
 	rc = load(&d, src);
-	if (!rc) {
-		*out = node_draft_seal(&d);
-		rc = *out ? 0 : node_draft_no_memory(&d);
-	}
+	if (!rc)
+		rc = seal(&d, out);
 	node_draft_free(&d);
 	return rc;
 }

@@ -45,4 +45,11 @@ struct node_config_error {
 int node_config_load(const struct node_config_source *src, struct node_config_error *err,
 		     struct node_config **out);
 
+/*
+ * The same without a file, for a node that others configure: what environment and flags say, and
+ * the defaults. There are no keys, peers or addresses to be complete. 0, -EINVAL, -ENOMEM.
+ */
+int node_config_load_settings(const struct node_config_source *src, struct node_config_error *err,
+			      struct node_config **out);
+
 #endif

@@ -91,7 +91,7 @@ static unsigned workers_wanted(const struct node_engine *e)
 
 	if (e->config && e->config->workers)
 		return TT_MIN(e->config->workers, (unsigned)DP_WORKERS_MAX);
-	node_xdp_settings_of(e->config, &settings);
+	node_xdp_settings_of(e->config ? e->config : e->start->settings, &settings);
 	unsigned queues = node_xdp_queues_expected(&settings, e->config);
 	return TT_MAX(1u, queues ? TT_MIN(workers, queues) : workers);
 }

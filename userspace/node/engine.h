@@ -7,6 +7,7 @@
 #define TT_NODE_ENGINE_H
 
 #include "base/types.h"
+#include "node/config.h"
 #include "plat/tun.h"
 
 enum node_mode {
@@ -30,6 +31,8 @@ struct node_engine_start {
 	const char *
 		config_path; /* NODE_MODE_CONFIG; absolute. For people to read, never opened here */
 	unsigned restarts;   /* 0: first start; otherwise the last engine crashed */
+	/* NODE_MODE_UAPI: [datapath] by environment and flags; NULL: the defaults */
+	const struct node_config *settings;
 };
 
 /* Bytes the monitor writes to signal_fd. */

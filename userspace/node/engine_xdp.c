@@ -167,7 +167,7 @@ void node_engine_xdp_configure(struct node_engine *e)
 {
 	struct node_xdp_settings settings;
 
-	node_xdp_settings_of(e->config, &settings);
+	node_xdp_settings_of(e->config ? e->config : e->start->settings, &settings);
 	node_xdp_configure(e->xdp, &settings);
 	node_engine_xdp_watch(e);
 }

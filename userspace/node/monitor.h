@@ -27,6 +27,8 @@ struct node_monitor_options {
 	const char *const *env;	 /* "NAME=value", NULL at the end; for the configuration */
 	const char *const *set;	 /* "section.key=value" */
 	size_t set_count;
+	/* NODE_MODE_UAPI: node_config_load_settings() of the two; NULL: the defaults. Borrowed. */
+	const struct node_config *settings;
 	int ready_fd; /* gets one struct node_monitor_report and is closed; -1: none */
 	/* Directories; NULL: $TALTUN_RUN_DIR or /run/taltun, $TALTUN_WG_DIR or
 	 * /var/run/wireguard, $TALTUN_STATE_DIR or /var/lib/taltun. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What an engine may ask of the host's addresses and routes: what the configuration says, and
- * nothing else. One that was taken over must not draw the host's traffic to itself.
+ * What an engine may ask of the host's addresses, routes and network interfaces: what the
+ * configuration says, and nothing else. One that was taken over must not draw the host's traffic
+ * to itself.
  */
 #include "node/monitor_impl.h"
 
@@ -18,6 +19,8 @@ int node_monitor_allow(const void *blob, size_t size, struct node_monitor_allowe
 		return -EBADMSG;
 	out->table = cfg->table;
 	out->fwmark = cfg->fwmark;
+	out->given = true;
+	node_xdp_settings_of(cfg, &out->xdp);
 	return node_net_set_make(cfg, &out->set);
 }
 
@@ -58,4 +61,62 @@ bool node_monitor_is_allowed(const struct node_monitor *m, const struct node_pri
 	/* the platform removes what it added, and nothing else */
 	return !req->u.net.on || addition_allowed(&m->allowed_loaded, req) ||
 	       addition_allowed(&m->allowed_committed, req);
+}
+
+/* --- the way past the kernel -------------------------------------------------------------------
+ */
+
+/*
+ * Where no interface is named, packets to peers may leave by any: peers roam, and an engine that
+ * was taken over could claim one anywhere. Naming interfaces is what holds it to them.
+ */
+static bool attachment_allowed(const struct node_xdp_settings *s, const char *interface,
+			       enum plat_xdp_mode mode)
+{
+	if (s->mode == NODE_DATAPATH_SOCKET ||
+	    (s->mode == NODE_DATAPATH_AUTO && mode == PLAT_XDP_MODE_GENERIC))
+		return false;
+	for (unsigned i = 0; i < s->interfaces; i++)
+		if (strcmp(s->interface[i], interface) == 0)
+			return true;
+	return s->interfaces == 0;
+}
+
+/* The settings in force, and those of a file that is being taken into use. Returns their number. */
+static unsigned settings_in_force(const struct node_monitor *m, struct node_xdp_settings out[2])
+{
+	unsigned n = 0;
+
+	if (m->opt->mode != NODE_MODE_CONFIG) {
+		node_xdp_settings_of(m->opt->settings, &out[0]);
+		return 1;
+	}
+	if (m->allowed_committed.given)
+		out[n++] = m->allowed_committed.xdp;
+	if (m->allowed_loaded.given)
+		out[n++] = m->allowed_loaded.xdp;
+	return n;
+}
+
+bool node_monitor_xdp_is_allowed(const struct node_monitor *m, const char *interface,
+				 enum plat_xdp_mode mode)
+{
+	struct node_xdp_settings s[2];
+	unsigned n = settings_in_force(m, s);
+
+	while (n)
+		if (attachment_allowed(&s[--n], interface, mode))
+			return true;
+	return false;
+}
+
+bool node_monitor_xsk_is_allowed(const struct node_monitor *m)
+{
+	struct node_xdp_settings s[2];
+	unsigned n = settings_in_force(m, s);
+
+	while (n)
+		if (s[--n].mode != NODE_DATAPATH_SOCKET)
+			return true;
+	return false;
 }

@@ -157,7 +157,8 @@ int node_monitor_engine_start(struct node_monitor *m)
 					  .resolver_fd = m->resolver_fds[0],
 					  .memory_fd = e->memory_fd,
 					  .config_path = m->opt->config_path,
-					  .restarts = e->restarts};
+					  .restarts = e->restarts,
+					  .settings = m->opt->settings};
 	pid_t parent = getpid();
 	int priv[2], sig[2], err;
 

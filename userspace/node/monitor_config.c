@@ -183,6 +183,7 @@ int node_monitor_config_commit(struct node_monitor *m, struct node_priv_reply *r
 	node_monitor_disallow(&m->allowed_committed);
 	m->allowed_committed = m->allowed_loaded;
 	m->allowed_loaded = (struct node_monitor_allowed){0};
+	node_monitor_xdp_review(m);
 	return 0;
 }
 

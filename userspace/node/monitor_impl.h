@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "node/monitor.h"
 #include "node/net_set.h"
+#include "node/xdp.h"
 #include "plat/netcfg.h"
 #include "plat/sandbox.h"
 #include "plat/tun.h"
@@ -20,10 +21,12 @@
 #define MONITOR_WORKERS_MAX PLAT_TUN_QUEUES_MAX
 #define MONITOR_XDP_MAX	    8
 
-/* What a configuration lets the engine ask of the host's addresses and routes. */
+/* What a configuration lets the engine ask of the host: addresses, routes, network interfaces. */
 struct node_monitor_allowed {
+	bool given; /* false: nothing */
 	struct node_net_set set;
 	uint32_t table, fwmark; /* 0: not configured */
+	struct node_xdp_settings xdp;
 };
 
 /* A unix socket we listen on; given to every engine. */
@@ -123,6 +126,7 @@ struct node_monitor {
 	struct plat_tun_info tun;
 	struct plat_netcfg *net; /* NULL: no interface yet */
 	unsigned net_adds;	 /* asked for by the running engine */
+	bool net_unguarded;	 /* the firewall table of the default route is missing: told */
 	struct node_monitor_udp udp;
 	struct node_monitor_xdp xdp;
 	struct node_monitor_listen uapi, control;
@@ -212,6 +216,8 @@ int node_monitor_xsk_offer(struct node_monitor *m, const struct node_priv_reques
 void node_monitor_xdp_ports(struct node_monitor *m);
 /* The watch descriptor is readable. */
 void node_monitor_xdp_watch(struct node_monitor *m);
+/* What is allowed has changed: attachments that no longer are go. */
+void node_monitor_xdp_review(struct node_monitor *m);
 void node_monitor_xdp_close(struct node_monitor *m);
 
 int node_monitor_udp_open(struct node_monitor *m, const struct node_priv_request *req,
@@ -226,6 +232,11 @@ int node_monitor_allow(const void *blob, size_t size, struct node_monitor_allowe
 void node_monitor_disallow(struct node_monitor_allowed *a);
 /* Whether a request about addresses and routes is one that a sound engine could make. */
 bool node_monitor_is_allowed(const struct node_monitor *m, const struct node_priv_request *req);
+/* Whether steering may be attached to this interface in this mode. */
+bool node_monitor_xdp_is_allowed(const struct node_monitor *m, const char *interface,
+				 enum plat_xdp_mode mode);
+/* Whether AF_XDP sockets may be asked for at all. */
+bool node_monitor_xsk_is_allowed(const struct node_monitor *m);
 
 int node_monitor_net(struct node_monitor *m, const struct node_priv_request *req,
 		     struct node_priv_reply *reply);

@@ -152,14 +152,34 @@ static int xdp_attach(struct node_monitor *m, const struct node_priv_request *re
 	return i;
 }
 
+/* 0, or -errno with reply's text where the configuration does not want it. */
+static int xdp_refuse(const struct node_monitor *m, uint32_t ifindex, enum plat_xdp_mode mode,
+		      struct node_priv_reply *reply)
+{
+	struct plat_netcfg_link link;
+	int err = plat_netcfg_link_get(ifindex, NULL, &link);
+
+	if (err)
+		return node_monitor_fail(reply, err, "no such interface");
+	if (node_monitor_xdp_is_allowed(m, link.name, mode))
+		return 0;
+	tt_log(TT_LOG_WARN, "xdp.not_allowed", TT_F_STR("interface", link.name),
+	       TT_F_STR("mode", plat_xdp_mode_name(mode)));
+	return node_monitor_fail(reply, -EPERM, "%s: not in %s mode by [datapath] mode, interfaces",
+				 link.name, plat_xdp_mode_name(mode));
+}
+
 int node_monitor_xdp_attach(struct node_monitor *m, const struct node_priv_request *req,
 			    struct node_priv_reply *reply, int *fds, unsigned *nfds)
 {
-	int i = xdp_find(m, req->u.xdp.ifindex);
+	int i = xdp_find(m, req->u.xdp.ifindex), err;
 	struct plat_xdp_fds maps;
 
 	if (!m->name[0])
 		return node_monitor_fail(reply, -EINVAL, "the configuration comes first");
+	err = xdp_refuse(m, req->u.xdp.ifindex, (enum plat_xdp_mode)req->u.xdp.mode, reply);
+	if (err)
+		return err;
 	if (i >= 0 && (m->xdp.at[i].mode != (enum plat_xdp_mode)req->u.xdp.mode ||
 		       !plat_xdp_is_attached(m->xdp.at[i].xdp))) {
 		xdp_detach(m, i);
@@ -200,6 +220,18 @@ int node_monitor_xdp_limit(struct node_monitor *m, const struct node_priv_reques
 	return 0;
 }
 
+void node_monitor_xdp_review(struct node_monitor *m)
+{
+	struct plat_netcfg_link link;
+
+	for (int i = 0; i < MONITOR_XDP_MAX; i++)
+		/* one whose interface has gone, the engine lets go of */
+		if (m->xdp.at[i].xdp &&
+		    plat_netcfg_link_get(m->xdp.at[i].ifindex, NULL, &link) == 0 &&
+		    !node_monitor_xdp_is_allowed(m, link.name, m->xdp.at[i].mode))
+			xdp_detach(m, i);
+}
+
 void node_monitor_xdp_close(struct node_monitor *m)
 {
 	for (int i = 0; i < MONITOR_XDP_MAX; i++)
@@ -229,6 +261,8 @@ int node_monitor_xsk_offer(struct node_monitor *m, const struct node_priv_reques
 	struct plat_xsk_offer offer;
 	int err;
 
+	if (!node_monitor_xsk_is_allowed(m))
+		return node_monitor_fail(reply, -EPERM, "no AF_XDP sockets by [datapath] mode");
 	if (m->xdp.offers >= XDP_OFFERS_MAX)
 		return node_monitor_fail(reply, -ENOSPC, "too many AF_XDP sockets were opened");
 	err = plat_xsk_offer_open(req->u.xsk.umem_bytes, &offer);

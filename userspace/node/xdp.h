@@ -29,7 +29,7 @@ struct node_xdp_settings {
 	char interface[NODE_XDP_INTERFACES][PLAT_IFNAME_MAX]; /* none: by routes and next hops */
 };
 
-/* The settings of a configuration; NULL: the defaults (UAPI mode). */
+/* The settings of a configuration; NULL: the defaults. */
 void node_xdp_settings_of(const struct node_config *cfg, struct node_xdp_settings *out);
 
 struct node_xdp_options {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "background.h"
+#include "node/config_load.h"
 #include "node/monitor.h"
 #include "options.h"
 #include "plat/logsink.h"
@@ -100,6 +101,22 @@ static char *absolute_path(const char *path)
 	return out;
 }
 
+/* Of a node without a file: wrong ones are told before anything starts. */
+static int load_settings(struct node_monitor_options *opt)
+{
+	static struct node_config_error error;
+	struct node_config_source src = {
+		.env = opt->env, .set = opt->set, .set_count = opt->set_count};
+	struct node_config *settings = NULL;
+
+	if (node_config_load_settings(&src, &error, &settings) != 0) {
+		fprintf(stderr, "taltund: %s\n", error.text);
+		return TALTUND_EXIT_CONFIG;
+	}
+	opt->settings = settings; /* as long as the process lives */
+	return TALTUND_EXIT_OK;
+}
+
 static int run(const struct taltund_options *o)
 {
 	struct node_monitor_options opt = {
@@ -114,8 +131,11 @@ static int run(const struct taltund_options *o)
 	};
 	char *path = NULL;
 	struct tt_log_sink sink = {.copy = -1};
-	int err = 0, log_fd = open_log(o, &sink);
+	int err = o->config ? 0 : load_settings(&opt), log_fd;
 
+	if (err)
+		return err;
+	log_fd = open_log(o, &sink);
 	if (log_fd < 0)
 		return fail(o->log_file ? o->log_file : "/dev/null", log_fd);
 	if (o->config) {

@@ -5,6 +5,7 @@
  */
 #include "monitor_harness.h"
 
+#include "node/config_load.h"
 #include "plat/netcfg.h"
 #include "plat/xdp.h"
 #include "plat/xsk.h"
@@ -21,14 +22,8 @@ static int prepare_veth(const struct node_engine_start *start)
 	return harness_prepare(start);
 }
 
-static void run(int (*engine)(const struct node_engine_start *), int starts)
+static void show_result(int status, int starts)
 {
-	if (!harness_possible(1))
-		return;
-	harness_reset();
-	struct node_monitor_options opt = harness_options(engine);
-	opt.engine_prepare = prepare_veth;
-	int status = harness_wait(harness_start(&opt));
 	if (shared->n[0]) {
 		tt_test_skip(1, "no XDP here");
 		harness_remove_dir();
@@ -43,6 +38,34 @@ static void run(int (*engine)(const struct node_engine_start *), int starts)
 		harness_show_log();
 	}
 	harness_remove_dir();
+}
+
+/* With these --set flags, up to a NULL, and no file. */
+static void run_set(int (*engine)(const struct node_engine_start *), int starts,
+		    const char *const *set)
+{
+	struct node_config_source src = {.set = set};
+	struct node_config *settings = NULL;
+	struct node_config_error error;
+
+	if (!harness_possible(1))
+		return;
+	while (set[src.set_count])
+		src.set_count++;
+	CU_ASSERT_EQUAL_FATAL(node_config_load_settings(&src, &error, &settings), 0);
+	harness_reset();
+	struct node_monitor_options opt = harness_options(engine);
+	opt.settings = settings;
+	opt.engine_prepare = prepare_veth;
+	show_result(harness_wait(harness_start(&opt)), starts);
+	node_config_free(settings);
+}
+
+static void run(int (*engine)(const struct node_engine_start *), int starts)
+{
+	static const char *const set[] = {"datapath.mode=xdp", NULL};
+
+	run_set(engine, starts, set);
 }
 
 static uint32_t index_of(const char *name)
@@ -129,6 +152,159 @@ static int engine_attach(const struct node_engine_start *start)
 static void attach_and_detach(void)
 {
 	run(engine_attach, 1);
+}
+
+/* --- what the configuration does not want --------------------------------------------------------
+ */
+
+static bool refused(uint32_t ifindex, enum plat_xdp_mode mode)
+{
+	struct node_priv_reply r;
+	int fds[NODE_PRIV_FDS_MAX];
+
+	return ask_attach(ifindex, mode, &r, fds) == -EPERM && strstr(r.error, "[datapath]") &&
+	       r.fds == 0 && program_on(ifindex) == 0;
+}
+
+static bool granted(uint32_t ifindex, enum plat_xdp_mode mode)
+{
+	struct node_priv_reply r;
+	int fds[NODE_PRIV_FDS_MAX];
+
+	if (ask_attach(ifindex, mode, &r, fds) != 0)
+		return false;
+	node_wire_close(fds, r.fds);
+	return program_on(ifindex) > 0 && ask_detach(ifindex) == 0;
+}
+
+static int offer(uint32_t bytes)
+{
+	struct node_priv_request req = {.u.xsk.umem_bytes = bytes};
+	struct node_priv_reply r;
+	int fds[NODE_PRIV_FDS_MAX];
+	int err = ask(NODE_PRIV_XSK_OFFER, &req, &r, fds);
+
+	node_wire_close(fds, err ? 0 : r.fds);
+	return err;
+}
+
+static int engine_socket_mode(const struct node_engine_start *start)
+{
+	(void)start;
+	ENGINE_CHECK(refused(index_of("v0"), PLAT_XDP_MODE_DRIVER));
+	ENGINE_CHECK(refused(index_of("v0"), PLAT_XDP_MODE_GENERIC));
+	ENGINE_CHECK(offer(UMEM) == -EPERM);
+	return leave(NODE_EXIT_OK);
+}
+
+static int engine_auto_mode(const struct node_engine_start *start)
+{
+	struct node_priv_reply r;
+	int fds[NODE_PRIV_FDS_MAX];
+
+	(void)start;
+	ENGINE_CHECK(ask_attach_first(index_of("v0"), &r, fds) == 0);
+	ENGINE_CHECK(ask_detach(index_of("v0")) == 0);
+	ENGINE_CHECK(refused(index_of("v0"), PLAT_XDP_MODE_GENERIC));
+	ENGINE_CHECK(offer(UMEM) == 0);
+	return leave(NODE_EXIT_OK);
+}
+
+static int engine_named(const struct node_engine_start *start)
+{
+	struct node_priv_reply r;
+	int fds[NODE_PRIV_FDS_MAX];
+
+	(void)start;
+	ENGINE_CHECK(ask_attach_first(index_of("v1"), &r, fds) == 0);
+	ENGINE_CHECK(ask_detach(index_of("v1")) == 0);
+	ENGINE_CHECK(granted(index_of("v1"), PLAT_XDP_MODE_GENERIC));
+	ENGINE_CHECK(refused(index_of("v0"), PLAT_XDP_MODE_DRIVER));
+	ENGINE_CHECK(refused(index_of("v0"), PLAT_XDP_MODE_GENERIC));
+	return leave(NODE_EXIT_OK);
+}
+
+static void settings_without_a_file_are_kept(void)
+{
+	static const char *const sockets[] = {"datapath.mode=socket", NULL};
+	static const char *const automatic[] = {NULL};
+	static const char *const named[] = {"datapath.mode=xdp", "datapath.interfaces=v1,nosuch",
+					    NULL};
+
+	run_set(engine_socket_mode, 1, sockets);
+	run_set(engine_auto_mode, 1, automatic);
+	run_set(engine_named, 1, named);
+}
+
+static void write_config(const char *datapath)
+{
+	FILE *f = fopen(harness_path("node.toml"), "w");
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	fchmod(fileno(f), 0600);
+	fprintf(f,
+		"[interface]\nname = \"ttest0\"\n"
+		"private_key = \"yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=\"\n"
+		"[datapath]\n%s\n",
+		datapath);
+	fclose(f);
+}
+
+static int load_config(void)
+{
+	struct node_priv_request req = {0};
+	struct node_priv_reply r;
+	int fds[NODE_PRIV_FDS_MAX];
+	int err = ask(NODE_PRIV_CONFIG_LOAD, &req, &r, fds);
+
+	node_wire_close(fds, err ? 0 : r.fds);
+	return err;
+}
+
+static int engine_reload(const struct node_engine_start *start)
+{
+	struct node_priv_reply r;
+	int fds[NODE_PRIV_FDS_MAX];
+	uint32_t v0 = index_of("v0"), v1 = index_of("v1");
+
+	(void)start;
+	/* nothing was loaded: nothing is wanted */
+	ENGINE_CHECK(ask_attach(v0, PLAT_XDP_MODE_DRIVER, &r, fds) < 0 && program_on(v0) == 0);
+	ENGINE_CHECK(load_config() == 0);
+	ENGINE_CHECK(ask_attach_first(v0, &r, fds) == 0);
+	node_wire_close(fds, r.fds);
+	ENGINE_CHECK(tell(NODE_PRIV_CONFIG_COMMIT) == 0 && program_on(v0) > 0);
+	ENGINE_CHECK(refused(v1, PLAT_XDP_MODE_DRIVER));
+	shared->step = 1;
+	while (shared->go < 1)
+		nap_ms(5);
+	/* until the new file is in force, both are */
+	ENGINE_CHECK(load_config() == 0 && program_on(v0) > 0);
+	ENGINE_CHECK(ask_attach(v1, PLAT_XDP_MODE_DRIVER, &r, fds) == 0);
+	node_wire_close(fds, r.fds);
+	ENGINE_CHECK(tell(NODE_PRIV_CONFIG_COMMIT) == 0);
+	ENGINE_CHECK(program_on(v0) == 0 && program_on(v1) > 0);
+	ENGINE_CHECK(refused(v0, PLAT_XDP_MODE_DRIVER));
+	return leave(NODE_EXIT_OK);
+}
+
+static void a_file_says_what_is_attached(void)
+{
+	if (!harness_possible(1))
+		return;
+	harness_reset();
+	write_config("mode = \"xdp\"\ninterfaces = [\"v0\"]");
+	struct node_monitor_options opt = harness_options(engine_reload);
+	opt.mode = NODE_MODE_CONFIG;
+	opt.name = NULL;
+	opt.config_path = harness_path("node.toml");
+	opt.engine_prepare = prepare_veth;
+	pid_t pid = harness_start(&opt);
+	for (int i = 0; i < 500 && shared->step < 1 && !shared->failed; i++)
+		nap_ms(10);
+	write_config("mode = \"xdp\"\ninterfaces = [\"v1\"]");
+	shared->go = 1;
+	show_result(harness_wait(pid), 1);
 }
 
 /* --- sockets ---------------------------------------------------------------------------------- */
@@ -296,6 +472,8 @@ static void malformed_requests_end_the_engine(void)
 }
 
 TT_TESTS("priv_xdp", {"attach and detach", attach_and_detach},
+	 {"settings without a file are kept", settings_without_a_file_are_kept},
+	 {"a file says what is attached", a_file_says_what_is_attached},
 	 {"sockets of an engine without rights", sockets_of_an_engine_without_rights},
 	 {"attachments outlive an engine", attachments_outlive_an_engine},
 	 {"TUN queues out and in", tun_queues_out_and_in},
