@@ -60,7 +60,7 @@ ifneq ($(filter s390x ppc64% aarch64 arm%,$(shell uname -m)),)
 HAVE_IPSEC_MB :=
 endif
 
-CRYPTO_LIBS := -lsodium $(if $(HAVE_IPSEC_MB),-lIPSec_MB)
+CRYPTO_LIBS := -lsodium -lcrypto $(if $(HAVE_IPSEC_MB),-lIPSec_MB)
 NODE_PKGS := libuv jansson
 PLAT_PKGS_linux := libnl-3.0 libcap-ng libbpf
 PLAT_PKGS_posix :=
