@@ -59,7 +59,13 @@
 	/* TUN */                                                                                  \
 	X(TUN_WRITE, "tun_write_error")                                                            \
 	X(TUN_DOWN, "tun_down")                                                                    \
-	X(TUN_BAD_VNET_HDR, "tun_bad_vnet_hdr")
+	X(TUN_BAD_VNET_HDR, "tun_bad_vnet_hdr")                                                    \
+	/* STUN */                                                                                 \
+	X(STUN_MALFORMED, "stun_malformed")           /* lengths that lie, too many attributes */  \
+	X(STUN_FINGERPRINT, "stun_bad_fingerprint")                                                \
+	X(STUN_INTEGRITY, "stun_bad_integrity")       /* missing, or under another key */          \
+	X(STUN_UNEXPECTED, "stun_unexpected")         /* nobody asked, or asked somewhere else */  \
+	X(STUN_SOURCE, "stun_bad_source")             /* from where nobody can be answered */
 /* clang-format on */
 
 enum tt_drop {
