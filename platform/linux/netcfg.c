@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include <linux/if.h>
+#include <net/if.h>
+
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
@@ -20,6 +21,9 @@ int plat_netcfg_open(unsigned ifindex, const char *journal, struct plat_netcfg *
 	if (!c)
 		return -ENOMEM;
 	c->ifindex = ifindex;
+	/* A device that is gone has a name no more: whoever asks for anything will be told. */
+	if (!if_indextoname(ifindex, c->name))
+		c->name[0] = 0;
 	if (journal) {
 		c->path = strdup(journal);
 		if (!c->path) {
@@ -212,6 +216,9 @@ static int netcfg_remove_from_host(struct plat_netcfg *c, const struct netcfg_en
 	case NETCFG_SRC_VALID_MARK:
 		err = netcfg_restore_src_valid_mark(c, e);
 		break;
+	case NETCFG_GUARD:
+		err = netcfg_guard_remove(c);
+		break;
 	case NETCFG_KINDS:
 	default:
 		err = -EINVAL;
@@ -251,12 +258,20 @@ static int netcfg_entry_of(enum netcfg_kind kind, const struct tt_cidr *prefix, 
 	return 0;
 }
 
+/* The table names our addresses. */
+static int netcfg_guard_after(struct plat_netcfg *c, int err)
+{
+	if (!err && netcfg_journal_find(&c->journal, NETCFG_RULE_MARK, TT_FAMILY_NONE))
+		netcfg_guard_update(c);
+	return err;
+}
+
 int plat_netcfg_addr_add(struct plat_netcfg *c, const struct tt_cidr *addr)
 {
 	struct netcfg_entry e;
 	int err = netcfg_entry_of(NETCFG_ADDR, addr, 0, 0, &e);
 
-	return err ? err : netcfg_add(c, &e);
+	return netcfg_guard_after(c, err ? err : netcfg_add(c, &e));
 }
 
 int plat_netcfg_addr_del(struct plat_netcfg *c, const struct tt_cidr *addr)
@@ -264,7 +279,7 @@ int plat_netcfg_addr_del(struct plat_netcfg *c, const struct tt_cidr *addr)
 	struct netcfg_entry e;
 	int err = netcfg_entry_of(NETCFG_ADDR, addr, 0, 0, &e);
 
-	return err ? err : netcfg_del(c, &e);
+	return netcfg_guard_after(c, err ? err : netcfg_del(c, &e));
 }
 
 int plat_netcfg_route_add(struct plat_netcfg *c, const struct tt_cidr *prefix, uint32_t table,

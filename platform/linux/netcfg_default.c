@@ -6,7 +6,8 @@
  *	p - 1:	from all lookup main suppress_prefixlength 0
  *	p:	not from all fwmark MARK lookup TABLE
  *
- * p is next to the first rule of the host, so that both come before all others.
+ * p is next to the first rule of the host, so that both come before all others. What this does to
+ * reverse-path filters is made good by netcfg_guard.c.
  */
 #include "netcfg_impl.h"
 
@@ -199,6 +200,7 @@ static int default_remove(struct plat_netcfg *c, enum tt_family family)
 		first = first ? first : err;
 		netcfg_journal_remove(&c->journal, e);
 	}
+	netcfg_guard_update(c);
 	err = netcfg_journal_save(&c->journal, c->path);
 	return first ? first : err;
 }
@@ -224,8 +226,10 @@ int plat_netcfg_default_add(struct plat_netcfg *c, enum tt_family family, uint32
 	if (err) {
 		(void)plat_netcfg_route_del(c, &prefix, table, 0);
 		(void)default_remove(c, family);
+		return err;
 	}
-	return err;
+	netcfg_guard_update(c);
+	return 0;
 }
 
 int plat_netcfg_default_del(struct plat_netcfg *c, enum tt_family family)

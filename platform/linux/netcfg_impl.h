@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Shared by netcfg.c and netcfg_default.c alone.
+ * Shared by netcfg.c, netcfg_default.c and netcfg_guard.c alone.
  */
 #ifndef TT_PLATFORM_NETCFG_IMPL_H
 #define TT_PLATFORM_NETCFG_IMPL_H
@@ -9,15 +9,26 @@
 #include "../posix/netcfg_journal.h"
 #include "netcfg_nl.h"
 
+#define NETCFG_GUARD_NAME_MAX 80 /* "taltun_", 15 characters as /HEX at worst, "_route" */
+
 struct plat_netcfg {
 	unsigned ifindex;
-	char *path; /* of the journal file; NULL: none */
+	char name[PLAT_IFNAME_MAX]; /* at the time of opening */
+	char *path;		    /* of the journal file; NULL: none */
 	struct nl_sock *nl;
 	struct netcfg_journal journal;
+	int guard_error; /* of the last try */
+	char guard_reason[160];
 };
 
 /* Removes one entry from the host. 0 also where it is gone already. */
 int netcfg_remove_rule(struct plat_netcfg *c, const struct netcfg_entry *e);
 int netcfg_restore_src_valid_mark(struct plat_netcfg *c, const struct netcfg_entry *e);
+int netcfg_guard_remove(struct plat_netcfg *c);
+
+/* Makes the firewall table what the journal asks for; what is wrong stays in guard_error. */
+void netcfg_guard_update(struct plat_netcfg *c);
+/* The table's name. */
+void netcfg_guard_name(const char *ifname, char out[NETCFG_GUARD_NAME_MAX]);
 
 #endif

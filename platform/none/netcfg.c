@@ -87,6 +87,14 @@ int plat_netcfg_default_del(struct plat_netcfg *c, enum tt_family family)
 	return -ENOTSUP;
 }
 
+int plat_netcfg_guard_state(const struct plat_netcfg *c, char *reason, size_t cap)
+{
+	(void)c;
+	if (cap)
+		reason[0] = 0;
+	return 0;
+}
+
 int plat_netcfg_link_get(unsigned ifindex, const char *name, struct plat_netcfg_link *out)
 {
 	(void)ifindex;

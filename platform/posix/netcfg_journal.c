@@ -124,7 +124,7 @@ const struct netcfg_entry *netcfg_journal_find(const struct netcfg_journal *j,
 static bool journal_outlives(const struct netcfg_entry *e)
 {
 	return e->kind == NETCFG_RULE_MARK || e->kind == NETCFG_RULE_MAIN ||
-	       e->kind == NETCFG_SRC_VALID_MARK;
+	       e->kind == NETCFG_SRC_VALID_MARK || e->kind == NETCFG_GUARD;
 }
 
 static unsigned journal_write(const struct netcfg_journal *j, FILE *f)

@@ -15,6 +15,7 @@ enum netcfg_kind {
 	NETCFG_ROUTE,
 	NETCFG_ADDR,
 	NETCFG_SRC_VALID_MARK, /* `metric` is the value before */
+	NETCFG_GUARD,	       /* the firewall table beside the rules, of both families */
 	NETCFG_KINDS
 };
 

@@ -11,7 +11,7 @@
 . "$(dirname "$0")/nodes.bash"
 
 need_root
-need_commands wg jq ping tcpdump
+need_commands wg jq ping tcpdump nft
 need_taltund
 ns_add c r g
 veth r r0 10.8.1.1/24,fd01::1/64 c v0 10.8.1.2/24,fd01::2/64
@@ -33,9 +33,14 @@ client_config() {
 	toml_peer "$TT_WORK/c.toml" g 0.0.0.0/0,::/0 "endpoint = \"$1:51820\""
 }
 
-# Loose, as systemd sets it: the way back of the outer packets is not the way an unmarked one takes.
-loose=${TT_RP_FILTER:-2}
-in_ns c sysctl -qw "net.ipv4.conf.all.rp_filter=$loose" "net.ipv4.conf.v0.rp_filter=$loose"
+# 1: strict; 2: loose, as systemd sets it. The way back of the outer packets is not the way an
+# unmarked one takes, which strict filtering minds.
+rp_filter() {
+	in_ns c sysctl -qw "net.ipv4.conf.all.rp_filter=$1" "net.ipv4.conf.v0.rp_filter=$1"
+}
+rp_filter "${TT_RP_FILTER:-1}"
+# A neighbour that has found out an address of the tunnel.
+in_ns r ip route add 10.77.0.2 via 10.8.1.2
 
 host_state() {
 	in_ns c ip -4 rule
@@ -43,6 +48,7 @@ host_state() {
 	in_ns c sysctl net.ipv4.conf.all.src_valid_mark net.ipv4.conf.all.rp_filter
 	in_ns c ip -4 route show table all
 	in_ns c ip -6 route show table all | sed 's/expires [0-9]*sec//' | grep -v "dev $tc"
+	in_ns c nft list ruleset
 }
 
 same_state() {
@@ -65,6 +71,7 @@ works() {
 	before=$(outer_packets)
 	in_ns c ping -n -q -c 20 -i 0.01 203.0.113.1 >/dev/null
 	less "no outer packet loops" $(($(outer_packets) - before)) 40
+	check_not "a neighbour does not reach the tunnel's address" can_ping r 10.77.0.2
 }
 
 kill_everything() {
@@ -90,7 +97,7 @@ client_config 10.8.2.2
 check "client starts" tt_start c "$TT_WORK/c.toml"
 works
 check "stop" tt_stop c "$tc"
-check "rules, routes and sysctl are as before" same_state
+check "rules, routes, sysctl and firewall are as before" same_state
 check "the host has its way back" can_ping c 10.8.2.2
 
 echo "outer IPv6:"
@@ -100,10 +107,22 @@ works
 
 echo "killed, all of it:"
 check "TUN goes with it" kill_everything
+check "the firewall table is left" in_ns c nft list table inet "taltun_${tc}_route"
 check "client starts again" tt_start c "$TT_WORK/c.toml"
 works
 check "stop" tt_stop c "$tc"
-check "rules, routes and sysctl are as before" same_state
+check "rules, routes, sysctl and firewall are as before" same_state
+
+echo "no nft, loose:"
+rp_filter 2
+check "client starts" daemon_start c "$tc" env PATH=/nonexistent "$TT_BIN/taltund" -f --config "$TT_WORK/c.toml"
+check "IPv4 goes into the tunnel" wait_for 12 can_ping c 203.0.113.1
+check "a neighbour would reach the tunnel's address then" can_ping r 10.77.0.2
+check "a warning says what to do" grep -q 'event=net.unguarded.*nft is not installed.*rp_filter=2' \
+	"$(tt_log c "$tc")"
+check "stop" tt_stop c "$tc"
+rp_filter "${TT_RP_FILTER:-1}"
+check "rules, routes, sysctl and firewall are as before" same_state
 
 echo "reloaded in and out:"
 client_config 10.8.2.2
@@ -119,7 +138,7 @@ check "reload back" in_ns c taltun reload "$tc"
 check_not "203.0.113.1 is out again" can_ping c 203.0.113.1
 check "the tunnel still works" wait_for 5 can_ping c 10.77.0.1
 check "stop" tt_stop c "$tc"
-check "rules, routes and sysctl are as before" same_state
+check "rules, routes, sysctl and firewall are as before" same_state
 
 echo "two tunnels for everything:"
 client_config 10.8.2.2
@@ -138,5 +157,5 @@ equal "with the same number" 51821 "$(status c "$td" .fwmark)"
 check "stop the second" tt_stop c "$td"
 works
 check "stop the first" tt_stop c "$tc"
-check "rules, routes and sysctl are as before" same_state
+check "rules, routes, sysctl and firewall are as before" same_state
 finish

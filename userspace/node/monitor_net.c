@@ -68,6 +68,21 @@ static int net_act(struct node_monitor *m, const struct node_priv_request *req)
 	}
 }
 
+/* Once for each default route, not for each address. */
+static void net_check_guard(struct node_monitor *m)
+{
+	char reason[NODE_PRIV_ERROR_MAX];
+	int err = plat_netcfg_guard_state(m->net, reason, sizeof(reason));
+
+	if (err && !m->net_unguarded)
+		tt_log(TT_LOG_WARN, "net.unguarded", TT_F_STR("reason", reason),
+		       TT_F_STR("hint", "strict reverse-path filtering (rp_filter=1) drops what "
+					"peers answer while the default route is in the tunnel: "
+					"install nftables and restart, or set "
+					"net.ipv4.conf.all.rp_filter=2"));
+	m->net_unguarded = err != 0;
+}
+
 static int net_explain_link(const struct node_monitor *m, const struct node_priv_request *req,
 			    struct node_priv_reply *reply, int err)
 {
@@ -109,5 +124,7 @@ int node_monitor_net(struct node_monitor *m, const struct node_priv_request *req
 	if (req->u.net.on && ++m->net_adds > NET_ADDS_MAX)
 		return node_monitor_fail(reply, -ENOSPC, "too many addresses and routes");
 	err = net_act(m, req);
+	if (!err && req->op == NODE_PRIV_DEFAULT_ROUTE)
+		net_check_guard(m);
 	return err ? net_explain(m, req, reply, err) : 0;
 }

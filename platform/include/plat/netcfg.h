@@ -18,18 +18,18 @@ struct plat_netcfg;
 
 /*
  * For the interface ifindex in the caller's network namespace. journal: path of a small file that
- * lists what would outlive a kill -9 of everything (policy rules, a sysctl; addresses and routes
- * vanish with the TUN); NULL: no file. A file that is there already is taken as left over by a dead
- * daemon: what it lists is removed first (the caller holds the lock of this interface's name).
- * journal is copied. 0 or -errno.
+ * lists what would outlive a kill -9 of everything (policy rules, a sysctl, a firewall table;
+ * addresses and routes vanish with the TUN); NULL: no file. A file that is there already is taken
+ * as left over by a dead daemon: what it lists is removed first (the caller holds the lock of this
+ * interface's name). journal is copied. 0 or -errno.
  */
 int plat_netcfg_open(unsigned ifindex, const char *journal, struct plat_netcfg **out);
 /* Forgets; removes nothing. NULL is allowed. */
 void plat_netcfg_close(struct plat_netcfg *c);
 /*
  * Removes everything that was added, in the order that never leaves a route without its rule's
- * meaning: rules, routes, addresses, sysctl; then the journal file. Goes on past errors; what is
- * gone already is none. 0 or the first -errno.
+ * meaning: rules, routes, addresses, sysctl, firewall table; then the journal file. Goes on past
+ * errors; what is gone already is none. 0 or the first -errno.
  */
 int plat_netcfg_undo(struct plat_netcfg *c);
 
@@ -60,6 +60,13 @@ int plat_netcfg_route_del(struct plat_netcfg *c, const struct tt_cidr *prefix, u
 int plat_netcfg_default_add(struct plat_netcfg *c, enum tt_family family, uint32_t fwmark,
 			    uint32_t table);
 int plat_netcfg_default_del(struct plat_netcfg *c, enum tt_family family);
+/*
+ * Beside a default route stands a firewall table that lets answers to our marked packets past
+ * strict reverse-path filtering, and nobody from other links at the interface's addresses. Where it
+ * cannot be made the default route stands without it. 0 where it is in force or not needed; else
+ * -ENOENT (no firewall program), or -errno; reason (cap bytes) says why.
+ */
+int plat_netcfg_guard_state(const struct plat_netcfg *c, char *reason, size_t cap);
 
 /* --- queries: any process, any thread -------------------------------------------------------- */
 

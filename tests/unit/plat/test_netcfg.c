@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "plat/clock.h"
@@ -433,6 +434,94 @@ static void leftovers(void)
 	leave(c);
 }
 
+#define GUARD "nft list table inet 'taltun_tn0_route'"
+
+/* The firewall table: follows addresses and default routes, of both families. */
+static void guard(void)
+{
+	struct plat_netcfg *c = enter_default(), *again;
+	char reason[64];
+
+	if (!c)
+		return;
+	if (tt_sh("nft list tables") != 0) {
+		tt_test_skip(1, "no nft here");
+		leave(c);
+		return;
+	}
+	CU_ASSERT_NOT_EQUAL(tt_sh(GUARD), 0);
+	CU_ASSERT_EQUAL(plat_netcfg_default_add(c, TT_FAMILY_V4, 77, 770), 0);
+	CU_ASSERT_EQUAL(plat_netcfg_guard_state(c, reason, sizeof(reason)), 0);
+	CU_ASSERT_STRING_EQUAL(reason, "");
+	CU_ASSERT_TRUE(shows(GUARD, "ipv4 meta l4proto udp ct mark 0x0000004d meta mark set ct"));
+	CU_ASSERT_FALSE(shows(GUARD, "ipv6 "));
+	CU_ASSERT_TRUE(shows(GUARD, "ip daddr 10.7.0.1 fib saddr type != local drop"));
+	CU_ASSERT_EQUAL(plat_netcfg_default_add(c, TT_FAMILY_V6, 77, 770), 0);
+	CU_ASSERT_TRUE(shows(GUARD, "ipv6 meta l4proto udp ct mark 0x0000004d meta mark set ct"));
+	CU_ASSERT_EQUAL(addr_add(c, "10.7.0.8/32"), 0);
+	CU_ASSERT_EQUAL(addr_del(c, "10.7.0.1/24"), 0);
+	CU_ASSERT_TRUE(shows(GUARD, "daddr 10.7.0.8 "));
+	CU_ASSERT_FALSE(shows(GUARD, "daddr 10.7.0.1 "));
+	CU_ASSERT_EQUAL(plat_netcfg_default_del(c, TT_FAMILY_V4), 0);
+	CU_ASSERT_FALSE(shows(GUARD, "ipv4 "));
+	/* Killed here: the next start removes it. */
+	CU_ASSERT_EQUAL_FATAL(plat_netcfg_open(tun.ifindex, journal, &again), 0);
+	plat_netcfg_close(again);
+	CU_ASSERT_NOT_EQUAL(tt_sh(GUARD), 0);
+	CU_ASSERT_EQUAL(plat_netcfg_undo(c), 0);
+	leave(c);
+}
+
+/* The default route stands without the table, and the reason is told. */
+static void guard_without_nft(void)
+{
+	struct plat_netcfg *c = enter_default();
+	char path[4096], reason[64];
+
+	if (!c)
+		return;
+	snprintf(path, sizeof(path), "%s", getenv("PATH") ? getenv("PATH") : "");
+	setenv("PATH", "/nonexistent", 1);
+	CU_ASSERT_EQUAL(plat_netcfg_default_add(c, TT_FAMILY_V4, 77, 770), 0);
+	CU_ASSERT_EQUAL(plat_netcfg_guard_state(c, reason, sizeof(reason)), -ENOENT);
+	CU_ASSERT_STRING_EQUAL(reason, "nft is not installed");
+	CU_ASSERT_EQUAL(out_interface("198.51.100.1", 0), tun.ifindex);
+	CU_ASSERT_EQUAL(plat_netcfg_undo(c), 0);
+	setenv("PATH", path, 1);
+	CU_ASSERT_TRUE(rules_as_before());
+	CU_ASSERT_NOT_EQUAL(access(journal, F_OK), 0);
+	leave(c);
+}
+
+/* Names that nft would not take. */
+static void guard_odd_name(void)
+{
+	static const char name[] = "a=\"*;{}#!$b'";
+	struct plat_netcfg *c = enter_default(), *odd;
+	struct plat_tun_info second;
+	char reason[64];
+
+	if (!c)
+		return;
+	if (tt_sh("nft list tables") != 0) {
+		tt_test_skip(1, "no nft here");
+		leave(c);
+		return;
+	}
+	CU_ASSERT_EQUAL_FATAL(plat_tun_create(name, 1, 0, &second), 0);
+	CU_ASSERT_EQUAL_FATAL(plat_netcfg_open(second.ifindex, NULL, &odd), 0);
+	CU_ASSERT_EQUAL(plat_netcfg_set_up(odd, true), 0);
+	CU_ASSERT_EQUAL(plat_netcfg_default_add(odd, TT_FAMILY_V4, 77, 770), 0);
+	CU_ASSERT_EQUAL(plat_netcfg_guard_state(odd, reason, sizeof(reason)), 0);
+	CU_ASSERT_TRUE(
+		shows("nft list tables", "inet taltun_a/3d/22/2a/3b/7b/7d/23/21/24b/27_route$"));
+	CU_ASSERT_EQUAL(plat_netcfg_undo(odd), 0);
+	CU_ASSERT_FALSE(shows("nft list tables", "taltun"));
+	plat_netcfg_close(odd);
+	plat_tun_close(&second);
+	leave(c);
+}
+
 static void damaged_journal(void)
 {
 	static const char *const text[] = {"",
@@ -618,6 +707,7 @@ static void watch_without_rights(void)
 TT_TESTS("netcfg", {"link state", link_state}, {"addresses", addresses}, {"routes", routes},
 	 {"route needs link", route_needs_link}, {"many routes", many_routes},
 	 {"default route", default_route}, {"default route refused", default_route_refused},
-	 {"two tunnels", two_tunnels}, {"leftovers", leftovers},
+	 {"two tunnels", two_tunnels}, {"leftovers", leftovers}, {"guard", guard},
+	 {"guard without nft", guard_without_nft}, {"guard, odd name", guard_odd_name},
 	 {"damaged journal", damaged_journal}, {"queries", queries}, {"watch events", watch_events},
 	 {"watch overflow", watch_overflow}, {"watch without rights", watch_without_rights})
