@@ -426,20 +426,45 @@ void dp_port_xsk_destroy(struct dp_port_xsk *x)
 	forget_all(x);
 }
 
+/* Moves the queue of this socket out of what there was before. */
+static bool queue_keep(struct dp_xsk_queue *q, struct dp_xsk_queue *was, unsigned n,
+		       const struct plat_xsk *xsk)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (was[i].xsk == xsk) {
+			*q = was[i];
+			memset(&was[i], 0, sizeof(was[i]));
+			return true;
+		}
+	return false;
+}
+
 int dp_port_xsk_set(struct dp_port_xsk *x, struct plat_xsk *const *xsk, const uint32_t *ifindex,
 		    unsigned n)
 {
+	struct dp_xsk_queue *was = malloc(sizeof(x->queue));
+	unsigned had = x->queues;
+	int err = was ? 0 : -ENOMEM;
+
 	tt_assert(n <= DP_XSK_LANES && !x->tx_count);
-	forget_all(x);
-	for (unsigned i = 0; i < n; i++) {
-		int err = queue_take(&x->queue[i], xsk[i], ifindex[i]);
-		if (err) {
-			forget_all(x);
-			return err;
-		}
-		x->queues++;
+	if (err) {
+		forget_all(x);
+		return err;
 	}
-	return 0;
+	memcpy(was, x->queue, sizeof(x->queue));
+	memset(x->queue, 0, sizeof(x->queue));
+	x->queues = 0;
+	for (unsigned i = 0; i < n && !err; i++) {
+		if (!queue_keep(&x->queue[i], was, had, xsk[i]))
+			err = queue_take(&x->queue[i], xsk[i], ifindex[i]);
+		x->queues += !err;
+	}
+	for (unsigned i = 0; i < had; i++)
+		queue_forget(&was[i]);
+	free(was);
+	if (err)
+		forget_all(x);
+	return err;
 }
 
 unsigned dp_port_xsk_stats(const struct dp_port_xsk *x, struct dp_xsk_stats *out, unsigned max)

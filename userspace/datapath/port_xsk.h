@@ -80,8 +80,9 @@ void dp_port_xsk_destroy(struct dp_port_xsk *x);
 
 /*
  * Owner thread, between batches. Takes queue i of n into use: half of its frames go to the fill
- * ring, half wait for sending. What was there before is forgotten (control stops it afterwards).
- * 0 or -ENOMEM (then there is none).
+ * ring, half wait for sending. One that is in use already stays as it is, its frames are all over
+ * its rings; one that is not among them is forgotten (control stops it afterwards). 0 or -ENOMEM
+ * (then there is none).
  */
 int dp_port_xsk_set(struct dp_port_xsk *x, struct plat_xsk *const *xsk, const uint32_t *ifindex,
 		    unsigned n);
