@@ -20,6 +20,9 @@
 #   iperf_run CLIENT_NS SERVER_NS ADDRESS [IPERF3 ARG]...    prints the receiver's Mbit/s
 #
 # Whatever way the test ends, everything it made goes away. TT_KEEP=1 keeps the work folder.
+#
+# TT_MODE=native|generic   every taltund goes by AF_XDP in that mode, where its interfaces can
+# TT_XDP_REPORT=FILE       gets a line of JSON for every taltund: what went by AF_XDP and what did not
 set -u
 
 TT_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -27,7 +30,9 @@ TT_NAME=$(basename "$0" .sh)
 TT_WORK=$(mktemp -d "/tmp/tt-$TT_NAME.XXXXXX") || exit 1
 TT_BIN=${TT_BIN:-$TT_ROOT/build/bin}
 TT_TOOLS=${TT_TOOLS:-$TT_ROOT/build/tests/tools}
+TT_MODE=${TT_MODE:-}
 PATH=$TT_BIN:$PATH
+[ -z "$TT_MODE" ] || export TALTUN_DATAPATH_MODE=xdp
 TT_PRIVATE_DIRS="/run/wireguard /run/taltun /var/lib/taltun"
 
 tt_passed=0 tt_failed=0 tt_skipped=0 tt_done=
@@ -108,7 +113,22 @@ show_logs() {
 	done
 }
 
+# A sanitizer's words in a daemon's log, of a build that has one.
+no_sanitizer_report() {
+	grep -lE 'ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|: runtime error: ' \
+		"$TT_WORK"/*.log 2>/dev/null | while read -r log; do
+		fail "a sanitizer's report in $(basename "$log")"
+		grep -m 1 -A 30 -E 'Sanitizer|: runtime error: ' "$log" | sed 's/^/        | /'
+	done
+}
+
 finish() {
+	local daemon
+	for daemon in "${!tt_proc[@]}"; do
+		# shellcheck disable=SC2086 # a namespace and an interface
+		xdp_note $daemon
+	done
+	no_sanitizer_report
 	[ "$tt_failed" -eq 0 ] || show_logs
 	tt_cleanup
 	echo "$TT_NAME: $tt_passed passed, $tt_failed failed, $tt_skipped skipped"
@@ -261,8 +281,12 @@ addr_add() {
 }
 
 veth() {
-	local a=$1 if_a=$2 addr_a=$3 b=$4 if_b=$5 addr_b=$6
-	ip link add "$if_a" netns "$(ns_name "$a")" type veth peer name "$if_b" netns "$(ns_name "$b")" || return 1
+	local a=$1 if_a=$2 addr_a=$3 b=$4 if_b=$5 addr_b=$6 queues=()
+	# The driver refuses native XDP where the other end has more queues to send by than this one
+	# to receive by.
+	[ "$TT_MODE" != generic ] || queues=(numtxqueues 2 numrxqueues 1)
+	ip link add "$if_a" netns "$(ns_name "$a")" "${queues[@]}" type veth peer name "$if_b" \
+		netns "$(ns_name "$b")" "${queues[@]}" || return 1
 	addr_add "$a" "$if_a" "$addr_a"
 	addr_add "$b" "$if_b" "$addr_b"
 	in_ns "$a" ip link set "$if_a" up
@@ -420,7 +444,23 @@ tt_start() {
 }
 
 tt_stop() {
+	xdp_note "$1" "$2"
 	daemon_stop "$1" "$2"
+}
+
+# xdp_note NS IFNAME: to TT_XDP_REPORT, while the daemon can be asked.
+xdp_note() {
+	[ -n "${TT_XDP_REPORT:-}" ] || return 0
+	in_ns "$1" timeout 2 taltun status --json "$2" 2>/dev/null | jq -c --arg test "$TT_NAME" '.[0] |
+		{test: $test, node: .interface, mode: .datapath.mode,
+		 reasons: [.datapath.interfaces[] | "\(.interface) \(.mode) (\(.reason))"],
+		 rx: .datapath.traffic.rx_packets, tx: .datapath.traffic.tx_packets,
+		 xdp_rx: ([.datapath.interfaces[].queues[].rx_packets] | add // 0),
+		 xdp_tx: ([.datapath.interfaces[].queues[].tx_packets] | add // 0),
+		 handshakes: ([.datapath.interfaces[].steering.pass_type // 0] | add // 0),
+		 unknown_index: ([.datapath.interfaces[].steering.unknown_index // 0] | add // 0)}' \
+		>>"$TT_XDP_REPORT" 2>/dev/null
+	return 0
 }
 
 wgo_start() {

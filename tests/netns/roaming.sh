@@ -25,6 +25,12 @@ node_peer "$TT_WORK/c.toml" s 10.77.0.2/32,fd77::2/128 'endpoint = "10.8.0.2:518
 node_config "$TT_WORK/s.toml" "$ts" s 10.77.0.2/24,fd77::2/64 51820
 node_peer "$TT_WORK/s.toml" c 10.77.0.1/32,fd77::1/128
 check "server" tt_start s "$TT_WORK/s.toml"
+# What AF_XDP carries cannot be captured: the client sends by its socket, and is listened to.
+listener=s
+if [ -n "$TT_MODE" ]; then
+	listener=c
+	TALTUN_DATAPATH_MODE=socket
+fi
 check "client" tt_start c "$TT_WORK/c.toml"
 check "ping" wait_for 15 can_ping c 10.77.0.2
 
@@ -78,8 +84,8 @@ cat >"$TT_WORK/attack.py" <<'PY'
 import random, socket, struct, sys
 what, name = sys.argv[1:3]
 if what == "capture":
-    s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x800))
-    s.bind(("v0", 0x800))
+    s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+    s.bind(("v0", 3))
     s.settimeout(10)
     print("ready", flush=True)
     out, want = [], int(sys.argv[3])
@@ -106,7 +112,7 @@ for line in open(name):
     s.sendto(bytes(p), ("10.8.0.2", 51820))
 PY
 attack() { in_ns c python3 "$TT_WORK/attack.py" send "$TT_WORK/captured" "$1"; }
-bg_ns s "$TT_WORK/capture.out" python3 "$TT_WORK/attack.py" capture "$TT_WORK/captured" 10
+bg_ns $listener "$TT_WORK/capture.out" python3 "$TT_WORK/attack.py" capture "$TT_WORK/captured" 10
 wait_for 5 grep -q ready "$TT_WORK/capture.out"
 check "packets of the client" in_ns c ping -n -q -c 10 -i 0.02 10.77.0.2
 check "are captured" wait_for 5 test -s "$TT_WORK/captured"
@@ -126,6 +132,9 @@ for how in "data_replayed replayed" "data_bad_auth altered" "data_bad_auth newer
 	equal "$name: does not move the endpoint" 10.8.0.1:51900 "$(endpoint)"
 done
 check "the client did not notice" can_ping c 10.77.0.2
+
+# nftables does not see what AF_XDP takes, so that no original can be held back there.
+[ -z "$TT_MODE" ] || finish
 
 # One who relays a packet before the original arrives can move it; the next true one moves it back.
 in_ns s nft add table ip tt_test
