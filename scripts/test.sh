@@ -219,7 +219,7 @@ tier_tsan() {
 	local t
 	export TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1:exitcode=66
 	make_tests "tsan build" SAN=thread
-	mapfile -t t < <(programs_in build/variant-thread unit/base unit/datapath unit/node)
+	mapfile -t t < <(programs_in build/variant-thread unit/base unit/datapath unit/node bpf)
 	run_programs tsan "$jobs" 600 "$(no_aslr)" "${t[@]}"
 }
 

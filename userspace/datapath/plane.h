@@ -165,12 +165,13 @@ struct dp_stats {
 void dp_plane_stats(const struct dp_plane *pl, unsigned worker, struct dp_stats *out);
 unsigned dp_plane_workers(const struct dp_plane *pl);
 
-/* One AF_XDP queue of a worker; a moment old. */
+/* One AF_XDP queue of a worker, after its last batch. */
 struct dp_xsk_stats {
 	uint32_t ifindex;
 	uint64_t rx, tx; /* messages */
-	uint32_t frames; /* of the UMEM */
-	uint32_t free_frames, fill_level, rx_pending, out;
+	/* of the UMEM; free for sending; in the tx and completion rings. The rest is in the fill
+	 * and rx rings (plat_xsk_fill_level, plat_xsk_rx_pending) or held by the worker. */
+	uint32_t frames, free_frames, out;
 };
 /* Fills up to max, in the order of dp_plane_set_xsk(). Any thread. */
 unsigned dp_plane_xsk_stats(const struct dp_plane *pl, unsigned worker, struct dp_xsk_stats *out,

@@ -36,6 +36,28 @@ static inline void hand_over(struct dp_xsk_queue *q, uint32_t addr, enum dp_fram
 #endif
 }
 
+/* Plain stores are what this compiles to. */
+static void publish_queue(struct dp_port_xsk *x, const struct dp_xsk_queue *q)
+{
+	struct dp_xsk_seen *s = &x->seen[q - x->queue];
+
+	atomic_store_explicit(&s->free_frames, q->free_count, memory_order_relaxed);
+	atomic_store_explicit(&s->out, q->out, memory_order_relaxed);
+	atomic_store_explicit(&s->sent, q->sent, memory_order_relaxed);
+	atomic_store_explicit(&s->received, q->received, memory_order_relaxed);
+}
+
+static void publish_all(struct dp_port_xsk *x)
+{
+	for (unsigned i = 0; i < x->queues; i++) {
+		atomic_store_explicit(&x->seen[i].ifindex, x->queue[i].ifindex,
+				      memory_order_relaxed);
+		atomic_store_explicit(&x->seen[i].frames, x->queue[i].frames, memory_order_relaxed);
+		publish_queue(x, &x->queue[i]);
+	}
+	atomic_store_explicit(&x->seen_queues, x->queues, memory_order_release);
+}
+
 static void take_completions(struct dp_xsk_queue *q)
 {
 	uint32_t addr[COMPLETE_BATCH] __attribute__((uninitialized));
@@ -175,6 +197,7 @@ static bool port_xsk_rx_release(struct dp_outer_port *port)
 		q->fill_owed += q->held;
 		q->held = 0;
 		give_back(q);
+		publish_queue(x, q);
 		more |= q->more || plat_xsk_rx_pending(q->xsk) > 0;
 		mine = true;
 	}
@@ -352,6 +375,7 @@ static void flush_queues(struct dp_port_xsk *x, struct dp_tx_report *report)
 		x->queue[i].stalled = err == -EAGAIN;
 		if (err && err != -EAGAIN)
 			report->queue_failed = true;
+		publish_queue(x, &x->queue[i]);
 	}
 	x->tx_count = x->done_count = 0;
 	x->tx_bytes = x->done_bytes = 0;
@@ -385,8 +409,10 @@ static bool port_xsk_tx_retry(struct dp_outer_port *port)
 	for (unsigned i = 0; i < x->queues; i++) {
 		struct dp_xsk_queue *q = &x->queue[i];
 
-		if (q->stalled)
+		if (q->stalled) {
 			q->stalled = kick(q) == -EAGAIN;
+			publish_queue(x, q);
+		}
 		waits |= q->stalled;
 	}
 	return waits;
@@ -439,8 +465,8 @@ static bool queue_keep(struct dp_xsk_queue *q, struct dp_xsk_queue *was, unsigne
 	return false;
 }
 
-int dp_port_xsk_set(struct dp_port_xsk *x, struct plat_xsk *const *xsk, const uint32_t *ifindex,
-		    unsigned n)
+static int set_queues(struct dp_port_xsk *x, struct plat_xsk *const *xsk, const uint32_t *ifindex,
+		      unsigned n)
 {
 	struct dp_xsk_queue *was = malloc(sizeof(x->queue));
 	unsigned had = x->queues;
@@ -467,23 +493,33 @@ int dp_port_xsk_set(struct dp_port_xsk *x, struct plat_xsk *const *xsk, const ui
 	return err;
 }
 
+int dp_port_xsk_set(struct dp_port_xsk *x, struct plat_xsk *const *xsk, const uint32_t *ifindex,
+		    unsigned n)
+{
+	int err = set_queues(x, xsk, ifindex, n);
+
+	publish_all(x);
+	return err;
+}
+
+static struct dp_xsk_stats stats_of(const struct dp_xsk_seen *s)
+{
+	return (struct dp_xsk_stats){
+		.ifindex = atomic_load_explicit(&s->ifindex, memory_order_relaxed),
+		.rx = atomic_load_explicit(&s->received, memory_order_relaxed),
+		.tx = atomic_load_explicit(&s->sent, memory_order_relaxed),
+		.frames = atomic_load_explicit(&s->frames, memory_order_relaxed),
+		.free_frames = atomic_load_explicit(&s->free_frames, memory_order_relaxed),
+		.out = atomic_load_explicit(&s->out, memory_order_relaxed),
+	};
+}
+
 unsigned dp_port_xsk_stats(const struct dp_port_xsk *x, struct dp_xsk_stats *out, unsigned max)
 {
-	unsigned n = TT_MIN(x->queues, max);
+	unsigned n = atomic_load_explicit(&x->seen_queues, memory_order_acquire);
 
-	for (unsigned i = 0; i < n; i++) {
-		const struct dp_xsk_queue *q = &x->queue[i];
-
-		out[i] = (struct dp_xsk_stats){
-			.ifindex = q->ifindex,
-			.rx = q->received,
-			.tx = q->sent,
-			.frames = q->frames,
-			.free_frames = q->free_count,
-			.fill_level = plat_xsk_fill_level(q->xsk),
-			.rx_pending = plat_xsk_rx_pending(q->xsk),
-			.out = q->out,
-		};
-	}
+	n = TT_MIN(n, max);
+	for (unsigned i = 0; i < n; i++)
+		out[i] = stats_of(&x->seen[i]);
 	return n;
 }

@@ -52,6 +52,12 @@ struct dp_xsk_queue {
 	uint64_t sent, received;
 };
 
+/* Of one queue, for other threads: the owner writes it after each batch. */
+struct dp_xsk_seen {
+	_Atomic uint32_t ifindex, frames, free_frames, out;
+	_Atomic uint64_t sent, received;
+};
+
 struct dp_xsk_message {
 	struct dp_path *path;
 	uint8_t *message;
@@ -72,6 +78,9 @@ struct dp_port_xsk {
 	unsigned tx_count, done_count;
 	uint32_t tx_bytes, done_bytes;
 	uint64_t by_kernel; /* messages that went by the socket */
+
+	_Atomic unsigned seen_queues;
+	struct dp_xsk_seen seen[DP_XSK_LANES];
 };
 
 /* udp is initialised and stays the caller's. */
@@ -86,7 +95,7 @@ void dp_port_xsk_destroy(struct dp_port_xsk *x);
  */
 int dp_port_xsk_set(struct dp_port_xsk *x, struct plat_xsk *const *xsk, const uint32_t *ifindex,
 		    unsigned n);
-/* Any thread; the numbers may be a moment old. */
+/* Any thread; the numbers are those after the last batch. */
 unsigned dp_port_xsk_stats(const struct dp_port_xsk *x, struct dp_xsk_stats *out, unsigned max);
 
 #endif

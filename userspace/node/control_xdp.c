@@ -22,11 +22,13 @@ const char *node_control_xdp_mode(struct node_xdp *x)
 	return node_xdp_kind_name(kind);
 }
 
-static json_t *rings(const struct dp_xsk_stats *s)
+static json_t *rings(const struct node_xdp_queue_info *q)
 {
+	const struct dp_xsk_stats *s = &q->datapath;
+
 	return json_pack("{s:o,s:o,s:o,s:o,s:o}", "frames", count(s->frames), "free",
-			 count(s->free_frames), "fill", count(s->fill_level), "rx",
-			 count(s->rx_pending), "sending", count(s->out));
+			 count(s->free_frames), "fill", count(q->fill_level), "rx",
+			 count(q->rx_pending), "sending", count(s->out));
 }
 
 static json_t *kernel(const struct plat_xsk_stats *s)
@@ -47,12 +49,12 @@ static json_t *queues(struct node_xdp *x, unsigned interface, unsigned n)
 
 	for (unsigned i = 0; i < n; i++) {
 		node_xdp_queue_get(x, interface, i, &q);
-		json_array_append_new(
-			list,
-			json_pack("{s:i,s:i,s:b,s:o,s:o,s:o,s:o}", "queue", (int)q.queue, "worker",
-				  (int)q.worker, "active", q.active ? 1 : 0, "rx_packets",
-				  count(q.datapath.rx), "tx_packets", count(q.datapath.tx), "rings",
-				  rings(&q.datapath), "kernel", kernel(&q.kernel)));
+		json_array_append_new(list, json_pack("{s:i,s:i,s:b,s:o,s:o,s:o,s:o}", "queue",
+						      (int)q.queue, "worker", (int)q.worker,
+						      "active", q.active ? 1 : 0, "rx_packets",
+						      count(q.datapath.rx), "tx_packets",
+						      count(q.datapath.tx), "rings", rings(&q),
+						      "kernel", kernel(&q.kernel)));
 	}
 	return list;
 }

@@ -349,6 +349,8 @@ void node_xdp_queue_get(struct node_xdp *x, unsigned n, unsigned queue,
 	out->worker = i->queue[queue].worker;
 	out->active = i->queue[queue].active;
 	(void)plat_xsk_stats_get(i->queue[queue].xsk, &out->kernel);
+	out->fill_level = plat_xsk_fill_level(i->queue[queue].xsk);
+	out->rx_pending = plat_xsk_rx_pending(i->queue[queue].xsk);
 	/* a worker's lanes are its queues in the order of interfaces and numbers */
 	for (const struct xdp_interface *k = x->at; k <= i; k++)
 		for (unsigned q = 0; q < (k == i ? queue : k->queues); q++)

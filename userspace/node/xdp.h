@@ -90,6 +90,7 @@ struct node_xdp_queue_info {
 	unsigned worker;
 	bool active; /* its packets come here; false: they go by the kernel */
 	struct dp_xsk_stats datapath;
+	uint32_t fill_level, rx_pending; /* frames in these rings, now */
 	struct plat_xsk_stats kernel;
 };
 
