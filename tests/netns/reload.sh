@@ -125,15 +125,17 @@ echo "a file that is wrong:"
 cp "$TT_WORK/gw.toml" "$TT_WORK/good.toml"
 echo "keepalives = 3" >>"$TT_WORK/gw.toml"
 line=$(wc -l <"$TT_WORK/gw.toml")
-check "reload names file, line and column" reload_says "gw.toml:$line:[0-9]+: .*keepalives" 1
+check "reload names file, line and column" reload_says "gw.toml:$line:[0-9]+: .*keepalives" 78
+in_ns gw wg showconf "$g" >"$TT_WORK/before"
 check "SIGHUP logs them" hup "event=config.reload_failed.*gw.toml:$line:"
 check "the peers stay" has_peer b
+check "and all that was configured" diff "$TT_WORK/before" <(in_ns gw wg showconf "$g")
 printf '[interface\n' >"$TT_WORK/gw.toml"
-check "a syntax error" reload_says 'gw.toml:[12]:[0-9]+: ' 1
+check "a syntax error" reload_says 'gw.toml:[12]:[0-9]+: ' 78
 : >"$TT_WORK/gw.toml"
-check "an empty file" reload_says 'gw.toml' 1
+check "an empty file" reload_says 'gw.toml' 78
 rm "$TT_WORK/gw.toml"
-check "no file" reload_says 'gw.toml.*No such file' 1
+check "no file" reload_says 'gw.toml.*No such file' 78
 cp "$TT_WORK/good.toml" "$TT_WORK/gw.toml"
 
 echo "what cannot change:"

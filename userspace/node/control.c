@@ -119,9 +119,16 @@ static void answer(struct client *c, json_t *reply)
 	}
 }
 
-static void answer_error(struct client *c, const char *error)
+static void answer_error(struct client *c, enum node_control_kind kind, const char *error)
 {
-	answer(c, json_pack("{s:i,s:b,s:s}", "v", NODE_CONTROL_VERSION, "ok", 0, "error", error));
+	static const char *const names[NODE_CONTROL_KINDS] = {
+		[NODE_CONTROL_REQUEST] = "request",
+		[NODE_CONTROL_CONFIG] = "config",
+		[NODE_CONTROL_FAILED] = "failed",
+	};
+
+	answer(c, json_pack("{s:i,s:b,s:s,s:s}", "v", NODE_CONTROL_VERSION, "ok", 0, "kind",
+			    names[kind], "error", error));
 }
 
 static void answer_ok(struct client *c)
@@ -137,7 +144,7 @@ static void op_status(struct client *c)
 			    node_control_status(&c->server->ops)));
 }
 
-static void on_reloaded(void *arg, const char *error)
+static void on_reloaded(void *arg, enum node_control_kind kind, const char *error)
 {
 	struct client *c = arg;
 
@@ -147,7 +154,7 @@ static void on_reloaded(void *arg, const char *error)
 		return;
 	}
 	if (error)
-		answer_error(c, error);
+		answer_error(c, kind, error);
 	else
 		answer_ok(c);
 }
@@ -179,9 +186,10 @@ static void request(struct client *c, const char *line, size_t len)
 	unsigned i;
 
 	if (!json_is_object(root)) {
-		answer_error(c, "not a JSON object in one line");
+		answer_error(c, NODE_CONTROL_REQUEST, "not a JSON object in one line");
 	} else if (!json_is_integer(v) || json_integer_value(v) != NODE_CONTROL_VERSION) {
-		answer_error(c, "unknown protocol version; this daemon speaks \"v\":1");
+		answer_error(c, NODE_CONTROL_REQUEST,
+			     "unknown protocol version; this daemon speaks \"v\":1");
 	} else {
 		for (i = 0; i < TT_ARRAY_LEN(operations); i++)
 			if (op && strcmp(op, operations[i].name) == 0)
@@ -189,7 +197,8 @@ static void request(struct client *c, const char *line, size_t len)
 		if (i < TT_ARRAY_LEN(operations))
 			operations[i].run(c);
 		else
-			answer_error(c, "unknown \"op\"; known: status, reload, stop");
+			answer_error(c, NODE_CONTROL_REQUEST,
+				     "unknown \"op\"; known: status, reload, stop");
 	}
 	json_decref(root);
 }
@@ -229,7 +238,7 @@ static void next_request(struct client *c)
 		return;
 	}
 	if (!eol) {
-		answer_error(c, "request longer than 4096 bytes");
+		answer_error(c, NODE_CONTROL_REQUEST, "request longer than 4096 bytes");
 		c->len = 0;
 		return;
 	}

@@ -3,8 +3,11 @@
  * The control socket /run/taltun/IFNAME.sock: one JSON object per line in, one per line out.
  *
  *	{"v":1,"op":"status"}        -> {"v":1,"ok":true,"status":{...}}
- *	{"v":1,"op":"reload"}        -> {"v":1,"ok":true} or {"v":1,"ok":false,"error":"..."}
+ *	{"v":1,"op":"reload"}        -> {"v":1,"ok":true}
  *	{"v":1,"op":"stop"}          -> {"v":1,"ok":true}, and the daemon ends
+ *
+ * What fails is answered with {"v":1,"ok":false,"kind":"...","error":"..."}; the kinds are those of
+ * enum node_control_kind, the text is for people.
  *
  * "v" is the version of the protocol: unknown fields are ignored, another version is refused with
  * the ones that are spoken. Control thread.
@@ -23,6 +26,17 @@
 #define NODE_CONTROL_IDLE_MS	 30000
 
 struct node_control;
+
+/* Why an operation failed, for whoever asks by program. */
+enum node_control_kind {
+	NODE_CONTROL_REQUEST, /* "request": not understood, nothing was tried */
+	NODE_CONTROL_CONFIG,  /* "config": the configuration is invalid or cannot be read */
+	NODE_CONTROL_FAILED,  /* "failed": anything else */
+	NODE_CONTROL_KINDS
+};
+
+/* error: NULL where all went well (kind says nothing then). */
+typedef void (*node_control_done)(void *arg, enum node_control_kind kind, const char *error);
 
 /* Facts of the engine that the device does not know. */
 struct node_control_about {
@@ -45,9 +59,8 @@ struct node_control_about {
 struct node_control_ops {
 	struct node_device *device;
 	void (*describe)(void *ctx, struct node_control_about *about);
-	/* Starts a reload; done is called later, on the control thread, with NULL or an error text.
-	 */
-	void (*reload)(void *ctx, void (*done)(void *arg, const char *error), void *arg);
+	/* Starts a reload; done is called later, on the control thread. */
+	void (*reload)(void *ctx, node_control_done done, void *arg);
 	void (*stop)(void *ctx);
 	void *ctx;
 };

@@ -110,7 +110,7 @@ enum node_link node_engine_find_link(void *ctx, const struct plat_udp_dest *dest
 /* engine_reload.c */
 void node_engine_reload(struct node_engine *e);
 /* The same; done (may be NULL) gets NULL or what went wrong. */
-void node_engine_reload_for(void *ctx, void (*done)(void *arg, const char *error), void *arg);
+void node_engine_reload_for(void *ctx, node_control_done done, void *arg);
 /* The one it names, or what fits the way to the peers. e->mark is known. */
 unsigned node_engine_config_mtu(const struct node_engine *e, const struct node_config *cfg);
 /* Asks the monitor for the configuration: maps the blob it answers with. 0 or -errno; text in

@@ -101,7 +101,7 @@ unsigned node_engine_config_mtu(const struct node_engine *e, const struct node_c
 
 struct reload {
 	struct node_engine *engine;
-	void (*done)(void *arg, const char *error);
+	node_control_done done;
 	void *arg;
 };
 
@@ -152,7 +152,22 @@ static int apply_reload(struct node_engine *e, struct node_config *cfg, char *er
 	return err;
 }
 
-static void finish(struct reload *r, const char *error, bool applied)
+/* Of what the loader answered: whether the file is to blame. */
+static enum node_control_kind load_kind(int err)
+{
+	switch (-err) {
+	case EBUSY: /* another load is going on, or what cannot change would */
+	case ENOMEM:
+	case EBADMSG:
+	case EPIPE:
+	case ETIMEDOUT:
+		return NODE_CONTROL_FAILED;
+	default:
+		return NODE_CONTROL_CONFIG;
+	}
+}
+
+static void finish(struct reload *r, enum node_control_kind kind, const char *error, bool applied)
 {
 	r->engine->reloading = false;
 	if (error)
@@ -160,7 +175,7 @@ static void finish(struct reload *r, const char *error, bool applied)
 		       TT_F_STR("hint", applied ? "the rest of the file is in force"
 						: "the running configuration stays"));
 	if (r->done)
-		r->done(r->arg, error);
+		r->done(r->arg, kind, error);
 	free(r);
 }
 
@@ -171,8 +186,9 @@ static void on_config(void *arg, const struct node_priv_reply *reply, const int 
 	struct node_config *cfg = NULL;
 	char error[NODE_PRIV_ERROR_MAX] = "";
 
-	if (take_reply(reply, fds, &cfg, error, sizeof(error)) != 0) {
-		finish(r, error, false);
+	int err = take_reply(reply, fds, &cfg, error, sizeof(error));
+	if (err) {
+		finish(r, load_kind(err), error, false);
 		return;
 	}
 	const char *fixed = needs_restart(e->config, cfg);
@@ -180,15 +196,15 @@ static void on_config(void *arg, const struct node_priv_reply *reply, const int 
 		snprintf(error, sizeof(error), "%s cannot change while the daemon runs; restart it",
 			 fixed);
 		node_engine_config_free(cfg);
-		finish(r, error, false);
+		finish(r, NODE_CONTROL_FAILED, error, false);
 		return;
 	}
 	if (move_port(e, cfg, error, sizeof(error)) != 0) {
 		node_engine_config_free(cfg);
-		finish(r, error, false);
+		finish(r, NODE_CONTROL_FAILED, error, false);
 		return;
 	}
-	int err = apply_reload(e, cfg, error, sizeof(error));
+	err = apply_reload(e, cfg, error, sizeof(error));
 	apply_log(cfg);
 	node_engine_config_forget_keys(cfg);
 	node_engine_config_free(e->config);
@@ -200,10 +216,10 @@ static void on_config(void *arg, const struct node_priv_reply *reply, const int 
 	node_priv_send(e->priv, &commit, -1, NULL, NULL);
 	if (!err)
 		tt_log(TT_LOG_INFO, "config.reloaded", TT_F_U64("peers", cfg->peers.count));
-	finish(r, err ? error : NULL, true);
+	finish(r, NODE_CONTROL_FAILED, err ? error : NULL, true);
 }
 
-void node_engine_reload_for(void *ctx, void (*done)(void *arg, const char *error), void *arg)
+void node_engine_reload_for(void *ctx, node_control_done done, void *arg)
 {
 	struct node_engine *e = ctx;
 	struct node_priv_request req = {.op = NODE_PRIV_CONFIG_LOAD};
@@ -211,20 +227,21 @@ void node_engine_reload_for(void *ctx, void (*done)(void *arg, const char *error
 
 	if (!e->config || e->reloading) {
 		if (done)
-			done(arg, e->config ? "a reload is going on already"
-					    : "started without a configuration file: use wg(8)");
+			done(arg, NODE_CONTROL_FAILED,
+			     e->config ? "a reload is going on already"
+				       : "started without a configuration file: use wg(8)");
 		return;
 	}
 	r = calloc(1, sizeof(*r));
 	if (!r) {
 		if (done)
-			done(arg, "out of memory");
+			done(arg, NODE_CONTROL_FAILED, "out of memory");
 		return;
 	}
 	*r = (struct reload){e, done, arg};
 	e->reloading = true;
 	if (node_priv_send(e->priv, &req, -1, on_config, r) != 0)
-		finish(r, "the monitor does not answer", false);
+		finish(r, NODE_CONTROL_FAILED, "the monitor does not answer", false);
 }
 
 void node_engine_reload(struct node_engine *e)

@@ -104,7 +104,7 @@ static int config_take_name(struct node_monitor *m, const char *name, struct nod
 	if (!node_monitor_name_valid(name))
 		return node_monitor_fail(reply, -EINVAL, "interface.name cannot name an interface");
 	if (m->name[0] && strcmp(m->name, name) != 0)
-		return node_monitor_fail(reply, -EINVAL,
+		return node_monitor_fail(reply, -EBUSY,
 					 "interface.name is %s now but %s runs: it cannot change "
 					 "without a restart",
 					 name, m->name);

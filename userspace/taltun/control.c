@@ -131,6 +131,14 @@ static json_t *exchange(int fd, const char *op)
 	return reply;
 }
 
+/* Also of a daemon that is older than the kinds: then nothing is known about it. */
+static int exit_status_of(const json_t *reply)
+{
+	const char *kind = json_string_value(json_object_get(reply, "kind"));
+
+	return kind && strcmp(kind, "config") == 0 ? CLI_CONFIG : CLI_FAILED;
+}
+
 json_t *cli_request(const char *interface, const char *op, int timeout_s, int *status)
 {
 	int fd = connect_to(interface, timeout_s);
@@ -154,7 +162,8 @@ json_t *cli_request(const char *interface, const char *op, int timeout_s, int *s
 	}
 	if (!json_is_true(json_object_get(reply, "ok"))) {
 		const char *error = json_string_value(json_object_get(reply, "error"));
-		*status = cli_fail(CLI_FAILED, "%s: %s", interface, error ? error : "refused");
+		*status = cli_fail(exit_status_of(reply), "%s: %s", interface,
+				   error ? error : "refused");
 		json_decref(reply);
 		return NULL;
 	}

@@ -21,6 +21,7 @@ static struct node_control *control;
 static char path[64];
 static unsigned reloads, stops;
 static const char *reload_error;
+static enum node_control_kind reload_kind;
 
 static void describe(void *ctx, struct node_control_about *about)
 {
@@ -32,11 +33,11 @@ static void describe(void *ctx, struct node_control_about *about)
 					     .poll = "adaptive"};
 }
 
-static void reload(void *ctx, void (*done)(void *arg, const char *error), void *arg)
+static void reload(void *ctx, node_control_done done, void *arg)
 {
 	(void)ctx;
 	reloads++;
-	done(arg, reload_error);
+	done(arg, reload_kind, reload_error);
 }
 
 static void stop(void *ctx)
@@ -144,8 +145,15 @@ static void operations(void)
 	CU_ASSERT(ok(r) && reloads == 1);
 	json_decref(r);
 	reload_error = "x.toml:3:1: wrong";
+	reload_kind = NODE_CONTROL_FAILED;
 	r = ask(fd, "{\"v\":1,\"op\":\"reload\"}\n");
 	CU_ASSERT(!ok(r));
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(r, "kind")), "failed");
+	json_decref(r);
+	reload_kind = NODE_CONTROL_CONFIG;
+	r = ask(fd, "{\"v\":1,\"op\":\"reload\"}\n");
+	CU_ASSERT(!ok(r));
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(r, "kind")), "config");
 	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(r, "error")), reload_error);
 	json_decref(r);
 	r = ask(fd, "{\"v\":1,\"op\":\"stop\"}\n");
