@@ -60,7 +60,7 @@ ifneq ($(filter s390x ppc64% aarch64 arm%,$(shell uname -m)),)
 HAVE_IPSEC_MB :=
 endif
 
-CRYPTO_LIBS := -lsodium -lcrypto $(if $(HAVE_IPSEC_MB),-lIPSec_MB)
+CRYPTO_LIBS := -lsodium -lssl -lcrypto $(if $(HAVE_IPSEC_MB),-lIPSec_MB)
 NODE_PKGS := libuv jansson
 PLAT_PKGS_linux := libnl-3.0 libcap-ng libbpf
 PLAT_PKGS_posix :=
@@ -69,6 +69,7 @@ PKGS := $(NODE_PKGS) $(PLAT_PKGS_$(PLATFORM))
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 CUNIT_LIBS := -lcunit
+MESH_LIBS := -lprotobuf-c
 CPPFLAGS_ALL += $(if $(HAVE_IPSEC_MB),-DTT_HAVE_IPSEC_MB=1)
 
 # --- layers ----------------------------------------------------------------------------------
@@ -79,25 +80,38 @@ SEES_base := base
 SEES_crypto := base crypto
 SEES_wg := base crypto wg
 SEES_mesh := base crypto mesh
+SEES_tls := base crypto tls
 SEES_plat := base plat steer
 SEES_datapath := base crypto wg mesh datapath plat
-SEES_node := base crypto wg mesh datapath node plat
-SEES_taltund := base crypto wg mesh datapath node plat taltund
-SEES_taltun := base crypto wg mesh datapath node plat taltun
-SEES_tests := base crypto wg mesh datapath node plat steer
+SEES_node := base crypto wg mesh tls datapath node plat
+SEES_taltund := base crypto wg mesh tls datapath node plat taltund
+SEES_taltun := base crypto wg mesh tls datapath node plat taltun
+SEES_tests := base crypto wg mesh tls datapath node plat steer
 
-LAYERS := base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,node)
+LAYERS := base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,tls node)
 PROGRAMS := $(if $(filter none,$(PLATFORM)),,taltund taltun)
 
 inc_dir = $(BUILD)/inc/$(1)
 where = $(if $(filter plat,$(1)),platform/include/plat,userspace/$(1))
 
+# The hub's messages, compiled from their schema. Who sees mesh sees them, as "mesh/hub.pb-c.h".
+GEN := $(BUILD)/gen
+PROTOC_C ?= protoc-c
+GEN_HUB := $(GEN)/mesh/hub.pb-c
+$(GEN_HUB).c: userspace/mesh/hub.proto
+	@mkdir -p $(@D)
+	@command -v $(PROTOC_C) >/dev/null || { echo "$< needs protoc-c: scripts/setup.sh build" >&2; exit 1; }
+	$(if $(V),,@echo "  PROTO   $<";) $(PROTOC_C) -I$(<D) --c_out=$(@D) $(<F)
+$(GEN_HUB).h: $(GEN_HUB).c ;
+$(BUILD)/inc/%/gen/mesh/hub.pb-c.h: $(GEN_HUB).h ;
+
 # `steer` is bpf/, by a name that does not hide libbpf's own headers.
-$(BUILD)/inc/%/.made: Makefile
+$(BUILD)/inc/%/.made: Makefile | $(GEN_HUB).h
 	@mkdir -p $(@D)
 	@for l in $(SEES_$*); do \
 		case $$l in plat) d=platform/include/plat;; steer) d=bpf;; *) d=userspace/$$l;; esac; \
-		ln -sfn $(CURDIR)/$$d $(@D)/$$l; done
+		ln -sfn $(CURDIR)/$$d $(@D)/$$l; \
+		[ $$l != mesh ] || ln -sfn $(abspath $(GEN)) $(@D)/gen; done
 	@touch $@
 
 # A platform service is taken from the first of these folders that has it.
@@ -113,11 +127,12 @@ obj_of = $(patsubst %,$(BUILD)/obj/%.o,$(basename $(1)))
 
 LIB_OBJS_plat := $(call obj_of,$(PLAT_SRC))
 $(foreach l,$(LAYERS),$(eval LIB_OBJS_$(l) := $(call obj_of,$(call src_of,$(l)))))
+LIB_OBJS_mesh += $(BUILD)/obj/gen/hub.pb-c.o
 
 lib = $(BUILD)/lib/libtt-$(1).a
 # Link order: a user comes before what it uses.
 LIBS_datapath := $(call lib,datapath) $(call lib,wg) $(call lib,mesh) $(call lib,crypto) $(call lib,plat) $(call lib,base)
-LIBS_node := $(call lib,node) $(LIBS_datapath)
+LIBS_node := $(call lib,node) $(call lib,tls) $(LIBS_datapath)
 
 .DEFAULT_GOAL := all
 .PHONY: all libs check check-build check-vm demo bench fuzz install uninstall format format-check lint help clean
@@ -140,10 +155,14 @@ $(foreach l,$(LAYERS) plat,$(eval $(call archive_rule,$(l))))
 Q := $(if $(V),,@)
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  CC      $<";) $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(PKG_CFLAGS) -I$(INC) $(EXTRA_INC) -MMD -MP -c $< -o $@
+	$(if $(V),,@echo "  CC      $<";) $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(PKG_CFLAGS) -I$(INC) -I$(INC)/gen $(EXTRA_INC) -MMD -MP -c $< -o $@
+# Generated code is not ours to make tidy.
+$(BUILD)/obj/gen/hub.pb-c.o: $(GEN_HUB).c Makefile
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CC      $<";) $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -w -I$(GEN_HUB:/hub.pb-c=) -c $< -o $@
 $(BUILD)/obj/%.o: %.cc Makefile
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  CXX     $<";) $(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) $(PKG_CFLAGS) -I$(INC) $(EXTRA_INC) -MMD -MP -c $< -o $@
+	$(if $(V),,@echo "  CXX     $<";) $(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) $(PKG_CFLAGS) -I$(INC) -I$(INC)/gen $(EXTRA_INC) -MMD -MP -c $< -o $@
 
 define program_rule
 OBJS_$(1) := $(call obj_of,$(call src_of,$(1)))
@@ -151,7 +170,7 @@ $$(OBJS_$(1)): INC := $(call inc_dir,$(1))
 $$(OBJS_$(1)): $(call inc_dir,$(1))/.made
 $(BUILD)/bin/$(1): $$(OBJS_$(1)) $(LIBS_node)
 	@mkdir -p $$(@D)
-	$$(if $$(V),,@echo "  LINK    $(1)";) $$(CXX) $$(LDFLAGS_ALL) -o $$@ $$^ $(LIBS_node) $$(PKG_LIBS) $$(CRYPTO_LIBS)
+	$$(if $$(V),,@echo "  LINK    $(1)";) $$(CXX) $$(LDFLAGS_ALL) -o $$@ $$^ $(LIBS_node) $$(PKG_LIBS) $$(MESH_LIBS) $$(CRYPTO_LIBS)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
 
@@ -175,7 +194,7 @@ $(BUILD)/obj/platform/linux/xdp_object.o: EXTRA_INC := -DTT_STEER_OBJECT='"$(CUR
 # --- tests -----------------------------------------------------------------------------------
 # tests/unit/LAYER/test_x.c is one CUnit program; it links the layers up to its own.
 
-TEST_SRC := $(foreach l,base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,node),$(wildcard tests/unit/$(l)/test_*.c) ) $(wildcard tests/sim/test_*.c) $(if $(filter none,$(PLATFORM)),,$(wildcard tests/unit/plat/test_*.c)) $(if $(filter linux,$(PLATFORM)),$(wildcard tests/bpf/test_*.c))
+TEST_SRC := $(foreach l,base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,tls node),$(wildcard tests/unit/$(l)/test_*.c) ) $(wildcard tests/sim/test_*.c) $(if $(filter none,$(PLATFORM)),,$(wildcard tests/unit/plat/test_*.c)) $(if $(filter linux,$(PLATFORM)),$(wildcard tests/bpf/test_*.c))
 TEST_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 TEST_SUPPORT := $(call obj_of,$(wildcard tests/unit/support/*.c))
 TEST_OBJS := $(call obj_of,$(TEST_SRC)) $(TEST_SUPPORT)
@@ -186,7 +205,7 @@ $(TEST_OBJS): $(call inc_dir,tests)/.made
 TEST_LIBS := $(if $(filter none,$(PLATFORM)),$(LIBS_datapath),$(LIBS_node))
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_SUPPORT) $(TEST_LIBS)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(CRYPTO_LIBS) $(CUNIT_LIBS)
+	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(CRYPTO_LIBS) $(CUNIT_LIBS)
 
 # Helper programs of the tests and benchmarks: one file, one program.
 TOOL_SRC := $(wildcard tests/tools/*.c) $(wildcard tests/bench/*.c)
@@ -197,7 +216,7 @@ $(TOOL_OBJS): EXTRA_INC := -Itests/unit/support
 $(TOOL_OBJS): $(call inc_dir,tests)/.made
 $(TOOL_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(CRYPTO_LIBS)
+	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(CRYPTO_LIBS)
 
 .PHONY: tools
 tools: $(TOOL_BIN)
@@ -222,10 +241,10 @@ $(FUZZ_OBJS): EXTRA_INC := -Itests/unit/support
 $(FUZZ_OBJS): $(call inc_dir,tests)/.made
 $(BUILD)/fuzz/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay_main.o $(FUZZ_SUPPORT) $(TEST_LIBS)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(CRYPTO_LIBS)
+	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(CRYPTO_LIBS)
 $(BUILD)/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_SUPPORT) $(TEST_LIBS)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(CRYPTO_LIBS)
+	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(CRYPTO_LIBS)
 .PHONY: fuzz-replay fuzz-build
 fuzz-replay: $(FUZZ_REPLAY)
 fuzz-build: $(FUZZ_BIN)
