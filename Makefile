@@ -81,14 +81,15 @@ SEES_crypto := base crypto
 SEES_wg := base crypto wg
 SEES_mesh := base crypto mesh
 SEES_tls := base crypto tls
+SEES_toml := toml
 SEES_plat := base plat steer
 SEES_datapath := base crypto wg mesh datapath plat
-SEES_node := base crypto wg mesh tls datapath node plat
-SEES_taltund := base crypto wg mesh tls datapath node plat taltund
-SEES_taltun := base crypto wg mesh tls datapath node plat taltun
-SEES_tests := base crypto wg mesh tls datapath node plat steer
+SEES_node := base crypto wg mesh tls toml datapath node plat
+SEES_taltund := base crypto wg mesh tls toml datapath node plat taltund
+SEES_taltun := base crypto wg mesh tls toml datapath node plat taltun
+SEES_tests := base crypto wg mesh tls toml datapath node plat steer
 
-LAYERS := base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,tls node)
+LAYERS := base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,tls toml node)
 PROGRAMS := $(if $(filter none,$(PLATFORM)),,taltund taltun)
 
 inc_dir = $(BUILD)/inc/$(1)
@@ -132,7 +133,7 @@ LIB_OBJS_mesh += $(BUILD)/obj/gen/hub.pb-c.o
 lib = $(BUILD)/lib/libtt-$(1).a
 # Link order: a user comes before what it uses.
 LIBS_datapath := $(call lib,datapath) $(call lib,wg) $(call lib,mesh) $(call lib,crypto) $(call lib,plat) $(call lib,base)
-LIBS_node := $(call lib,node) $(call lib,tls) $(LIBS_datapath)
+LIBS_node := $(call lib,node) $(call lib,tls) $(call lib,toml) $(LIBS_datapath)
 
 .DEFAULT_GOAL := all
 .PHONY: all libs check check-build check-vm demo bench fuzz install uninstall format format-check lint help clean

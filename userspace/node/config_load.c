@@ -5,7 +5,7 @@
 #include <errno.h>
 #include "node/config_file.h"
 #include "node/config_schema.h"
-#include "node/config_toml.h"
+#include "toml/toml.h"
 #include "node/config_wgquick.h"
 
 /* --- TOML ------------------------------------------------------------------------------------ */
@@ -16,22 +16,22 @@ struct walk {
 	void *obj;
 };
 
-static const char *kind_name(enum node_toml_kind kind)
+static const char *kind_name(enum toml_kind kind)
 {
 	static const char *const names[] = {"a table", "a list",    "a string",	     "an integer",
 					    "a float", "a boolean", "a date or time"};
 	return names[kind];
 }
 
-static int collect_items(struct node_draft *d, const struct node_toml_value *array)
+static int collect_items(struct node_draft *d, const struct toml_value *array)
 {
 	for (size_t i = 0; i < array->v.count; i++) {
-		struct node_toml_value v = node_toml_item(array, i);
+		struct toml_value v = toml_item(array, i);
 		struct node_item *item = node_pool_add(&d->items, sizeof(*item));
 		if (!item)
 			return node_draft_no_memory(d);
 		*item = (struct node_item){.line = v.line, .column = v.column};
-		if (v.kind == NODE_TOML_STRING) {
+		if (v.kind == TOML_STRING) {
 			item->text = v.v.str.text;
 			item->len = v.v.str.len;
 		} else {
@@ -41,8 +41,7 @@ static int collect_items(struct node_draft *d, const struct node_toml_value *arr
 	return 0;
 }
 
-static int apply_toml(struct walk *w, const struct node_schema_key *k,
-		      const struct node_toml_value *tv)
+static int apply_toml(struct walk *w, const struct node_schema_key *k, const struct toml_value *tv)
 {
 	struct node_value v = {.label = k->name,
 			       .at = {w->d->path, tv->line, tv->column, NODE_LEVEL_FILE}};
@@ -50,20 +49,20 @@ static int apply_toml(struct walk *w, const struct node_schema_key *k,
 
 	w->d->items.len = 0;
 	switch (tv->kind) {
-	case NODE_TOML_STRING:
+	case TOML_STRING:
 		v.kind = NODE_VALUE_TEXT;
 		v.text = tv->v.str.text;
 		v.len = tv->v.str.len;
 		break;
-	case NODE_TOML_INTEGER:
+	case TOML_INTEGER:
 		v.kind = NODE_VALUE_INTEGER;
 		v.integer = tv->v.integer;
 		break;
-	case NODE_TOML_BOOLEAN:
+	case TOML_BOOLEAN:
 		v.kind = NODE_VALUE_BOOLEAN;
 		v.boolean = tv->v.boolean;
 		break;
-	case NODE_TOML_ARRAY:
+	case TOML_ARRAY:
 		v.kind = NODE_VALUE_LIST;
 		rc = collect_items(w->d, tv);
 		break;
@@ -74,12 +73,12 @@ static int apply_toml(struct walk *w, const struct node_schema_key *k,
 	return rc ? rc : node_schema_apply(w->d, k, &v, w->obj);
 }
 
-static struct node_where key_place(const struct node_draft *d, const struct node_toml_key *key)
+static struct node_where key_place(const struct node_draft *d, const struct toml_key *key)
 {
 	return (struct node_where){d->path, key->line, key->column, NODE_LEVEL_FILE};
 }
 
-static int visit_key(void *ctx, const struct node_toml_key *key, const struct node_toml_value *v)
+static int visit_key(void *ctx, const struct toml_key *key, const struct toml_value *v)
 {
 	struct walk *w = ctx;
 	const struct node_schema_key *k = node_schema_find(w->section, key->text);
@@ -93,31 +92,30 @@ static int visit_key(void *ctx, const struct node_toml_key *key, const struct no
 	return apply_toml(w, k, v);
 }
 
-static int visit_peers(struct node_draft *d, const struct node_toml_key *key,
-		       const struct node_toml_value *v)
+static int visit_peers(struct node_draft *d, const struct toml_key *key, const struct toml_value *v)
 {
-	if (v->kind != NODE_TOML_ARRAY)
+	if (v->kind != TOML_ARRAY)
 		return node_draft_fail(d, key_place(d, key),
 				       "peer is %s; write [[peer]] with two brackets",
 				       kind_name(v->kind));
 	for (size_t i = 0; i < v->v.count; i++) {
-		struct node_toml_value table = node_toml_item(v, i);
+		struct toml_value table = toml_item(v, i);
 		struct node_where at = {d->path, table.line, table.column, NODE_LEVEL_FILE};
-		if (table.kind != NODE_TOML_TABLE)
+		if (table.kind != TOML_TABLE)
 			return node_draft_fail(d, at, "peer holds %s; expected [[peer]] tables",
 					       kind_name(table.kind));
 		struct node_config_peer *peer = node_draft_add_peer(d, at);
 		if (!peer)
 			return node_draft_peer_count(d) < NODE_CONFIG_PEERS_MAX ? -ENOMEM : -EINVAL;
 		struct walk w = {d, NODE_SECTION_PEER, peer};
-		int rc = node_toml_each_key(&table, visit_key, &w);
+		int rc = toml_each_key(&table, visit_key, &w);
 		if (rc)
 			return rc;
 	}
 	return 0;
 }
 
-static int key_outside(struct node_draft *d, const struct node_toml_key *key)
+static int key_outside(struct node_draft *d, const struct toml_key *key)
 {
 	char quote[NODE_QUOTE_MAX];
 
@@ -133,7 +131,7 @@ static int key_outside(struct node_draft *d, const struct node_toml_key *key)
 	return node_draft_fail(d, key_place(d, key), "unknown key %s outside of a section", quote);
 }
 
-static int unknown_section(struct node_draft *d, const struct node_toml_key *key)
+static int unknown_section(struct node_draft *d, const struct toml_key *key)
 {
 	const char *names[NODE_SECTION_COUNT + 1] = {NULL};
 	char quote[NODE_QUOTE_MAX];
@@ -153,8 +151,7 @@ static int unknown_section(struct node_draft *d, const struct node_toml_key *key
 		"unknown section %s; expected [interface], [datapath], [log] or [[peer]]", quote);
 }
 
-static int visit_section(void *ctx, const struct node_toml_key *key,
-			 const struct node_toml_value *v)
+static int visit_section(void *ctx, const struct toml_key *key, const struct toml_value *v)
 {
 	struct node_draft *d = ctx;
 	int s = 0;
@@ -166,11 +163,11 @@ static int visit_section(void *ctx, const struct node_toml_key *key,
 	if (s == NODE_SECTION_PEER)
 		return visit_peers(d, key, v);
 	if (s == NODE_SECTION_COUNT) {
-		bool is_section = v->kind == NODE_TOML_TABLE || v->kind == NODE_TOML_ARRAY;
+		bool is_section = v->kind == TOML_TABLE || v->kind == TOML_ARRAY;
 		return is_section ? unknown_section(d, key) : key_outside(d, key);
 	}
-	if (v->kind != NODE_TOML_TABLE) {
-		bool tables = v->kind == NODE_TOML_ARRAY;
+	if (v->kind != TOML_TABLE) {
+		bool tables = v->kind == TOML_ARRAY;
 		return node_draft_fail(d, key_place(d, key), "%s is %s; write [%s] %s", key->text,
 				       kind_name(v->kind), key->text,
 				       tables ? "with one bracket" : "as a section");
@@ -178,24 +175,24 @@ static int visit_section(void *ctx, const struct node_toml_key *key,
 	if (s == NODE_SECTION_INTERFACE)
 		d->interface = (struct node_where){d->path, v->line, v->column, NODE_LEVEL_FILE};
 	struct walk w = {d, (enum node_section)s, &d->cfg};
-	return node_toml_each_key(v, visit_key, &w);
+	return toml_each_key(v, visit_key, &w);
 }
 
 static int parse_toml(struct node_draft *d, const char *text, size_t len)
 {
-	struct node_toml_error e = {0};
-	struct node_toml *doc = NULL;
-	int rc = node_toml_parse(text, len, &doc, &e);
+	struct toml_error e = {0};
+	struct toml_doc *doc = NULL;
+	int rc = toml_parse(text, len, &doc, &e);
 
 	if (rc == -EINVAL)
 		return node_draft_fail(
 			d, (struct node_where){d->path, e.line, e.column, NODE_LEVEL_FILE}, "%s",
 			e.what);
 	if (!rc) {
-		struct node_toml_value root = node_toml_root(doc);
-		rc = node_toml_each_key(&root, visit_section, d);
+		struct toml_value root = toml_root(doc);
+		rc = toml_each_key(&root, visit_section, d);
 	}
-	node_toml_free(doc);
+	toml_free(doc);
 	return rc == -ENOMEM ? node_draft_no_memory(d) : rc;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "node/config_toml.h"
+#include "toml/toml.h"
 
 #include <algorithm>
 #include <cctype>
@@ -21,7 +21,7 @@ struct assertion {
 #define TOML_ASSERT(expr) ((expr) ? static_cast<void>(0) : throw assertion())
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
-#define TOML_MAX_NESTED_VALUES NODE_TOML_DEPTH_MAX
+#define TOML_MAX_NESTED_VALUES TOML_DEPTH_MAX
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
@@ -40,7 +40,7 @@ struct assertion {
 #pragma GCC diagnostic pop
 #endif
 
-struct node_toml {
+struct toml_doc {
 	toml::table root;
 };
 
@@ -89,12 +89,12 @@ class prescan
 			line++;
 		if (c == '#')
 			skip_comment();
-		if (c == '.' && ++dots >= NODE_TOML_DEPTH_MAX)
+		if (c == '.' && ++dots >= TOML_DEPTH_MAX)
 			return "key has too many parts; at most 16 are allowed";
 		bool starts_value = c == ',' || c == '=' || c == '[' || c == '{';
 		if (starts_value || c == '\n')
 			dots = 0;
-		if (starts_value && ++values > NODE_TOML_VALUES_MAX)
+		if (starts_value && ++values > TOML_VALUES_MAX)
 			return "more than 2000000 values";
 		return nullptr;
 	}
@@ -148,30 +148,30 @@ class prescan
 	unsigned values = 0;
 };
 
-node_toml_value value_of(const toml::node &n)
+toml_value value_of(const toml::node &n)
 {
-	node_toml_value out{};
+	toml_value out{};
 	out.line = n.source().begin.line;
 	out.column = n.source().begin.column;
 	out.node = &n;
 	if (const auto *t = n.as_table()) {
-		out.kind = NODE_TOML_TABLE;
+		out.kind = TOML_TABLE;
 		out.v.count = t->size();
 	} else if (const auto *a = n.as_array()) {
-		out.kind = NODE_TOML_ARRAY;
+		out.kind = TOML_ARRAY;
 		out.v.count = a->size();
 	} else if (const auto *s = n.as_string()) {
-		out.kind = NODE_TOML_STRING;
+		out.kind = TOML_STRING;
 		out.v.str.text = s->get().c_str();
 		out.v.str.len = s->get().size();
 	} else if (const auto *i = n.as_integer()) {
-		out.kind = NODE_TOML_INTEGER;
+		out.kind = TOML_INTEGER;
 		out.v.integer = i->get();
 	} else if (const auto *b = n.as_boolean()) {
-		out.kind = NODE_TOML_BOOLEAN;
+		out.kind = TOML_BOOLEAN;
 		out.v.boolean = b->get();
 	} else {
-		out.kind = n.is_floating_point() ? NODE_TOML_FLOAT : NODE_TOML_TIME;
+		out.kind = n.is_floating_point() ? TOML_FLOAT : TOML_TIME;
 	}
 	return out;
 }
@@ -189,7 +189,7 @@ void wipe(toml::node &n)
 	}
 }
 
-int fail(node_toml_error *err, uint32_t line, uint32_t column, const char *what, size_t len)
+int fail(toml_error *err, uint32_t line, uint32_t column, const char *what, size_t len)
 {
 	err->line = line;
 	err->column = column;
@@ -216,7 +216,7 @@ std::string describe(std::string_view d)
 	return out;
 }
 
-int parse(const char *text, size_t len, struct node_toml **out, struct node_toml_error *err)
+int parse(const char *text, size_t len, struct toml_doc **out, struct toml_error *err)
 {
 	prescan scan(text, len);
 	if (const char *why = scan.run())
@@ -227,7 +227,7 @@ int parse(const char *text, size_t len, struct node_toml **out, struct node_toml
 		std::string d = describe(e.description());
 		return fail(err, e.source().begin.line, e.source().begin.column, d.data(), d.size());
 	}
-	*out = new node_toml{std::move(result).table()};
+	*out = new toml_doc{std::move(result).table()};
 	return 0;
 }
 
@@ -251,8 +251,8 @@ std::vector<key_at> keys_by_place(const toml::table &t)
 
 } // namespace
 
-extern "C" int node_toml_parse(const char *text, size_t len, struct node_toml **out,
-			       struct node_toml_error *err)
+extern "C" int toml_parse(const char *text, size_t len, struct toml_doc **out,
+			       struct toml_error *err)
 {
 	try {
 		return parse(text, len, out, err);
@@ -264,24 +264,24 @@ extern "C" int node_toml_parse(const char *text, size_t len, struct node_toml **
 	}
 }
 
-extern "C" void node_toml_free(struct node_toml *doc)
+extern "C" void toml_free(struct toml_doc *doc)
 {
 	if (doc)
 		wipe(doc->root);
 	delete doc;
 }
 
-extern "C" struct node_toml_value node_toml_root(const struct node_toml *doc)
+extern "C" struct toml_value toml_root(const struct toml_doc *doc)
 {
 	return value_of(doc->root);
 }
 
-extern "C" struct node_toml_value node_toml_item(const struct node_toml_value *array, size_t i)
+extern "C" struct toml_value toml_item(const struct toml_value *array, size_t i)
 {
 	return value_of(*static_cast<const toml::node *>(array->node)->as_array()->get(i));
 }
 
-extern "C" int node_toml_each_key(const struct node_toml_value *table, node_toml_key_fn fn,
+extern "C" int toml_each_key(const struct toml_value *table, toml_key_fn fn,
 				  void *ctx)
 {
 	const auto *t = static_cast<const toml::node *>(table->node)->as_table();
@@ -292,9 +292,9 @@ extern "C" int node_toml_each_key(const struct node_toml_value *table, node_toml
 		return -ENOMEM;
 	}
 	for (const auto &k : keys) {
-		node_toml_value v = value_of(*k.node);
+		toml_value v = value_of(*k.node);
 		const auto &at = k.key->source().begin;
-		node_toml_key key{k.key->data(), k.key->length(), at.line, at.column};
+		toml_key key{k.key->data(), k.key->length(), at.line, at.column};
 		int rc = fn(ctx, &key, &v);
 		if (rc)
 			return rc;
