@@ -3,26 +3,33 @@
 
 #include <errno.h>
 #include <ifaddrs.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
 
+static bool is_loopback(const struct tt_ip *ip)
+{
+	static const uint8_t one[16] = {[15] = 1};
+
+	return ip->family == TT_FAMILY_V4 ? ip->b[0] == 127 : memcmp(ip->b, one, sizeof(one)) == 0;
+}
+
+/* A loopback interface may have addresses that are reached from outside, by routes to this host. */
 static bool take(const struct ifaddrs *a, struct tt_ip *ip)
 {
 	const struct sockaddr *sa = a->ifa_addr;
 
 	*ip = (struct tt_ip){0};
-	if (!sa || (a->ifa_flags & IFF_LOOPBACK))
+	if (!sa)
 		return false;
 	if (sa->sa_family == AF_INET) {
 		ip->family = TT_FAMILY_V4;
 		memcpy(ip->b, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
-		return true;
+		return !is_loopback(ip);
 	}
 	if (sa->sa_family == AF_INET6) {
 		ip->family = TT_FAMILY_V6;
 		memcpy(ip->b, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
-		return true;
+		return !is_loopback(ip);
 	}
 	return false;
 }
