@@ -1,0 +1,228 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# The network changes under two nodes that go by AF_XDP: neighbours are forgotten, routes flip from
+# one interface to the other, links go down, vanish and come back, and have every MTU. Traffic goes
+# on, soon past the kernel again, and all frames are still there.
+#
+#   namespace a                                             namespace b
+#   [v0 10.8.0.1, fd08::1]------------- veth -------------[v0 10.8.0.2, fd08::2]
+#   [v1 10.8.1.1, fd18::1]------------- veth -------------[v1 10.8.1.2, fd18::2]
+#   [lo 10.9.0.1, fd09::1]                                [lo 10.9.0.2, fd09::2]
+#   [tt..a 10.77.0.1] ~~~~ tunnel, lo to lo, by v0 or v1 ~~~~ [tt..b 10.77.0.2]
+#
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/support/traffic.sh"
+
+need_root
+need_taltund
+need_commands jq ping socat
+ns_add a b
+second_link() { veth a v1 10.8.1.1/24,fd18::1/64 b v1 10.8.1.2/24,fd18::2/64; }
+veth a v0 10.8.0.1/24,fd08::1/64 b v0 10.8.0.2/24,fd08::2/64
+second_link
+for n in "a 1" "b 2"; do
+	# shellcheck disable=SC2086
+	set -- $n
+	addr_add "$1" lo "10.9.0.$2/32,fd09::$2/128"
+	in_ns "$1" sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.all.ignore_routes_with_linkdown=1 \
+		net.ipv6.conf.all.ignore_routes_with_linkdown=1 net.ipv4.conf.all.arp_ignore=1
+done
+ta=$(ifname a) tb=$(ifname b)
+wg_keys a b
+
+# by 0|1: both nodes' packets to each other go by v0 or v1.
+by() {
+	in_ns a ip route replace 10.9.0.2/32 via "10.8.$1.2" src 10.9.0.1 metric 100 &&
+		in_ns b ip route replace 10.9.0.1/32 via "10.8.$1.1" src 10.9.0.2 metric 100 &&
+		in_ns a ip -6 route replace fd09::2/128 via "fd${1}8::2" src fd09::1 metric 100 &&
+		in_ns b ip -6 route replace fd09::1/128 via "fd${1}8::1" src fd09::2 metric 100
+}
+by 0
+
+conf_a=$TT_WORK/a.toml conf_b=$TT_WORK/b.toml
+node_config "$conf_a" "$ta" a 10.77.0.1/24 51820
+node_peer "$conf_a" b 10.77.0.2/32 'endpoint = "10.9.0.2:51820"'
+node_config "$conf_b" "$tb" b 10.77.0.2/24 51820
+node_peer "$conf_b" a 10.77.0.1/32 'endpoint = "10.9.0.1:51820"'
+for f in "$conf_a" "$conf_b"; do
+	printf '[datapath]\nmode = "xdp"\nworkers = 1\ninterfaces = ["v0", "v1"]\n' >>"$f"
+done
+
+# nic NS IFNAME INTERFACE JQ
+nic() { status "$1" "$2" ".datapath.interfaces[] | select(.interface == \"$3\") | $4"; }
+mode_is() { [ "$(nic "$1" "$2" "$3" .mode)" = "$4" ]; }
+reason_has() { nic "$1" "$2" "$3" .reason | grep -q "$4"; }
+received() { nic "$1" "$2" "$3" '[.queues[].rx_packets] | add // 0'; }
+sent() { nic "$1" "$2" "$3" '[.queues[].tx_packets] | add // 0'; }
+
+check "a starts" tt_start a "$conf_a"
+[ "$(nic a "$ta" v0 .mode)" = "native copy" ] || skip_all "no native AF_XDP here: $(nic a "$ta" v0 .reason)"
+check "b starts" tt_start b "$conf_b"
+check "ping" wait_for 10 can_ping a 10.77.0.2
+for n in "a $ta v0" "a $ta v1" "b $tb v0" "b $tb v1"; do
+	# shellcheck disable=SC2086
+	check "$n: native copy" wait_for 3 mode_is $n "native copy"
+done
+
+# Frames that are on their way are nobody's for a moment.
+frames_there() {
+	[ "$(nic "$1" "$2" "$3" '[.queues[].rings | .frames - .free - .fill - .rx - .sending] | add')" = 0 ]
+}
+frames() {
+	local n
+	for n in "a $ta" "b $tb"; do
+		for i in v0 v1; do
+			# shellcheck disable=SC2086
+			check "$1: ${n%% *} has all frames of $i" wait_for 2 frames_there $n $i
+		done
+	done
+}
+
+# moves_by MESSAGE v0|v1: traffic both ways, within a second past the kernel on that interface.
+moves_by() {
+	moved() {
+		local was now
+		was="$(received a "$ta" "$1") $(sent a "$ta" "$1") $(received b "$tb" "$1") $(sent b "$tb" "$1")"
+		in_ns a ping -n -q -c 20 -i 0.005 -W 1 10.77.0.2
+		now="$(received a "$ta" "$1") $(sent a "$ta" "$1") $(received b "$tb" "$1") $(sent b "$tb" "$1")"
+		echo "$was -> $now"
+		awk -v was="$was" -v now="$now" \
+			'BEGIN { split(was, w); split(now, n); for (i in w) if (n[i] - w[i] < 18) exit 1 }'
+	}
+	check "$1: traffic past the kernel by $2" wait_for 2 moved "$2"
+}
+
+# under_load MESSAGE BYTES CMD...: a stream and 400 pings meanwhile; ping_lost is how many were lost.
+under_load() {
+	local message=$1 bytes=$2 stream
+	shift 2
+	tcp_copy a b 10.77.0.2 "$bytes" >"$TT_WORK/stream.txt" 2>&1 &
+	stream=$!
+	in_ns b ping -n -q -c 400 -i 0.005 -W 2 10.77.0.1 >"$TT_WORK/ping.txt" 2>&1 &
+	"$@" >"$TT_WORK/event.txt" 2>&1 || fail "$message: $(cat "$TT_WORK/event.txt")"
+	wait $!
+	check "$message: the stream arrives whole" wait "$stream"
+	ping_lost=$(awk '/packets transmitted/ { print $1 - $4 }' "$TT_WORK/ping.txt")
+}
+
+moves_by "at first" v0
+
+echo "neighbours are forgotten:"
+flush() {
+	local i
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		in_ns a ip neigh flush dev v0
+		in_ns b ip neigh flush dev v0
+		in_ns a ip -6 neigh flush dev v0
+		in_ns b ip -6 neigh flush dev v0
+		sleep 0.1
+	done
+}
+under_load "ten times" 100000000 flush
+equal "no packet was lost" 0 "$ping_lost"
+moves_by "afterwards" v0
+frames "afterwards"
+
+echo "routes flip:"
+flip() {
+	local i
+	for i in 1 0 1 0 1 0 1; do
+		by "$i" || return 1
+		sleep 0.15
+	done
+}
+under_load "seven times" 100000000 flip
+equal "no packet was lost" 0 "$ping_lost"
+moves_by "now the other" v1
+in_ns a wg set "$ta" peer "$(pub b)" endpoint '[fd09::2]:51820'
+check "over to IPv6" wait_for 3 can_ping a 10.77.0.2
+moves_by "IPv6" v1
+under_load "IPv6, seven times" 100000000 flip
+equal "no packet was lost" 0 "$ping_lost"
+in_ns a wg set "$ta" peer "$(pub b)" endpoint 10.9.0.2:51820
+check "back to IPv4" wait_for 3 can_ping a 10.77.0.2
+frames "afterwards"
+
+echo "a link goes down, and there is another way:"
+in_ns a ip route add 10.9.0.2/32 via 10.8.0.2 src 10.9.0.1 metric 200
+in_ns b ip route add 10.9.0.1/32 via 10.8.0.1 src 10.9.0.2 metric 200
+down_and_up() {
+	sleep 0.3
+	in_ns a ip link set v1 down
+	sleep 0.7
+	in_ns a ip link set v1 up
+}
+under_load "down and up" 60000000 down_and_up
+less "few packets were lost of 400" "$ping_lost" 60
+in_ns a ip link set v1 down
+moves_by "down: the other way" v0
+in_ns a ip link set v1 up
+addr_add a v1 fd18::1/64
+check "the first way again" by 1
+check "a link that was down is native copy still" wait_for 5 mode_is a "$ta" v1 "native copy"
+moves_by "the first way again" v1
+
+echo "an interface is deleted and made anew, while traffic goes by the other:"
+by 0
+moves_by "by the other" v0
+anew() {
+	local i
+	for i in 1 2 3; do
+		ip -n "$(ns_name a)" link del v1
+		sleep 0.2
+		second_link || return 1
+		sleep 0.3
+	done
+}
+under_load "three times" 100000000 anew
+equal "no packet was lost" 0 "$ping_lost"
+for n in "a $ta v1" "b $tb v1"; do
+	# shellcheck disable=SC2086
+	check "$n: native copy again" wait_for 5 mode_is $n "native copy"
+done
+check "a flip to the new one" by 1
+moves_by "the new one" v1
+frames "afterwards"
+
+echo "MTU, while it runs:"
+by 0
+mtu() { in_ns a ip link set v0 mtu "$1" && in_ns b ip link set v0 mtu "$1"; }
+for size in 1400 3400 1500; do
+	under_load "to $size" 30000000 mtu $size
+	equal "$size: native copy still" "native copy" "$(nic a "$ta" v0 .mode)"
+	moves_by "$size" v0
+done
+equal "no engine died in all of it" "0 0" "$(status a "$ta" .restarts) $(status b "$tb" .restarts)"
+equal "no packet of an unknown session" 0 "$(drops b "$tb" data_unknown_index)"
+tt_stop a "$ta"
+tt_stop b "$tb"
+
+echo "MTU at the start:"
+sed -i 's/"v0", "v1"/"v0"/' "$conf_a" "$conf_b"
+# start_with MTU: ping at full size
+start_with() {
+	mtu "$1"
+	check "$1: a starts" tt_start a "$conf_a"
+	check "$1: b starts" tt_start b "$conf_b"
+	check "$1: ping" wait_for 10 can_ping a 10.77.0.2
+	check "$1: full-size packets" can_ping a 10.77.0.2 -M "do" -s $(($1 - 80 - 28))
+	check "$1: TCP" tcp_copy a b 10.77.0.2
+}
+for size in 1280 1500 3400; do
+	start_with $size
+	equal "$size: native copy" "native copy" "$(nic a "$ta" v0 .mode)"
+	less "$size: past the kernel (per mille)" 985 \
+		$(($(sent a "$ta" v0) * 1000 / $(status a "$ta" .datapath.traffic.tx_packets)))
+	tt_stop a "$ta"
+	tt_stop b "$tb"
+done
+start_with 9000
+equal "9000: the sockets" socket "$(nic a "$ta" v0 .mode)"
+equal "9000: why" "MTU 9000; AF_XDP carries up to 3822" "$(nic a "$ta" v0 .reason)"
+check "9000: status tells people" eval "in_ns a taltun status $ta | grep -q 'v0 *socket (MTU 9000; AF_XDP carries up to 3822)'"
+check "back to 1500" mtu 1500
+check "native copy by itself" wait_for 5 mode_is a "$ta" v0 "native copy"
+check "traffic" can_ping a 10.77.0.2 -s 1300
+moves_by "1500 again" v0
+finish
