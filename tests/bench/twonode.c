@@ -128,7 +128,7 @@ int main(int argc, char **argv)
 		die("plane", err);
 	struct dp_peer *p = dp_peer_add(pl, 0);
 
-	dp_peer_set_path(pl, p, &dest, NULL);
+	dp_peer_set_path(pl, p, &(struct dp_route){.dest = dest}, NULL);
 	dp_plane_publish_lpm(pl, lpm_of(argv[3]));
 	dp_session_publish(pl, &session);
 	dp_peer_set_session(pl, p, &session);

@@ -65,7 +65,12 @@
 	X(STUN_FINGERPRINT, "stun_bad_fingerprint")                                                \
 	X(STUN_INTEGRITY, "stun_bad_integrity")       /* missing, or under another key */          \
 	X(STUN_UNEXPECTED, "stun_unexpected")         /* nobody asked, or asked somewhere else */  \
-	X(STUN_SOURCE, "stun_bad_source")             /* from where nobody can be answered */
+	X(STUN_SOURCE, "stun_bad_source")             /* from where nobody can be answered */      \
+	/* relays, and what workers hand to control */                                             \
+	X(RX_RELAY_SOURCE, "rx_relay_source")         /* not from an address of a relay in use */  \
+	X(RX_RELAY_FULL, "rx_relay_full")             /* the worker's queue from the hub */        \
+	X(TX_RELAY_FULL, "tx_relay_full")             /* the worker's queue to the hub */          \
+	X(RX_CONTROL_FULL, "rx_control_full")         /* datagrams that a worker hands over */
 /* clang-format on */
 
 enum tt_drop {

@@ -275,7 +275,7 @@ static int add_peer(struct bench *b, unsigned id, struct tt_mono now)
 	s->remote_index = id;
 	s->peer = id;
 	s->born = now;
-	dp_peer_set_path(b->pl, p, &dest, NULL);
+	dp_peer_set_path(b->pl, p, &(struct dp_route){.dest = dest}, NULL);
 	dp_session_publish(b->pl, s);
 	dp_peer_set_session(b->pl, p, s);
 	return 0;

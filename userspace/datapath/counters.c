@@ -22,6 +22,8 @@ void dp_counters_add(const struct dp_counters *c, struct dp_stats *out)
 	out->tun_tx_writes += value(&c->tun_tx_writes);
 	out->forwarded_packets += value(&c->forwarded_packets);
 	out->staged_packets += value(&c->staged_packets);
+	out->mss_clamped += value(&c->mss_clamped);
+	out->fragmented_packets += value(&c->fragmented_packets);
 	out->loops += value(&c->loops);
 	out->sleeps += value(&c->sleeps);
 }

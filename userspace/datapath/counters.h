@@ -19,6 +19,7 @@ struct dp_counters {
 	dp_counter tun_tx_packets, tun_tx_writes;
 	dp_counter forwarded_packets;
 	dp_counter staged_packets;
+	dp_counter mss_clamped, fragmented_packets;
 	dp_counter loops, sleeps;
 };
 

@@ -5,6 +5,8 @@
 #include "datapath/encap.h"
 #include "datapath/forward.h"
 #include "datapath/inner_write.h"
+#include "datapath/relay.h"
+#include "datapath/roam.h"
 
 /* Packets of one session out of a chunk, in order of arrival. */
 struct group {
@@ -28,23 +30,37 @@ static enum tt_drop push_handshake(struct dp_worker *w, const struct dp_frame *f
 	h.src = f->origin->src;
 	h.dst = f->origin->dst;
 	h.ifindex = f->origin->ifindex;
+	h.via = (enum dp_via)f->via;
+	h.tag = f->tag;
 	h.len = (uint16_t)f->len;
 	memcpy(h.bytes, f->data, f->len);
 	return dp_handshake_push(w->plane, &h);
 }
 
-static enum tt_drop classify(struct dp_worker *w, const struct dp_frame *f,
-			     struct wg_session **session)
+static enum tt_drop push_datagram(struct dp_worker *w, const struct dp_frame *f)
+{
+	enum tt_drop drop = dp_datagram_ring_push(&w->plane->datagrams, f);
+
+	if (drop == TT_DROP_NONE)
+		dp_doorbell_raise(&w->plane->doorbell);
+	return drop;
+}
+
+static enum tt_drop classify(struct dp_worker *w, struct dp_frame *f, struct wg_session **session)
 {
 	if (tt_unlikely(f->truncated))
 		return TT_DROP_RX_TRUNCATED;
 	enum wg_message_type type = wg_message_type_of(f->data, f->len);
 
-	if (tt_unlikely(type != WG_MSG_DATA)) {
-		if (type)
-			return push_handshake(w, f);
-		return f->len < 4 ? TT_DROP_RX_TOO_SHORT : TT_DROP_RX_BAD_TYPE;
+	if (tt_unlikely(!type) && f->via == DP_VIA_UDP && dp_relay_is_data(f->data, f->len)) {
+		enum tt_drop drop = dp_relay_unwrap(w->plane, f);
+
+		if (drop != TT_DROP_NONE)
+			return drop;
+		type = wg_message_type_of(f->data, f->len);
 	}
+	if (tt_unlikely(type != WG_MSG_DATA))
+		return type ? push_handshake(w, f) : push_datagram(w, f);
 	if (tt_unlikely(f->len < WG_DATA_MIN))
 		return TT_DROP_RX_TOO_SHORT;
 	struct wg_session *s =
@@ -206,28 +222,6 @@ static void open_group(struct dp_worker *w, struct group *g)
 
 /* --- what control has to know ---------------------------------------------------------------- */
 
-/*
- * Only a packet that raised the highest counter says where the peer is now. What was reported
- * before and not acted upon is not reported again.
- */
-static void note_origin(struct dp_worker *w, struct dp_peer *p, const struct dp_origin *o)
-{
-	const struct dp_path *path = tt_epoch_load(&p->path);
-
-	if (tt_likely(path && tt_endpoint_equal(&path->dest.to, &o->src) &&
-		      tt_ip_equal(&path->dest.from, &o->dst)))
-		return;
-	while (atomic_flag_test_and_set_explicit(&p->roam_lock, memory_order_acquire))
-		plat_thread_relax();
-	bool news = !tt_endpoint_equal(&p->roam.src, &o->src) ||
-		    !tt_ip_equal(&p->roam.dst, &o->dst) || p->roam.ifindex != o->ifindex;
-
-	p->roam = (struct dp_roam){o->src, o->dst, o->ifindex};
-	atomic_flag_clear_explicit(&p->roam_lock, memory_order_release);
-	if (news)
-		dp_worker_raise(w, p, DP_FACT_ROAMED);
-}
-
 static void note_session(struct dp_worker *w, struct wg_session *s, struct dp_peer *p)
 {
 	if (tt_unlikely(!atomic_load_explicit(&s->confirmed, memory_order_relaxed)) &&
@@ -253,7 +247,7 @@ static void note_group(struct dp_worker *w, const struct group *g)
 	dp_worker_note_rx(w, g->peer, (uint32_t)__builtin_popcountll(g->accepted), bytes, data);
 	note_session(w, g->session, g->peer);
 	if (g->newest)
-		note_origin(w, g->peer, g->newest->origin);
+		dp_roam_note(w, g->peer, g->newest);
 }
 
 /* --- a batch --------------------------------------------------------------------------------- */
@@ -308,11 +302,11 @@ static void decap_chunk(struct dp_worker *w, struct dp_frame *f, unsigned n)
 bool dp_decap_turn(struct dp_worker *w, unsigned lane)
 {
 	struct dp_frame f[DP_CHUNK] DP_UNINITIALIZED;
-	const struct dp_outer_ops *ops = w->outer->ops;
+	struct dp_outer_port *port = lane == DP_LANE_RELAY ? &w->relay.port : w->outer;
 	bool any = false;
 	unsigned n;
 
-	while ((n = ops->rx(w->outer, lane, f, DP_CHUNK)) > 0) {
+	while ((n = port->ops->rx(port, lane, f, DP_CHUNK)) > 0) {
 		decap_chunk(w, f, n);
 		any = true;
 	}
@@ -323,7 +317,7 @@ bool dp_decap_turn(struct dp_worker *w, unsigned lane)
 	dp_count(&w->counters.rx_batches, 1);
 	dp_inner_write_batch(w);
 	dp_encap_flush(w);
-	if (!ops->rx_release(w->outer))
+	if (!port->ops->rx_release(port))
 		w->ready &= ~(1u << (DP_SLOT_LANE0 + lane));
 	return true;
 }

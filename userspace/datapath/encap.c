@@ -5,6 +5,7 @@
 
 #include "datapath/ecn.h"
 #include "datapath/inner_write.h"
+#include "datapath/relay.h"
 #include "datapath/segment.h"
 
 /* Sealed bytes that wait for more before they are sent. */
@@ -42,14 +43,14 @@ static void seal_flush(struct dp_worker *w)
 
 	if (use == WG_SESSION_DEAD) {
 		/* it died of its counters since the packets were routed; never send plaintext */
-		w->outer->ops->tx_abort(w->outer);
+		seal->port->ops->tx_abort(seal->port);
 		dp_worker_drop(w, TT_DROP_TX_COUNTER, seal->n);
 		dp_worker_need_handshake(w, seal->peer);
 	} else {
 		if (use == WG_SESSION_USABLE_REKEY)
 			ask_rekey(w, seal->session, seal->peer);
 		seal_jobs(w, seal, first);
-		w->outer->ops->tx_commit(w->outer);
+		seal->port->ops->tx_commit(seal->port);
 		dp_worker_note_tx(w, seal->peer, seal->n, seal->wire_bytes, true);
 	}
 	seal->session = NULL;
@@ -74,6 +75,8 @@ static void send_with(struct dp_worker *w,
 	struct dp_tx_report report = {0};
 
 	seal_flush(w);
+	if (tt_unlikely(w->relay.done))
+		w->relay.port.ops->tx_flush(&w->relay.port, &report);
 	if (!w->outer->ops->tx_pending(w->outer))
 		return;
 	flush(w->outer, &report);
@@ -96,12 +99,23 @@ static void flush_full(struct dp_worker *w)
 
 /* --- one packet to its peer ------------------------------------------------------------------ */
 
+/* What every packet of one to_peer() call has in common. */
+struct encap_to {
+	struct dp_peer *peer;
+	struct dp_path *path;
+	struct wg_session *session;
+	struct dp_outer_port *port;
+	uint32_t mtu;
+	uint32_t prefix; /* bytes in front of each message */
+	uint8_t ecn;
+};
+
 /* Padded to 16, but never beyond the MTU, as in the kernel driver; nor beyond a datagram. */
-static inline uint32_t padded_len(uint32_t len, uint32_t mtu, const struct dp_path *path)
+static inline uint32_t padded_len(uint32_t len, const struct encap_to *to)
 {
-	uint32_t max = (path->dest.to.ip.family == TT_FAMILY_V4 ? DP_WIRE_MAX_V4 : DP_WIRE_MAX_V6) -
-		       WG_DATA_OVERHEAD;
-	uint32_t last = mtu && len > mtu ? len % mtu : len;
+	bool v6 = to->path->dest.to.ip.family == TT_FAMILY_V6;
+	uint32_t max = (v6 ? DP_WIRE_MAX_V6 : DP_WIRE_MAX_V4) - WG_DATA_OVERHEAD - to->prefix;
+	uint32_t mtu = to->mtu, last = mtu && len > mtu ? len % mtu : len;
 	uint32_t padded = TT_ALIGN_UP(last, (uint32_t)WG_PADDING);
 
 	if (mtu)
@@ -118,40 +132,33 @@ static inline bool session_usable(const struct dp_worker *w, const struct wg_ses
 }
 
 /* A slot for the next packet of this session. What is waiting is sealed or sent to make room. */
-static uint8_t *take_slot(struct dp_worker *w, struct dp_peer *p, struct dp_path *path,
-			  struct wg_session *s, uint8_t ecn, uint32_t len)
+static uint8_t *take_slot(struct dp_worker *w, const struct encap_to *to, uint32_t len)
 {
-	const struct dp_outer_ops *ops = w->outer->ops;
+	const struct dp_outer_ops *ops = to->port->ops;
 
-	if (w->seal.n && (w->seal.session != s || w->seal.n == CRYPTO_AEAD_BURST_MAX))
+	if (w->seal.n && (w->seal.session != to->session || w->seal.port != to->port ||
+			  w->seal.n == CRYPTO_AEAD_BURST_MAX))
 		seal_flush(w);
-	uint8_t *slot = ops->tx_slot(w->outer, p, path, ecn, len);
+	uint8_t *slot = ops->tx_slot(to->port, to->peer, to->path, to->ecn, len);
 
 	if (tt_likely(slot))
 		return slot;
 	dp_encap_flush(w);
-	return ops->tx_slot(w->outer, p, path, ecn, len);
+	return ops->tx_slot(to->port, to->peer, to->path, to->ecn, len);
 }
-
-/* What every packet of one to_peer() call has in common. */
-struct encap_to {
-	struct dp_peer *peer;
-	struct dp_path *path;
-	struct wg_session *session;
-	uint32_t mtu;
-	uint8_t ecn;
-};
 
 static bool put_segment(struct dp_worker *w, const struct encap_to *to, struct dp_segmenter *sg)
 {
 	struct dp_seal *seal = &w->seal;
-	uint32_t len = dp_segmenter_len(sg), padded = padded_len(len, to->mtu, to->path);
+	uint32_t len = dp_segmenter_len(sg), padded = padded_len(len, to);
 	uint32_t wire = padded + WG_DATA_OVERHEAD;
-	uint8_t *slot = take_slot(w, to->peer, to->path, to->session, to->ecn, wire);
+	uint8_t *slot = take_slot(w, to, wire + to->prefix);
 
 	if (tt_unlikely(!slot))
 		return false;
-	uint8_t *plain = slot + WG_DATA_HEADER;
+	if (to->prefix)
+		dp_relay_header_write(slot, to->path->tag);
+	uint8_t *plain = slot + to->prefix + WG_DATA_HEADER;
 
 	dp_segmenter_next(sg, plain);
 	if (padded > len)
@@ -159,6 +166,7 @@ static bool put_segment(struct dp_worker *w, const struct encap_to *to, struct d
 	seal->job[seal->n++] = (struct crypto_aead_job){.src = plain, .dst = plain, .len = padded};
 	seal->session = to->session;
 	seal->peer = to->peer;
+	seal->port = to->port;
 	seal->plain_bytes += padded;
 	seal->wire_bytes += wire;
 	return true;
@@ -226,6 +234,8 @@ void dp_encap_to_peer(struct dp_worker *w, struct dp_peer *p, const struct plat_
 		refuse(w, TT_DROP_TX_NO_ENDPOINT, DP_ICMP_ADDR_UNREACHABLE, pkt, in);
 		return;
 	}
+	to.port = to.path->via == DP_VIA_RELAY_TCP ? &w->relay.port : w->outer;
+	to.prefix = to.path->via == DP_VIA_RELAY_UDP ? DP_RELAY_HEADER : 0;
 	if (!session_usable(w, to.session)) {
 		stage(w, p, vnet, pkt, in);
 		return;
@@ -238,7 +248,10 @@ void dp_encap_to_peer(struct dp_worker *w, struct dp_peer *p, const struct plat_
 	}
 	while (sg.left) {
 		if (!put_segment(w, &to, &sg)) {
-			dp_worker_drop(w, TT_DROP_TX_TOO_BIG, sg.left);
+			dp_worker_drop(w,
+				       to.path->via == DP_VIA_RELAY_TCP ? TT_DROP_TX_RELAY_FULL
+									: TT_DROP_TX_TOO_BIG,
+				       sg.left);
 			return;
 		}
 	}

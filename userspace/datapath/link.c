@@ -80,6 +80,11 @@ bool dp_link_build(struct dp_link *l, const struct plat_nexthop *hop, const stru
 	return true;
 }
 
+void dp_link_set_df(struct dp_link *l)
+{
+	l->header[l->ip_off + 6] = 0x40;
+}
+
 static void finish_ipv4(uint8_t *ip, uint32_t udp_len, uint8_t ecn, uint16_t ip_id)
 {
 	ip[1] = ecn;

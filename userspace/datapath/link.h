@@ -31,6 +31,9 @@ struct dp_link {
 bool dp_link_build(struct dp_link *l, const struct plat_nexthop *hop, const struct tt_endpoint *to,
 		   uint16_t from_udp_port);
 
+/* IPv4: don't-fragment in every header from here on. */
+void dp_link_set_df(struct dp_link *l);
+
 /*
  * Writes the header for a message of len bytes right in front of it (header_len bytes there are the
  * caller's) and computes its checksums. ip_id: any, different for neighbours. The message is

@@ -59,21 +59,53 @@ void dp_peer_remove(struct dp_plane *pl, struct dp_peer *p)
 		scan_staged(pl);
 }
 
-void dp_peer_set_path(struct dp_plane *pl, struct dp_peer *p, const struct plat_udp_dest *dest,
+/*
+ * A link carries what fits the path's own MTU. What is longer (IPv6 goes out with 1,280 bytes
+ * whatever the path) is left to the kernel, which lets the path fragment it.
+ */
+static void set_link(struct dp_path *path, const struct dp_route *route, const struct dp_link *link)
+{
+	path->link = link && route->via != DP_VIA_RELAY_TCP ? *link : (struct dp_link){0};
+	if (!path->link.ifindex)
+		return;
+	uint32_t prefix = route->via == DP_VIA_RELAY_UDP ? DP_RELAY_HEADER : 0;
+
+	if (route->inner_mtu)
+		path->link.max_len =
+			TT_MIN(path->link.max_len, route->inner_mtu + WG_DATA_OVERHEAD + prefix);
+	if (route->df && !path->link.v6)
+		dp_link_set_df(&path->link);
+}
+
+static struct dp_path *make_path(const struct dp_route *route, const struct dp_link *link)
+{
+	struct dp_path *path = malloc(sizeof(*path));
+
+	if (!path)
+		return NULL;
+	*path = (struct dp_path){.dest = route->dest,
+				 .via = route->via,
+				 .tag = route->tag,
+				 .inner_mtu = route->inner_mtu,
+				 .managed = route->managed};
+	if (route->via == DP_VIA_RELAY_TCP) {
+		uint32_t max = DP_RELAY_MESSAGE_MAX - WG_DATA_OVERHEAD;
+
+		path->inner_mtu = path->inner_mtu ? TT_MIN(path->inner_mtu, max) : max;
+		path->dest = (struct plat_udp_dest){0};
+	}
+	set_link(path, route, link);
+	plat_udp_dest_prepare(&path->dest);
+	return path;
+}
+
+void dp_peer_set_path(struct dp_plane *pl, struct dp_peer *p, const struct dp_route *route,
 		      const struct dp_link *link)
 {
-	struct dp_path *path = NULL;
+	struct dp_path *path = route ? make_path(route, link) : NULL;
 
-	if (dest) {
-		path = malloc(sizeof(*path));
-		if (!path)
-			return; /* the old path stays; a better one than none */
-		path->dest = *dest;
-		path->link = link ? *link : (struct dp_link){0};
-		atomic_init(&path->gso_limit, 0);
-		atomic_init(&path->kernel_at, 0);
-		plat_udp_dest_prepare(&path->dest);
-	}
+	if (route && !path)
+		return; /* no memory: the old path stays; a better one than none */
 	struct dp_path *old = tt_epoch_publish(&p->path, path);
 
 	if (old)
@@ -81,7 +113,8 @@ void dp_peer_set_path(struct dp_plane *pl, struct dp_peer *p, const struct plat_
 	/* what was reported about the old path is news again for this one */
 	while (atomic_flag_test_and_set_explicit(&p->roam_lock, memory_order_acquire))
 		plat_thread_relax();
-	p->roam = (struct dp_roam){0};
+	memset(p->roam, 0, sizeof(p->roam));
+	p->roam_fresh = 0;
 	atomic_flag_clear_explicit(&p->roam_lock, memory_order_release);
 	if (path && dp_staging_count(p) > 0)
 		scan_staged(pl);
@@ -109,14 +142,18 @@ void dp_peer_drop_staged(struct dp_plane *pl, struct dp_peer *p)
 	scan_staged(pl);
 }
 
-uint32_t dp_peer_take_facts(struct dp_peer *p, struct dp_roam *roam)
+uint32_t dp_peer_take_facts(struct dp_peer *p, struct dp_roam roam[DP_ROAMS], unsigned *n)
 {
 	uint32_t facts = atomic_fetch_and(&p->flags, DP_FACT_RUNG);
 
+	*n = 0;
 	if (facts & DP_FACT_ROAMED) {
 		while (atomic_flag_test_and_set_explicit(&p->roam_lock, memory_order_acquire))
 			plat_thread_relax();
-		*roam = p->roam;
+		for (unsigned i = 0; i < DP_ROAMS; i++)
+			if (p->roam_fresh >> i & 1)
+				roam[(*n)++] = p->roam[i];
+		p->roam_fresh = 0;
 		atomic_flag_clear_explicit(&p->roam_lock, memory_order_release);
 	}
 	return facts;

@@ -27,14 +27,57 @@ enum dp_fact {
 	DP_FACT_RUNG = 1 << 0,		 /* this peer's id is in the doorbell ring */
 	DP_FACT_NEED_HANDSHAKE = 1 << 1, /* no usable session, or its successor is due */
 	DP_FACT_CONFIRMED = 1 << 2,	 /* a packet came on a session that is not current */
-	DP_FACT_ROAMED = 1 << 3,	 /* `roam` holds a new source address */
+	DP_FACT_ROAMED = 1 << 3,	 /* `roam` holds news */
 	DP_FACT_LOST_SOURCE = 1 << 4,	 /* our sticky source address has vanished */
 	DP_FACT_TIMERS = 1 << 5,	 /* an unanswered_* fact went from zero to set */
+};
+
+/* How a WireGuard message travels. The relays are the hub's; peers know nothing of them. */
+enum dp_via {
+	DP_VIA_UDP,	  /* a datagram to the peer's endpoint */
+	DP_VIA_RELAY_UDP, /* a datagram to the relay, behind a relay header */
+	DP_VIA_RELAY_TCP, /* through control into the connection to the hub */
+};
+
+/*
+ * A relay header: DP_RELAY_MAGIC, a type, two zero bytes, the tag in network order. Only DATA is
+ * the data path's: a WireGuard message follows.
+ */
+#define DP_RELAY_HEADER 8
+#define DP_RELAY_MAGIC	0xa7
+#define DP_RELAY_DATA	0
+#define DP_RELAYS_MAX	8
+/* The longest WireGuard message that goes by DP_VIA_RELAY_TCP. */
+#define DP_RELAY_MESSAGE_MAX 2176
+
+/* Where and how to send to a peer; what control asks for. */
+struct dp_route {
+	enum dp_via via;
+	/* UDP: the peer's endpoint; RELAY_UDP: the relay's; RELAY_TCP: not looked at. */
+	struct plat_udp_dest dest;
+	/* RELAY_UDP: of our leg; RELAY_TCP: the peer's node id; UDP: 0. Host order. */
+	uint32_t tag;
+	/*
+	 * Longest inner packet that fits the path; 0: it is not known, the TUN's MTU holds. Above
+	 * it, IPv4 without DF is fragmented and others are told so; inner IPv6 of up to 1,280 bytes
+	 * goes out all the same, for the outer packet to be fragmented.
+	 */
+	uint32_t inner_mtu;
+	/* The path's MTU is known: AF_XDP sets DF. Sockets never do (docs/architecture.md). */
+	bool df;
+	/* Of a peer from the hub: see struct dp_roam. */
+	bool managed;
 };
 
 /* Immutable once published; replaced as a whole and retired through the epoch. */
 struct dp_path {
 	struct plat_udp_dest dest;
+	enum dp_via via;
+	uint32_t tag;
+	uint32_t inner_mtu; /* 0: not known */
+	bool managed;
+	/* Of a managed peer; ns, when a packet that came by this very path was last reported. */
+	_Atomic uint64_t reported_at;
 	/* Workers: super-datagrams of segments this large were refused, too large for the path; 0:
 	 * none were. */
 	_Atomic uint32_t gso_limit;
@@ -44,11 +87,22 @@ struct dp_path {
 		kernel_at; /* ns; last packet that went by the kernel socket all the same */
 };
 
+/*
+ * Where an authenticated packet came from. The sending path is control's to change: at once for
+ * plain peers (WireGuard's roaming), never for managed ones, whose path manager hears of each
+ * source every DP_ROAM_EVERY_NS while packets come from it, that of the sending path included.
+ */
 struct dp_roam {
-	struct tt_endpoint src;
+	struct tt_endpoint src; /* RELAY_UDP: the relay; RELAY_TCP: none */
 	struct tt_ip dst;
 	uint32_t ifindex;
+	enum dp_via via;
+	uint32_t tag; /* RELAY_UDP: as received (our leg's); RELAY_TCP: the peer's node id */
+	struct tt_mono at;
 };
+
+#define DP_ROAM_EVERY_NS (100 * TT_NS_PER_MS)
+#define DP_ROAMS	 4 /* sources of a managed peer that are told apart at a time */
 
 struct dp_peer {
 	tt_peer_id id;
@@ -81,9 +135,13 @@ struct dp_peer {
 	_Atomic uint64_t rx_bytes;
 	_Atomic uint64_t rx_packets;
 
-	/* New source address, written under roam_lock by the packet that raised the counter. */
+	/*
+	 * Sources, written under roam_lock by the packet that raised the counter. Plain peers: the
+	 * first one is the newest. Managed peers: the last few, with when each was reported.
+	 */
 	atomic_flag roam_lock;
-	struct dp_roam roam;
+	uint8_t roam_fresh; /* bit per entry that control has not taken */
+	struct dp_roam roam[DP_ROAMS];
 };
 
 /* Facts as the protocol core wants them (wg/timers). Control thread. */

@@ -112,6 +112,7 @@ static void plane_init(struct dp_plane *pl, const struct dp_config *cfg)
 	atomic_init(&pl->between, cfg->between);
 	atomic_init(&pl->tun_state, PLAT_TUN_UP);
 	dp_handshake_ring_init(&pl->handshakes);
+	dp_datagram_ring_init(&pl->datagrams);
 	for (unsigned i = 0; i < DP_WORKERS_MAX; i++) {
 		pl->udp_fd[0][i] = i < cfg->workers ? cfg->udp4_fd[i] : -1;
 		pl->udp_fd[1][i] = i < cfg->workers ? cfg->udp6_fd[i] : -1;
@@ -135,7 +136,10 @@ int dp_plane_create(const struct dp_config *cfg, struct dp_plane **out)
 
 	pl->memory = memory;
 	plane_init(pl, cfg);
+	pl->doorbell.event = pl->relay_bell.event = (struct plat_event){-1, -1};
 	err = dp_doorbell_open(&pl->doorbell);
+	if (!err)
+		err = plat_event_open(&pl->relay_bell.event);
 	for (unsigned i = 0; i < cfg->workers && !err; i++)
 		err = worker_create(pl, cfg, i);
 	if (err) {
@@ -199,9 +203,11 @@ void dp_plane_destroy(struct dp_plane *pl)
 	}
 	retire(pl, tt_epoch_publish(&pl->lpm, NULL));
 	retire(pl, tt_epoch_publish(&pl->addresses, NULL));
+	retire(pl, tt_epoch_publish(&pl->relays, NULL));
 	retire(pl, tt_epoch_publish(&pl->handshakes.keys, NULL));
 	tt_epoch_synchronize(&pl->epoch);
 	dp_doorbell_close(&pl->doorbell);
+	plat_event_close(&pl->relay_bell.event);
 	free(pl->memory);
 }
 
@@ -402,6 +408,11 @@ unsigned dp_handshake_pop(struct dp_plane *pl, struct dp_handshake *out, unsigne
 unsigned dp_handshake_depth(const struct dp_plane *pl)
 {
 	return dp_ring_depth(&pl->handshakes.ring);
+}
+
+unsigned dp_datagram_pop(struct dp_plane *pl, struct dp_datagram *out, unsigned max)
+{
+	return dp_datagram_ring_pop(&pl->datagrams, out, max);
 }
 
 void dp_plane_stats(const struct dp_plane *pl, unsigned worker, struct dp_stats *out)

@@ -91,8 +91,11 @@ struct dp_peer *dp_peer_add(struct dp_plane *pl, tt_peer_id id);
 /* Unpublishes and retires it; its staged packets are dropped. Its sessions were unpublished before.
  */
 void dp_peer_remove(struct dp_plane *pl, struct dp_peer *p);
-/* Publishes where to send; NULL: nowhere. link: how past the kernel, or NULL. Copies. */
-void dp_peer_set_path(struct dp_plane *pl, struct dp_peer *p, const struct plat_udp_dest *dest,
+/*
+ * Publishes where to send; NULL: nowhere. link: how past the kernel to route->dest, or NULL.
+ * Copies, and prepares the copy of route->dest.
+ */
+void dp_peer_set_path(struct dp_plane *pl, struct dp_peer *p, const struct dp_route *route,
 		      const struct dp_link *link);
 /* The session to send with, or NULL; wakes the workers to send what is staged. */
 void dp_peer_set_session(struct dp_plane *pl, struct dp_peer *p, struct wg_session *s);
@@ -100,8 +103,11 @@ void dp_peer_set_session(struct dp_plane *pl, struct dp_peer *p, struct wg_sessi
  * none. */
 void dp_peer_set_next(struct dp_peer *p, struct wg_session *s);
 void dp_peer_drop_staged(struct dp_plane *pl, struct dp_peer *p);
-/* Takes the flags (all but RUNG are cleared too) and, where ROAMED is among them, the roam. */
-uint32_t dp_peer_take_facts(struct dp_peer *p, struct dp_roam *roam);
+/*
+ * Takes the flags (all but RUNG are cleared too) and, where ROAMED is among them, the sources that
+ * are news, *n of them: one at most for a plain peer; none where a path was set in between.
+ */
+uint32_t dp_peer_take_facts(struct dp_peer *p, struct dp_roam roam[DP_ROAMS], unsigned *n);
 
 /* --- sessions -------------------------------------------------------------------------------- */
 
@@ -131,9 +137,11 @@ unsigned dp_plane_doorbell_drain(struct dp_plane *pl, tt_peer_id *ids, unsigned 
 /* --- handshakes ------------------------------------------------------------------------------ */
 
 struct dp_handshake {
-	struct tt_endpoint src;
+	struct tt_endpoint src; /* RELAY_UDP: the relay; RELAY_TCP: none */
 	struct tt_ip dst;
 	uint32_t ifindex;
+	enum dp_via via;
+	uint32_t tag; /* as in struct dp_roam */
 	uint16_t len;
 	uint8_t bytes[148];
 };
@@ -148,6 +156,59 @@ unsigned dp_handshake_pop(struct dp_plane *pl, struct dp_handshake *out, unsigne
 /* How many wait; >= DP_HANDSHAKE_UNDER_LOAD means "under load". */
 unsigned dp_handshake_depth(const struct dp_plane *pl);
 
+/* --- relays ---------------------------------------------------------------------------------- */
+
+/*
+ * Relay datagrams are taken from these addresses alone, n <= DP_RELAYS_MAX of them; copied. From
+ * others they are dropped and counted (RX_RELAY_SOURCE). -E2BIG, -ENOMEM: those before stay.
+ */
+int dp_plane_set_relays(struct dp_plane *pl, const struct tt_endpoint *relays, unsigned n);
+
+/* A message on its way into the connection to the hub. */
+struct dp_relay_message {
+	uint32_t node_id; /* of the peer: the route's tag */
+	uint32_t len;
+	const uint8_t *bytes;
+};
+
+/*
+ * Readable while messages of workers (DP_VIA_RELAY_TCP) may wait. Each worker's queue is bounded:
+ * what finds no room is dropped and counted (TX_RELAY_FULL), so that control may leave them there
+ * while the connection takes nothing; it stops watching the descriptor meanwhile.
+ */
+int dp_plane_relay_fd(const struct dp_plane *pl);
+/*
+ * Up to max of them, a fair share of each worker, oldest first. The bytes stay until the next call,
+ * which gives them back: call until it returns 0. Clears the descriptor's readiness.
+ */
+unsigned dp_plane_relay_pop(struct dp_plane *pl, struct dp_relay_message *out, unsigned max);
+/*
+ * A WireGuard message that came from the hub, sent by this node; copied. Data goes to a worker,
+ * others to the handshake ring. TT_DROP_NONE, or why not (the caller counts it): RX_RELAY_FULL,
+ * RX_BAD_TYPE, RX_TOO_SHORT, RX_TRUNCATED (longer than DP_RELAY_MESSAGE_MAX), those of handshakes.
+ */
+enum tt_drop dp_plane_relay_push(struct dp_plane *pl, uint32_t node_id, const uint8_t *message,
+				 size_t len);
+
+/* --- other datagrams -------------------------------------------------------------------------- */
+
+#define DP_DATAGRAM_MAX	 2048
+#define DP_DATAGRAM_RING 64
+
+/*
+ * STUN and relay control that came on a worker's socket: what steering missed, or all of it where
+ * there is one socket for all. The doorbell rings for them; a full ring drops (RX_CONTROL_FULL).
+ */
+struct dp_datagram {
+	struct tt_endpoint src;
+	struct tt_ip dst;
+	uint32_t ifindex;
+	uint32_t len;
+	uint8_t bytes[DP_DATAGRAM_MAX];
+};
+/* Control: up to max, oldest first. */
+unsigned dp_datagram_pop(struct dp_plane *pl, struct dp_datagram *out, unsigned max);
+
 /* --- counters -------------------------------------------------------------------------------- */
 
 struct dp_stats {
@@ -158,6 +219,8 @@ struct dp_stats {
 	uint64_t tun_tx_packets, tun_tx_writes;	   /* packets counted before coalescing */
 	uint64_t forwarded_packets;		   /* peer to peer inside the worker */
 	uint64_t staged_packets;
+	uint64_t mss_clamped;	     /* SYN and SYN-ACK */
+	uint64_t fragmented_packets; /* inner packets that went out in fragments */
 	uint64_t loops, sleeps;
 	bool gso_off, uso_off; /* an offload was turned off at run time, because it failed */
 };

@@ -7,9 +7,11 @@
 #define TT_DATAPATH_PLANE_STATE_H
 
 #include "base/epoch.h"
+#include "datapath/datagram.h"
 #include "datapath/doorbell.h"
 #include "datapath/handshake.h"
 #include "datapath/plane.h"
+#include "datapath/port_relay.h"
 #include "datapath/session_table.h"
 
 struct dp_worker;
@@ -29,6 +31,12 @@ struct dp_inner_addresses {
 	struct tt_ip ip[];
 };
 
+/* From where relay datagrams are taken; immutable, replaced through the epoch. */
+struct dp_relays {
+	unsigned n;
+	struct tt_endpoint endpoint[DP_RELAYS_MAX];
+};
+
 struct dp_plane {
 	void *memory; /* as allocated; the plane lies aligned in it */
 	struct tt_epoch epoch;
@@ -39,6 +47,7 @@ struct dp_plane {
 
 	_Alignas(TT_CACHELINE) _Atomic(struct wg_lpm *) lpm;
 	_Atomic(struct dp_inner_addresses *) addresses;
+	_Atomic(struct dp_relays *) relays;
 	_Atomic uint32_t mtu;
 	_Atomic int between; /* enum dp_between */
 	_Atomic bool stop;
@@ -50,6 +59,9 @@ struct dp_plane {
 
 	struct dp_handshake_ring handshakes;
 	struct dp_doorbell doorbell;
+	struct dp_datagram_ring datagrams;
+	struct dp_relay_bell relay_bell;
+	unsigned relay_turn;	  /* which worker's queue is popped first; control only */
 	uint32_t last_generation; /* of staging, control only */
 
 	_Atomic(struct dp_peer *) peer[DP_PEERS_MAX];

@@ -29,7 +29,9 @@ struct dp_frame {
 	uint32_t len;
 	uint8_t ecn;
 	bool truncated;
-	const struct dp_origin *origin;
+	const struct dp_origin *origin; /* of the datagram; via a relay: the relay's */
+	uint32_t tag;			/* as in struct dp_roam, and: */
+	uint8_t via;			/* enum dp_via */
 };
 
 /* What became of the messages of one flush. */

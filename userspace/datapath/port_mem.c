@@ -68,7 +68,8 @@ static unsigned outer_rx(struct dp_outer_port *port, unsigned lane, struct dp_fr
 	for (; n < max && o->rx_open < o->in.count; n++) {
 		struct dp_mem_message *m = queue_at(&o->in, o->rx_open++);
 
-		f[n] = (struct dp_frame){m->bytes, m->len, m->ecn, false, &m->origin};
+		f[n] = (struct dp_frame){
+			.data = m->bytes, .len = m->len, .ecn = m->ecn, .origin = &m->origin};
 	}
 	return n;
 }

@@ -64,7 +64,11 @@ static unsigned rx_split(struct dp_port_udp *u, const struct plat_udp_rx *m, str
 		uint32_t left = m->len - u->rx_at;
 		uint32_t len = m->segment ? TT_MIN(m->segment, left) : left;
 
-		f[n++] = (struct dp_frame){m->buf + u->rx_at, len, m->ecn, m->truncated, origin};
+		f[n++] = (struct dp_frame){.data = m->buf + u->rx_at,
+					   .len = len,
+					   .ecn = m->ecn,
+					   .truncated = m->truncated,
+					   .origin = origin};
 		u->rx_at += len;
 	} while (u->rx_at < m->len && n < max);
 	return n;

@@ -29,6 +29,10 @@ int dp_worker_init(struct dp_worker *w, struct dp_plane *pl, unsigned id,
 	err = dp_staging_init(&w->staging);
 	if (err)
 		goto err_waiter;
+	err = dp_port_relay_init(&w->relay);
+	if (err)
+		goto err_staging;
+	w->relay.bell = &pl->relay_bell;
 	err = -ENOMEM;
 	w->scratch[0] = aligned_alloc(TT_CACHELINE, SCRATCH_BYTES);
 	w->scratch[1] = aligned_alloc(TT_CACHELINE, SCRATCH_BYTES);
@@ -43,6 +47,8 @@ err_memory:
 	free(w->scratch[0]);
 	free(w->scratch[1]);
 	free(w->aead_memory);
+	dp_port_relay_destroy(&w->relay);
+err_staging:
 	dp_staging_destroy(&w->staging);
 err_waiter:
 	plat_waiter_close(&w->waiter);
@@ -54,6 +60,7 @@ void dp_worker_destroy(struct dp_worker *w)
 	free(w->scratch[0]);
 	free(w->scratch[1]);
 	free(w->aead_memory);
+	dp_port_relay_destroy(&w->relay);
 	dp_staging_destroy(&w->staging);
 	plat_waiter_close(&w->waiter);
 }
@@ -143,6 +150,8 @@ static void housekeeping(struct dp_worker *w)
 	if (tt_unlikely(atomic_load_explicit(&w->scan_staged, memory_order_relaxed)) &&
 	    atomic_exchange(&w->scan_staged, false))
 		dp_encap_staged(w);
+	if (tt_unlikely(dp_port_relay_arrived(&w->relay)))
+		w->ready |= 1u << (DP_SLOT_LANE0 + DP_LANE_RELAY);
 	if (w->later_count && !tt_mono_before(w->now, w->later_due))
 		ring_later(w);
 	if (w->id == 0 && tt_mono_since(w->now, w->inner_checked) >= INNER_CHECK_NS)
@@ -154,7 +163,7 @@ void dp_worker_turn(struct dp_worker *w)
 	bool received = false;
 
 	housekeeping(w);
-	for (unsigned lane = 0; lane < DP_OUTER_LANES; lane++)
+	for (unsigned lane = 0; lane <= DP_LANE_RELAY; lane++)
 		if (w->ready & (1u << (DP_SLOT_LANE0 + lane)))
 			received |= dp_decap_turn(w, lane);
 	/* the answer to what was just written is often there already: a ping's always is */

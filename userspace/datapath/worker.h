@@ -12,12 +12,15 @@
 #include "datapath/icmp.h"
 #include "datapath/plane_state.h"
 #include "datapath/port.h"
+#include "datapath/port_relay.h"
 #include "datapath/staging.h"
 #include "plat/thread.h"
 #include "plat/wait.h"
 
 /* Slots of the waiter. */
 enum dp_slot { DP_SLOT_INNER, DP_SLOT_LANE0, DP_SLOT_LANE1 };
+/* The lane behind those of the outer port: messages that came through the hub. */
+#define DP_LANE_RELAY DP_OUTER_LANES
 
 /* Frames that pass the receive stages together: one burst of the AEAD. */
 #define DP_CHUNK CRYPTO_AEAD_BURST_MAX
@@ -36,6 +39,7 @@ enum dp_slot { DP_SLOT_INNER, DP_SLOT_LANE0, DP_SLOT_LANE1 };
 struct dp_seal {
 	struct wg_session *session; /* NULL: empty */
 	struct dp_peer *peer;
+	struct dp_outer_port *port; /* whose slots these are */
 	uint32_t n;
 	uint64_t plain_bytes, wire_bytes;
 	struct crypto_aead_job job[CRYPTO_AEAD_BURST_MAX];
@@ -46,6 +50,7 @@ struct dp_worker {
 	unsigned id;
 	struct dp_inner_port *inner;
 	struct dp_outer_port *outer;
+	struct dp_port_relay relay; /* beside it: into the connection to the hub */
 	struct crypto_aead_ctx *aead;
 	struct tt_mono now; /* of this turn */
 

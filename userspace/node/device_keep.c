@@ -194,12 +194,13 @@ void node_device_tick(struct node_device *d, struct tt_mono now)
 
 static void look_at(struct node_device *d, struct node_peer *p, struct tt_mono now)
 {
-	struct dp_roam roam;
-	uint32_t flags = dp_peer_take_facts(p->dp, &roam);
+	struct dp_roam roam[DP_ROAMS];
+	unsigned sources;
+	uint32_t flags = dp_peer_take_facts(p->dp, roam, &sources);
 
-	/* a path that was published in between has forgotten it: the next packet tells again */
-	if ((flags & DP_FACT_ROAMED) && tt_endpoint_is_set(&roam.src))
-		node_peer_move(d, p, &roam.src, &roam.dst, roam.ifindex);
+	/* plain peers have one source at most, and follow it */
+	if (sources == 1 && roam[0].via == DP_VIA_UDP)
+		node_peer_move(d, p, &roam[0].src, &roam[0].dst, roam[0].ifindex);
 	if (flags & DP_FACT_LOST_SOURCE)
 		node_peer_forget_path(d, p);
 	node_peer_run(d, p, now, flags);

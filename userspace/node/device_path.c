@@ -19,7 +19,9 @@ static enum node_link find_link(struct node_device *d, struct node_peer *p, stru
 
 static void publish(struct node_device *d, struct node_peer *p)
 {
-	dp_peer_set_path(d->opt.plane, p->dp, tt_endpoint_is_set(&p->dest.to) ? &p->dest : NULL,
+	struct dp_route route = {.via = DP_VIA_UDP, .dest = p->dest};
+
+	dp_peer_set_path(d->opt.plane, p->dp, tt_endpoint_is_set(&p->dest.to) ? &route : NULL,
 			 p->outer_link.ifindex ? &p->outer_link : NULL);
 }
 

@@ -95,7 +95,7 @@ FX_UNUSED static void fx_set_path(struct fx *f, unsigned i, uint8_t host)
 	dest.to.ip = tt_ip_v4_host(0xc0000200u + host);
 	dest.from = tt_ip_v4_host(0xc0000201u);
 	f->peer[i].endpoint = dest.to;
-	dp_peer_set_path(f->pl, f->peer[i].p, &dest, NULL);
+	dp_peer_set_path(f->pl, f->peer[i].p, &(struct dp_route){.dest = dest}, NULL);
 }
 
 FX_UNUSED static void fx_new_session(struct fx *f, unsigned i, uint32_t seed)
@@ -273,9 +273,10 @@ FX_UNUSED static size_t fx_udp(uint8_t *out, bool v6, uint8_t src, uint8_t dst, 
 /* New facts of peer i, taken. */
 FX_UNUSED static uint32_t fx_take_facts(struct fx *f, unsigned i)
 {
-	struct dp_roam roam;
+	struct dp_roam roam[DP_ROAMS];
+	unsigned sources;
 
-	return dp_peer_take_facts(f->peer[i].p, &roam) & ~(uint32_t)DP_FACT_RUNG;
+	return dp_peer_take_facts(f->peer[i].p, roam, &sources) & ~(uint32_t)DP_FACT_RUNG;
 }
 
 /* The inside sends packets to peer 0 whose source udp_ports are from … to - 1. */

@@ -168,7 +168,9 @@ static void case15_malformed(void)
 			fx_turn(&f);
 	}
 	fx_turn(&f);
-	CU_ASSERT_EQUAL(fx_drops(&f, TT_DROP_RX_BAD_TYPE), 256);
+	/* relay data, from no relay */
+	CU_ASSERT_EQUAL(fx_drops(&f, TT_DROP_RX_RELAY_SOURCE), 1);
+	CU_ASSERT_EQUAL(fx_drops(&f, TT_DROP_RX_BAD_TYPE), 255);
 	memset(junk, 0, 200);
 	junk[0] = 1;
 	fx_put(&f, e, junk, 147);
@@ -242,7 +244,8 @@ static void case17_inner_source(void)
 
 static void case18_roaming(void)
 {
-	struct dp_roam roam;
+	struct dp_roam roam[DP_ROAMS];
+	unsigned sources;
 
 	fx_open(&f, 0, DP_BETWEEN_KERNEL);
 	size_t len = fx_udp(pkt, false, 2, FX_SELF, 1, 10);
@@ -252,14 +255,14 @@ static void case18_roaming(void)
 	away.udp_port = 1;
 	fx_peer_send(&f, 0, pkt, len);
 	fx_turn(&f);
-	CU_ASSERT_FALSE(dp_peer_take_facts(p, &roam) & DP_FACT_ROAMED);
+	CU_ASSERT_FALSE(dp_peer_take_facts(p, roam, &sources) & DP_FACT_ROAMED);
 
 	f.peer[0].endpoint = away;
 	struct dp_mem_message *m = fx_peer_send(&f, 0, pkt, len);
 
 	m->bytes[30] ^= 1; /* invalid */
 	fx_turn(&f);
-	CU_ASSERT_FALSE(dp_peer_take_facts(p, &roam) & DP_FACT_ROAMED);
+	CU_ASSERT_FALSE(dp_peer_take_facts(p, roam, &sources) & DP_FACT_ROAMED);
 	atomic_store(&f.peer[0].far.send_counter, 100);
 	f.peer[0].endpoint = home;
 	fx_peer_send(&f, 0, pkt, len);
@@ -268,28 +271,28 @@ static void case18_roaming(void)
 	atomic_store(&f.peer[0].far.send_counter, 50); /* valid and new, but older */
 	fx_peer_send(&f, 0, pkt, len);
 	fx_turn(&f);
-	CU_ASSERT_FALSE(dp_peer_take_facts(p, &roam) & DP_FACT_ROAMED);
+	CU_ASSERT_FALSE(dp_peer_take_facts(p, roam, &sources) & DP_FACT_ROAMED);
 	fx_put(&f, &away, f.outer.in.slot[0].bytes, f.outer.in.slot[0].len); /* a duplicate */
 	fx_turn(&f);
-	CU_ASSERT_FALSE(dp_peer_take_facts(p, &roam) & DP_FACT_ROAMED);
+	CU_ASSERT_FALSE(dp_peer_take_facts(p, roam, &sources) & DP_FACT_ROAMED);
 
 	atomic_store(&f.peer[0].far.send_counter, 200);
 	fx_peer_send(&f, 0, pkt, len);
 	fx_turn(&f);
-	CU_ASSERT(dp_peer_take_facts(p, &roam) & DP_FACT_ROAMED);
-	CU_ASSERT(tt_endpoint_equal(&roam.src, &away));
+	CU_ASSERT(dp_peer_take_facts(p, roam, &sources) & DP_FACT_ROAMED);
+	CU_ASSERT(tt_endpoint_equal(&roam[0].src, &away));
 	fx_peer_send(&f, 0, pkt, len);
 	fx_turn(&f); /* the same news twice is no news */
-	CU_ASSERT_FALSE(dp_peer_take_facts(p, &roam) & DP_FACT_ROAMED);
+	CU_ASSERT_FALSE(dp_peer_take_facts(p, roam, &sources) & DP_FACT_ROAMED);
 	/* control follows; then the true address comes back */
 	struct plat_udp_dest dest = {.to = away, .from = tt_ip_v4_host(0xc0000201u)};
 
-	dp_peer_set_path(f.pl, p, &dest, NULL);
+	dp_peer_set_path(f.pl, p, &(struct dp_route){.dest = dest}, NULL);
 	f.peer[0].endpoint = home;
 	fx_peer_send(&f, 0, pkt, len);
 	fx_turn(&f);
-	CU_ASSERT(dp_peer_take_facts(p, &roam) & DP_FACT_ROAMED);
-	CU_ASSERT(tt_endpoint_equal(&roam.src, &home));
+	CU_ASSERT(dp_peer_take_facts(p, roam, &sources) & DP_FACT_ROAMED);
+	CU_ASSERT(tt_endpoint_equal(&roam[0].src, &home));
 	fx_close(&f);
 }
 

@@ -133,7 +133,7 @@ static void side_path(struct side *s, uint16_t udp_port)
 {
 	struct plat_udp_dest dest = {.to = {.ip = tt_ip_v4_host(0x7f000001), .udp_port = udp_port}};
 
-	dp_peer_set_path(s->pl, s->p, &dest, NULL);
+	dp_peer_set_path(s->pl, s->p, &(struct dp_route){.dest = dest}, NULL);
 }
 
 static void sessions_publish(void)
@@ -303,10 +303,11 @@ static void staged_then_sent(void)
 
 	CU_ASSERT_EQUAL(write(a.tun[0], pkt, len), (ssize_t)len);
 	struct pollfd bell = {.fd = dp_plane_doorbell_fd(a.pl), .events = POLLIN};
-	struct dp_roam roam;
+	struct dp_roam roam[DP_ROAMS];
+	unsigned sources;
 
 	CU_ASSERT_EQUAL_FATAL(poll(&bell, 1, WAIT_MS), 1);
-	CU_ASSERT(dp_peer_take_facts(a.p, &roam) & DP_FACT_NEED_HANDSHAKE);
+	CU_ASSERT(dp_peer_take_facts(a.p, roam, &sources) & DP_FACT_NEED_HANDSHAKE);
 	sessions_publish();
 	CU_ASSERT_EQUAL(tun_wait(b.tun[0], WAIT_MS), (ssize_t)len);
 	CU_ASSERT_EQUAL(memcmp(pkt, got, len), 0);
@@ -469,14 +470,15 @@ static void everything_retired_under_load(void)
 	/* at least 500 times, and until traffic has been flowing meanwhile */
 	for (unsigned i = 0; i < 500 || (!atomic_load(&b.p->rx_packets) && i < 500000); i++) {
 		struct dp_peer *p = dp_peer_add(a.pl, 1);
-		struct dp_roam roam;
+		struct dp_roam roam[DP_ROAMS];
+		unsigned sources;
 
 		side_path(&a, b.udp_port[0]);
 		dp_plane_publish_lpm(a.pl, i & 1 ? fx_lpm(far, 1) : fx_lpm(other, 2));
 		dp_plane_set_inner_addresses(a.pl, &self, 1);
 		dp_plane_set_mac1_key(a.pl, (const uint8_t[32]){(uint8_t)i});
 		dp_plane_set_mtu(a.pl, 1300 + i % 100);
-		dp_peer_take_facts(a.p, &roam);
+		dp_peer_take_facts(a.p, roam, &sources);
 		dp_peer_drop_staged(a.pl, a.p);
 		dp_peer_remove(a.pl, p);
 		tt_epoch_reclaim(dp_plane_epoch(a.pl));

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+#include "datapath/relay.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "datapath/worker.h"
+
+/* --- over UDP --------------------------------------------------------------------------------- */
+
+enum tt_drop dp_relay_unwrap(struct dp_plane *pl, struct dp_frame *f)
+{
+	const struct dp_relays *r = tt_epoch_load(&pl->relays);
+	unsigned i = 0;
+
+	while (r && i < r->n && !tt_endpoint_equal(&r->endpoint[i], &f->origin->src))
+		i++;
+	if (!r || i == r->n)
+		return TT_DROP_RX_RELAY_SOURCE;
+	f->via = DP_VIA_RELAY_UDP;
+	f->tag = tt_load_be32(f->data + 4);
+	f->data += DP_RELAY_HEADER;
+	f->len -= DP_RELAY_HEADER;
+	return TT_DROP_NONE;
+}
+
+static void free_retired(void *obj, void *ctx)
+{
+	(void)ctx;
+	free(obj);
+}
+
+int dp_plane_set_relays(struct dp_plane *pl, const struct tt_endpoint *relays, unsigned n)
+{
+	struct dp_relays *r;
+
+	if (n > DP_RELAYS_MAX)
+		return -E2BIG;
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	r->n = n;
+	if (n)
+		memcpy(r->endpoint, relays, n * sizeof(*relays));
+	struct dp_relays *old = tt_epoch_publish(&pl->relays, r);
+
+	if (old)
+		tt_epoch_retire(&pl->epoch, old, free_retired, NULL);
+	return 0;
+}
+
+/* --- through the connection to the hub -------------------------------------------------------- */
+
+int dp_plane_relay_fd(const struct dp_plane *pl)
+{
+	return pl->relay_bell.event.fd;
+}
+
+unsigned dp_plane_relay_pop(struct dp_plane *pl, struct dp_relay_message *out, unsigned max)
+{
+	struct dp_relay_bell *bell = &pl->relay_bell;
+	unsigned n = 0, share = TT_MAX(1u, max / pl->workers);
+	bool more = false;
+
+	for (unsigned i = 0; i < pl->workers; i++)
+		dp_port_relay_return(&pl->worker[i]->relay);
+	/* Cleared before the queues are read: who fills one from here on raises the event again. */
+	if (atomic_load(&bell->raised)) {
+		plat_event_clear(&bell->event);
+		(void)atomic_exchange(&bell->raised, false);
+	}
+	for (unsigned i = 0; i < pl->workers; i++) {
+		struct dp_port_relay *r = &pl->worker[(pl->relay_turn + i) % pl->workers]->relay;
+
+		n += dp_port_relay_pop(r, out + n, TT_MIN(share, max - n));
+		more |= dp_port_relay_waiting(r);
+	}
+	pl->relay_turn = (pl->relay_turn + 1) % pl->workers;
+	if (more && !atomic_exchange(&bell->raised, true))
+		plat_event_raise(&bell->event);
+	return n;
+}
+
+static enum tt_drop push_handshake(struct dp_plane *pl, uint32_t node_id, const uint8_t *message,
+				   size_t len)
+{
+	struct dp_handshake h = {.via = DP_VIA_RELAY_TCP, .tag = node_id, .len = (uint16_t)len};
+
+	if (len > sizeof(h.bytes))
+		return TT_DROP_HS_BAD_LENGTH;
+	memcpy(h.bytes, message, len);
+	return dp_handshake_push(pl, &h);
+}
+
+enum tt_drop dp_plane_relay_push(struct dp_plane *pl, uint32_t node_id, const uint8_t *message,
+				 size_t len)
+{
+	bool wake;
+
+	if (len < WG_DATA_MIN)
+		return TT_DROP_RX_TOO_SHORT;
+	if (len > DP_RELAY_MESSAGE_MAX)
+		return TT_DROP_RX_TRUNCATED;
+	enum wg_message_type type = wg_message_type_of(message, len);
+
+	if (!type)
+		return TT_DROP_RX_BAD_TYPE;
+	if (type != WG_MSG_DATA)
+		return push_handshake(pl, node_id, message, len);
+	/* the worker that steering would choose */
+	struct dp_worker *w = pl->worker[tt_load_le32(message + 4) % pl->workers];
+
+	if (!dp_port_relay_push(&w->relay, node_id, message, (uint32_t)len, &wake))
+		return TT_DROP_RX_RELAY_FULL;
+	if (wake)
+		dp_worker_wake(w);
+	return TT_DROP_NONE;
+}
