@@ -168,6 +168,7 @@ static void case_24_broken_requests(void)
 static void no_amplification(void)
 {
 	static const char *const sources[] = {"192.0.2.1:1", "[2001:db8::1]:1"};
+	static const uint8_t value[40] = {1, 2, 3};
 	struct tt_rng_seeded seeded;
 	struct tt_rng rng = tt_rng_seeded_init(&seeded, 3478);
 	unsigned answered = 0;
@@ -175,7 +176,7 @@ static void no_amplification(void)
 	for (int round = 0; round < 20000; round++) {
 		begin(MESH_STUN_REQUEST, MESH_STUN_BINDING);
 		for (uint32_t n = tt_rng_below(&rng, 12); n > 0; n--)
-			mesh_stun_write_attr(&w, (uint16_t)(tt_rng_u32(&rng) & 0x80ff), request,
+			mesh_stun_write_attr(&w, (uint16_t)(tt_rng_u32(&rng) & 0x80ff), value,
 					     tt_rng_below(&rng, 40));
 		if (tt_rng_below(&rng, 2))
 			mesh_stun_write_fingerprint(&w);
