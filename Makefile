@@ -70,6 +70,7 @@ PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 CUNIT_LIBS := -lcunit
 MESH_LIBS := -lprotobuf-c
+HUB_LIBS := -lsqlite3
 CPPFLAGS_ALL += $(if $(HAVE_IPSEC_MB),-DTT_HAVE_IPSEC_MB=1)
 
 # --- layers ----------------------------------------------------------------------------------
@@ -85,12 +86,16 @@ SEES_toml := toml
 SEES_plat := base plat steer
 SEES_datapath := base crypto wg mesh datapath plat
 SEES_node := base crypto wg mesh tls toml datapath node plat
+SEES_hub := base crypto mesh tls toml plat hub
+SEES_taltun-hub := base crypto mesh tls toml plat hub taltun-hub
 SEES_taltund := base crypto wg mesh tls toml datapath node plat taltund
 SEES_taltun := base crypto wg mesh tls toml datapath node plat taltun
-SEES_tests := base crypto wg mesh tls toml datapath node plat steer
+SEES_tests := base crypto wg mesh tls toml datapath node hub plat steer
 
-LAYERS := base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,tls toml node)
+LAYERS := base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,tls toml node hub)
 PROGRAMS := $(if $(filter none,$(PLATFORM)),,taltund taltun)
+# The hub is a server for Linux; a program without sources yet is none.
+HUB_PROGRAMS := $(if $(filter linux,$(PLATFORM)),$(if $(wildcard userspace/taltun-hub/*.c),taltun-hub))
 
 inc_dir = $(BUILD)/inc/$(1)
 where = $(if $(filter plat,$(1)),platform/include/plat,userspace/$(1))
@@ -133,6 +138,7 @@ LIB_OBJS_mesh += $(BUILD)/obj/gen/hub.pb-c.o
 lib = $(BUILD)/lib/libtt-$(1).a
 # Link order: a user comes before what it uses.
 LIBS_datapath := $(call lib,datapath) $(call lib,wg) $(call lib,mesh) $(call lib,crypto) $(call lib,plat) $(call lib,base)
+LIBS_hub := $(call lib,hub) $(call lib,tls) $(call lib,toml) $(call lib,mesh) $(call lib,crypto) $(call lib,plat) $(call lib,base)
 LIBS_node := $(call lib,node) $(call lib,tls) $(call lib,toml) $(LIBS_datapath)
 
 .DEFAULT_GOAL := all
@@ -140,7 +146,7 @@ LIBS_node := $(call lib,node) $(call lib,tls) $(call lib,toml) $(LIBS_datapath)
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: libs $(addprefix $(BUILD)/bin/,$(PROGRAMS))
+all: libs $(addprefix $(BUILD)/bin/,$(PROGRAMS) $(HUB_PROGRAMS))
 libs: $(foreach l,$(LAYERS) plat,$(call lib,$(l)))
 
 define archive_rule
@@ -169,11 +175,12 @@ define program_rule
 OBJS_$(1) := $(call obj_of,$(call src_of,$(1)))
 $$(OBJS_$(1)): INC := $(call inc_dir,$(1))
 $$(OBJS_$(1)): $(call inc_dir,$(1))/.made
-$(BUILD)/bin/$(1): $$(OBJS_$(1)) $(LIBS_node)
+$(BUILD)/bin/$(1): $$(OBJS_$(1)) $(2)
 	@mkdir -p $$(@D)
-	$$(if $$(V),,@echo "  LINK    $(1)";) $$(CXX) $$(LDFLAGS_ALL) -o $$@ $$^ $(LIBS_node) $$(PKG_LIBS) $$(MESH_LIBS) $$(CRYPTO_LIBS)
+	$$(if $$(V),,@echo "  LINK    $(1)";) $$(CXX) $$(LDFLAGS_ALL) -o $$@ $$^ $(2) $(3) $$(PKG_LIBS) $$(MESH_LIBS) $$(CRYPTO_LIBS)
 endef
-$(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
+$(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p),$(LIBS_node))))
+$(foreach p,$(HUB_PROGRAMS),$(eval $(call program_rule,$(p),$(LIBS_hub),$(HUB_LIBS))))
 
 # --- the steering program ----------------------------------------------------------------------
 # One object for all variants of the build, embedded in the platform library (xdp_object.c).
@@ -195,7 +202,7 @@ $(BUILD)/obj/platform/linux/xdp_object.o: EXTRA_INC := -DTT_STEER_OBJECT='"$(CUR
 # --- tests -----------------------------------------------------------------------------------
 # tests/unit/LAYER/test_x.c is one CUnit program; it links the layers up to its own.
 
-TEST_SRC := $(foreach l,base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,tls node),$(wildcard tests/unit/$(l)/test_*.c) ) $(wildcard tests/sim/test_*.c) $(if $(filter none,$(PLATFORM)),,$(wildcard tests/unit/plat/test_*.c)) $(if $(filter linux,$(PLATFORM)),$(wildcard tests/bpf/test_*.c))
+TEST_SRC := $(foreach l,base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,tls toml node hub),$(wildcard tests/unit/$(l)/test_*.c) ) $(wildcard tests/sim/test_*.c) $(if $(filter none,$(PLATFORM)),,$(wildcard tests/unit/plat/test_*.c)) $(if $(filter linux,$(PLATFORM)),$(wildcard tests/bpf/test_*.c))
 TEST_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 TEST_SUPPORT := $(call obj_of,$(wildcard tests/unit/support/*.c))
 TEST_OBJS := $(call obj_of,$(TEST_SRC)) $(TEST_SUPPORT)
@@ -203,10 +210,10 @@ $(TEST_OBJS): INC := $(call inc_dir,tests)
 $(TEST_OBJS): EXTRA_INC := -Itests/unit/support
 $(TEST_OBJS): $(call inc_dir,tests)/.made
 
-TEST_LIBS := $(if $(filter none,$(PLATFORM)),$(LIBS_datapath),$(LIBS_node))
+TEST_LIBS := $(if $(filter none,$(PLATFORM)),$(LIBS_datapath),$(call lib,hub) $(LIBS_node))
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_SUPPORT) $(TEST_LIBS)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(CRYPTO_LIBS) $(CUNIT_LIBS)
+	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(HUB_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(CRYPTO_LIBS) $(CUNIT_LIBS)
 
 # Helper programs of the tests and benchmarks: one file, one program.
 TOOL_SRC := $(wildcard tests/tools/*.c) $(wildcard tests/bench/*.c)
@@ -217,7 +224,7 @@ $(TOOL_OBJS): EXTRA_INC := -Itests/unit/support
 $(TOOL_OBJS): $(call inc_dir,tests)/.made
 $(TOOL_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(CRYPTO_LIBS)
+	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(HUB_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(CRYPTO_LIBS)
 
 .PHONY: tools
 tools: $(TOOL_BIN)
@@ -242,10 +249,10 @@ $(FUZZ_OBJS): EXTRA_INC := -Itests/unit/support
 $(FUZZ_OBJS): $(call inc_dir,tests)/.made
 $(BUILD)/fuzz/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay_main.o $(FUZZ_SUPPORT) $(TEST_LIBS)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(CRYPTO_LIBS)
+	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(HUB_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(CRYPTO_LIBS)
 $(BUILD)/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_SUPPORT) $(TEST_LIBS)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(TEST_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(CRYPTO_LIBS)
+	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(TEST_LIBS) $(HUB_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(CRYPTO_LIBS)
 .PHONY: fuzz-replay fuzz-build
 fuzz-replay: $(FUZZ_REPLAY)
 fuzz-build: $(FUZZ_BIN)
