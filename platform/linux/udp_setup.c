@@ -253,42 +253,54 @@ static bool udp_probe_receive(struct udp_probe *p, const uint8_t *want, uint32_t
 }
 
 /* What the kernel says it can, where nothing can be shown. */
-static unsigned udp_probe_claimed(struct udp_probe *p)
+static void udp_probe_claimed(struct udp_probe *p, struct plat_udp_offloads *out)
 {
-	unsigned flags = 0;
-
 	if (!udp_option_needed(p->tx, IPPROTO_UDP, UDP_SEGMENT, PROBE_SEGMENT))
-		flags |= PLAT_UDP_GSO;
+		out->gso = PLAT_OFFLOAD_UNPROVED;
 	if (!plat_udp_enable_gro(p->rx, true))
-		flags |= PLAT_UDP_GRO;
-	return flags;
+		out->gro = PLAT_OFFLOAD_UNPROVED;
 }
 
-static unsigned udp_probe_run(struct udp_probe *p)
+static void udp_probe_run(struct udp_probe *p, struct plat_udp_offloads *out)
 {
 	uint8_t data[PROBE_LEN];
 
 	for (unsigned i = 0; i < PROBE_LEN; i++)
 		data[i] = (uint8_t)(i * 7 + i / 251);
 	/* Loopback may be down, as in a new network namespace, or closed by a firewall. */
-	if (!udp_probe_send(p, data, 1) || !udp_probe_receive(p, data, 1, false))
-		return udp_probe_claimed(p);
-	if (!udp_probe_send(p, data, PROBE_LEN) || !udp_probe_receive(p, data, PROBE_LEN, false))
-		return 0;
-	if (plat_udp_enable_gro(p->rx, true) || !udp_probe_send(p, data, PROBE_LEN) ||
-	    !udp_probe_receive(p, data, PROBE_LEN, true))
-		return PLAT_UDP_GSO;
-	return PLAT_UDP_GSO | PLAT_UDP_GRO;
+	if (!udp_probe_send(p, data, 1) || !udp_probe_receive(p, data, 1, false)) {
+		udp_probe_claimed(p, out);
+		return;
+	}
+	if (!udp_probe_send(p, data, PROBE_LEN))
+		return;
+	out->gso = PLAT_OFFLOAD_BROKEN;
+	if (!udp_probe_receive(p, data, PROBE_LEN, false))
+		return;
+	out->gso = PLAT_OFFLOAD_PROVED;
+	if (plat_udp_enable_gro(p->rx, true))
+		return;
+	out->gro = udp_probe_send(p, data, PROBE_LEN) && udp_probe_receive(p, data, PROBE_LEN, true)
+			   ? PLAT_OFFLOAD_PROVED
+			   : PLAT_OFFLOAD_BROKEN;
+}
+
+unsigned plat_udp_probe_offloads(struct plat_udp_offloads *out)
+{
+	struct udp_probe p;
+
+	*out = (struct plat_udp_offloads){PLAT_OFFLOAD_REFUSED, PLAT_OFFLOAD_REFUSED};
+	if (udp_probe_open(&p)) {
+		udp_probe_run(&p, out);
+		udp_probe_close(&p);
+	}
+	return (plat_offload_is_on(out->gso) ? PLAT_UDP_GSO : 0u) |
+	       (plat_offload_is_on(out->gro) ? PLAT_UDP_GRO : 0u);
 }
 
 unsigned plat_udp_probe(void)
 {
-	struct udp_probe p;
-	unsigned flags;
+	struct plat_udp_offloads offloads;
 
-	if (!udp_probe_open(&p))
-		return 0;
-	flags = udp_probe_run(&p);
-	udp_probe_close(&p);
-	return flags;
+	return plat_udp_probe_offloads(&offloads);
 }

@@ -51,3 +51,16 @@ ssize_t plat_tun_writev(int fd, const struct iovec *iov, int n)
 	(void)n;
 	return -ENOTSUP;
 }
+
+void plat_tun_probe(struct plat_tun_offloads *out)
+{
+	*out = (struct plat_tun_offloads){PLAT_OFFLOAD_REFUSED, PLAT_OFFLOAD_REFUSED};
+}
+
+void plat_tun_probe_between(const struct plat_tun_info *from, const struct plat_tun_info *to,
+			    struct plat_tun_offloads *out)
+{
+	(void)from;
+	(void)to;
+	plat_tun_probe(out);
+}

@@ -135,6 +135,12 @@ unsigned plat_udp_probe(void)
 	return 0;
 }
 
+unsigned plat_udp_probe_offloads(struct plat_udp_offloads *out)
+{
+	*out = (struct plat_udp_offloads){PLAT_OFFLOAD_REFUSED, PLAT_OFFLOAD_REFUSED};
+	return 0;
+}
+
 int plat_udp_enable_gro(int fd, bool on)
 {
 	(void)fd;

@@ -147,6 +147,13 @@ check "any free port" in_ns b wg set "$tb" listen-port 0
 check "is found" wait_for 5 can_ping b 10.77.0.1
 check "TCP over it" tcp_copy a b 10.77.0.2
 
+# --- offloads ------------------------------------------------------------------------------------
+
+# shellcheck disable=SC2016 # a variable of jq
+proved='.datapath | .offloads as $o | [.tun_tso == ($o.tun_tso == "proved"), .tun_uso == ($o.tun_uso == "proved"),
+	.udp_gso == ($o.udp_gso == "proved"), .udp_gro == ($o.udp_gro == "proved")] | all'
+equal "offloads that are on have been proved" true "$(status a "$ta" "$proved")"
+
 # --- reload, then wrong keys -------------------------------------------------------------------------------
 
 before=$(status a "$ta" '.peers[0].handshakes')

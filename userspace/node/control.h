@@ -47,6 +47,8 @@ struct node_control_about {
 	const char *poll;
 	unsigned tun_flags; /* enum plat_tun_flags */
 	unsigned udp_flags; /* enum plat_udp_flags */
+	struct plat_tun_offloads tun_offloads;
+	struct plat_udp_offloads udp_offloads;
 	bool steered;
 	unsigned mtu;
 	unsigned restarts;

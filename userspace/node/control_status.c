@@ -118,22 +118,42 @@ static json_t *workers(struct dp_plane *pl, uint32_t hung)
 	return list;
 }
 
+static const char *offload_name(enum plat_offload o, bool failed)
+{
+	static const char *const names[PLAT_OFFLOADS] = {
+		[PLAT_OFFLOAD_REFUSED] = "refused",
+		[PLAT_OFFLOAD_BROKEN] = "broken",
+		[PLAT_OFFLOAD_UNPROVED] = "unproved",
+		[PLAT_OFFLOAD_PROVED] = "proved",
+	};
+
+	return failed && plat_offload_is_on(o) ? "failed" : names[o];
+}
+
+static json_t *offloads(const struct node_control_about *a, const struct dp_stats *s)
+{
+	return json_pack("{s:s,s:s,s:s,s:s}", "tun_tso", offload_name(a->tun_offloads.tso, false),
+			 "tun_uso", offload_name(a->tun_offloads.uso, s->uso_off), "udp_gso",
+			 offload_name(a->udp_offloads.gso, s->gso_off), "udp_gro",
+			 offload_name(a->udp_offloads.gro, false));
+}
+
 static json_t *datapath(struct dp_plane *pl, const struct node_control_about *a)
 {
 	struct dp_stats s;
 
 	dp_plane_stats(pl, UINT32_MAX, &s);
-	return json_pack("{s:s,s:s,s:o,s:s,s:s,s:b,s:b,s:b,s:b,s:b,s:b,s:o,s:o}", "mode",
-			 node_control_xdp_mode(a->xdp), "mode_wanted",
-			 node_datapath_mode_name(a->xdp ? node_xdp_mode(a->xdp)
-							: NODE_DATAPATH_SOCKET),
-			 "interfaces", node_control_xdp(a->xdp), "poll", a->poll, "aead", a->aead,
-			 "tun_vnet_hdr", a->tun_flags & PLAT_TUN_VNET_HDR ? 1 : 0, "tun_tso",
-			 a->tun_flags & PLAT_TUN_TSO ? 1 : 0, "tun_uso",
-			 (a->tun_flags & PLAT_TUN_USO) && !s.uso_off ? 1 : 0, "udp_gso",
-			 (a->udp_flags & PLAT_UDP_GSO) && !s.gso_off ? 1 : 0, "udp_gro",
-			 a->udp_flags & PLAT_UDP_GRO ? 1 : 0, "udp_steered", a->steered ? 1 : 0,
-			 "traffic", traffic(&s), "workers", workers(pl, a->hung));
+	return json_pack(
+		"{s:s,s:s,s:o,s:s,s:s,s:b,s:b,s:b,s:b,s:b,s:b,s:o,s:o,s:o}", "mode",
+		node_control_xdp_mode(a->xdp), "mode_wanted",
+		node_datapath_mode_name(a->xdp ? node_xdp_mode(a->xdp) : NODE_DATAPATH_SOCKET),
+		"interfaces", node_control_xdp(a->xdp), "poll", a->poll, "aead", a->aead,
+		"tun_vnet_hdr", a->tun_flags & PLAT_TUN_VNET_HDR ? 1 : 0, "tun_tso",
+		a->tun_flags & PLAT_TUN_TSO ? 1 : 0, "tun_uso",
+		(a->tun_flags & PLAT_TUN_USO) && !s.uso_off ? 1 : 0, "udp_gso",
+		(a->udp_flags & PLAT_UDP_GSO) && !s.gso_off ? 1 : 0, "udp_gro",
+		a->udp_flags & PLAT_UDP_GRO ? 1 : 0, "udp_steered", a->steered ? 1 : 0, "offloads",
+		offloads(a, &s), "traffic", traffic(&s), "workers", workers(pl, a->hung));
 }
 
 json_t *node_control_status(const struct node_control_ops *ops)

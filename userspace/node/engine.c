@@ -113,6 +113,8 @@ static int open_tun(struct node_engine *e)
 	e->tun.ifindex = reply.u.tun.ifindex;
 	e->tun.flags = reply.u.tun.flags;
 	e->tun.queues = reply.u.tun.queues;
+	e->tun_offloads.tso = (enum plat_offload)reply.u.tun.tso;
+	e->tun_offloads.uso = (enum plat_offload)reply.u.tun.uso;
 	e->mtu = reply.u.tun.mtu;
 	memcpy(e->tun.fd, fds, e->tun.queues * sizeof(fds[0]));
 	return 0;
@@ -263,6 +265,8 @@ static void describe(void *ctx, struct node_control_about *about)
 		.poll = poll_name[e->config ? e->config->poll : 0],
 		.tun_flags = e->tun.flags,
 		.udp_flags = e->sockets.flags,
+		.tun_offloads = e->tun_offloads,
+		.udp_offloads = e->sockets.offloads,
 		.steered = e->sockets.steered,
 		.mtu = e->mtu,
 		.restarts = e->start->restarts,

@@ -24,6 +24,7 @@ struct node_sockets {
 	uint16_t udp_port;
 	unsigned workers;
 	unsigned flags; /* enum plat_udp_flags */
+	struct plat_udp_offloads offloads;
 	bool steered;
 	int fd4[DP_WORKERS_MAX + 1];
 	int fd6[DP_WORKERS_MAX + 1];
@@ -35,6 +36,7 @@ struct node_engine {
 	struct node_memory *memory;
 	struct node_config *config; /* mapped copy of what was applied last; NULL in UAPI mode */
 	struct plat_tun_info tun;
+	struct plat_tun_offloads tun_offloads;
 	unsigned mtu;
 	struct node_sockets sockets;
 	uint32_t fwmark;	   /* of the sockets */

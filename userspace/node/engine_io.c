@@ -103,6 +103,8 @@ static void take_sockets(struct node_sockets *s, const struct node_priv_reply *r
 	s->workers = r->u.udp.workers;
 	s->flags = r->u.udp.flags;
 	s->steered = r->u.udp.steered;
+	s->offloads.gso = (enum plat_offload)r->u.udp.gso;
+	s->offloads.gro = (enum plat_offload)r->u.udp.gro;
 	for (unsigned i = 0; r->u.udp.have_v4 && i < each; i++)
 		s->fd4[i] = fds[n++];
 	for (unsigned i = 0; r->u.udp.have_v6 && i < each; i++)

@@ -52,6 +52,7 @@ struct node_monitor_udp_group {
 struct node_monitor_udp {
 	bool probed;
 	unsigned flags;
+	struct plat_udp_offloads offloads;
 	bool given; /* to the running engine */
 	struct node_monitor_udp_group current, next;
 };
@@ -124,6 +125,7 @@ struct node_monitor {
 
 	bool tun_open;
 	struct plat_tun_info tun;
+	struct plat_tun_offloads tun_offloads;
 	struct plat_netcfg *net; /* NULL: no interface yet */
 	unsigned net_adds;	 /* asked for by the running engine */
 	bool net_unguarded;	 /* the firewall table of the default route is missing: told */
@@ -201,6 +203,8 @@ static inline bool node_monitor_job_runs(const struct node_monitor_job *job)
 int node_monitor_tun_open(struct node_monitor *m, const struct node_priv_request *req,
 			  struct node_priv_reply *reply, int *fds, unsigned *nfds);
 void node_monitor_tun_close(struct node_monitor *m);
+/* Says why an offload is off, or that nobody knows what it is worth. */
+void node_monitor_log_offload(const char *name, enum plat_offload offload);
 int node_monitor_tun_queue(struct node_monitor *m, const struct node_priv_request *req,
 			   struct node_priv_reply *reply);
 

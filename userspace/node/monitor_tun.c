@@ -26,10 +26,51 @@ static int tun_explain(const struct node_monitor *m, struct node_priv_reply *rep
 	}
 }
 
+void node_monitor_log_offload(const char *name, enum plat_offload offload)
+{
+	if (offload == PLAT_OFFLOAD_BROKEN)
+		tt_log(TT_LOG_WARN, "offload.off", TT_F_STR("offload", name),
+		       TT_F_STR("reason",
+				"the kernel grants it, but in a test its packets came out "
+				"wrong or not at all"));
+	else if (offload == PLAT_OFFLOAD_REFUSED)
+		tt_log(TT_LOG_INFO, "offload.off", TT_F_STR("offload", name),
+		       TT_F_STR("reason", "the kernel does not have it"));
+	else if (offload == PLAT_OFFLOAD_UNPROVED)
+		tt_log(TT_LOG_INFO, "offload.unproved", TT_F_STR("offload", name),
+		       TT_F_STR("reason", "the kernel grants it; a test was not possible here"));
+}
+
+/* What the kernel lies about is not asked for; what it then grants is as good as the probe said. */
+static int tun_create_proved(struct node_monitor *m, const struct node_priv_request *req)
+{
+	struct plat_tun_offloads *o = &m->tun_offloads;
+	unsigned want = req->u.tun.want_flags;
+	int err;
+
+	plat_tun_probe(o);
+	if (o->tso == PLAT_OFFLOAD_BROKEN)
+		want &= ~(unsigned)PLAT_TUN_TSO;
+	if (o->uso == PLAT_OFFLOAD_BROKEN)
+		want &= ~(unsigned)PLAT_TUN_USO;
+	err = plat_tun_create(m->name, req->u.tun.queues, want, &m->tun);
+	if (err)
+		return err;
+	if (plat_offload_is_on(o->tso) && !(m->tun.flags & PLAT_TUN_TSO))
+		o->tso = PLAT_OFFLOAD_REFUSED;
+	if (plat_offload_is_on(o->uso) && !(m->tun.flags & PLAT_TUN_USO))
+		o->uso = PLAT_OFFLOAD_REFUSED;
+	if (req->u.tun.want_flags & PLAT_TUN_TSO)
+		node_monitor_log_offload("tun_tso", o->tso);
+	if (req->u.tun.want_flags & PLAT_TUN_USO)
+		node_monitor_log_offload("tun_uso", o->uso);
+	return 0;
+}
+
 static int tun_create(struct node_monitor *m, const struct node_priv_request *req,
 		      struct node_priv_reply *reply)
 {
-	int err = plat_tun_create(m->name, req->u.tun.queues, req->u.tun.want_flags, &m->tun);
+	int err = tun_create_proved(m, req);
 
 	if (err)
 		return tun_explain(m, reply, err);
@@ -65,6 +106,8 @@ int node_monitor_tun_open(struct node_monitor *m, const struct node_priv_request
 	reply->u.tun.flags = m->tun.flags;
 	reply->u.tun.queues = m->tun.queues;
 	reply->u.tun.mtu = node_monitor_net_mtu(m);
+	reply->u.tun.tso = (uint8_t)m->tun_offloads.tso;
+	reply->u.tun.uso = (uint8_t)m->tun_offloads.uso;
 	*nfds = m->tun.queues;
 	memcpy(fds, m->tun.fd, m->tun.queues * sizeof(int));
 	return 0;

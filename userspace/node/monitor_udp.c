@@ -191,6 +191,8 @@ static void udp_describe(const struct node_monitor_udp *udp, const struct node_m
 	reply->u.udp.have_v4 = g->have_v4;
 	reply->u.udp.have_v6 = g->have_v6;
 	reply->u.udp.steered = g->steered;
+	reply->u.udp.gso = (uint8_t)udp->offloads.gso;
+	reply->u.udp.gro = (uint8_t)udp->offloads.gro;
 	for (unsigned i = 0; g->have_v4 && i < g->per_family; i++)
 		fds[n++] = g->v4[i];
 	for (unsigned i = 0; g->have_v6 && i < g->per_family; i++)
@@ -231,8 +233,11 @@ int node_monitor_udp_open(struct node_monitor *m, const struct node_priv_request
 	struct node_monitor_udp_group *g = NULL;
 	int err = 0;
 
-	if (!udp->probed)
-		udp->flags = plat_udp_probe();
+	if (!udp->probed) {
+		udp->flags = plat_udp_probe_offloads(&udp->offloads);
+		node_monitor_log_offload("udp_gso", udp->offloads.gso);
+		node_monitor_log_offload("udp_gro", udp->offloads.gro);
+	}
 	udp->probed = true;
 	if (group_matches(&udp->current, req))
 		g = &udp->current;

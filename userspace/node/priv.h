@@ -153,13 +153,15 @@ struct node_priv_reply {
 			uint32_t flags;
 			uint32_t queues;
 			uint32_t mtu;
+			uint8_t tso, uso; /* enum plat_offload */
 		} tun;
 		struct {
 			uint16_t udp_port;
 			uint16_t workers;
 			uint32_t flags; /* enum plat_udp_flags, as probed */
 			uint8_t have_v4, have_v6;
-			uint8_t steered; /* 0: one socket per family for everything */
+			uint8_t steered;  /* 0: one socket per family for everything */
+			uint8_t gso, gro; /* enum plat_offload */
 		} udp;
 	} u;
 	char error[NODE_PRIV_ERROR_MAX]; /* what happened and what to do; empty on success */

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 #include "base/addr.h"
 #include "base/types.h"
+#include "plat/offload.h"
 
 #define PLAT_UDP_BATCH_MAX    64
 #define PLAT_UDP_GSO_SEGS_MAX 64
@@ -51,8 +52,17 @@ int plat_udp_steer(int fd, unsigned workers);
  * -EINVAL where nobody is left.
  */
 int plat_udp_steer_without(int fd, unsigned workers, uint32_t without);
-/* Probes what this kernel really does with GSO and GRO over loopback; result: plat_udp_flags. */
+
+struct plat_udp_offloads {
+	enum plat_offload gso, gro;
+};
+
+/*
+ * Probes what this kernel really does with GSO and GRO over loopback; result: plat_udp_flags of
+ * what is on. The second says how each of them fared.
+ */
 unsigned plat_udp_probe(void);
+unsigned plat_udp_probe_offloads(struct plat_udp_offloads *out);
 int plat_udp_enable_gro(int fd, bool on);
 
 /* Where to send: destination and, where known, our own address to send from (sticky source). */

@@ -297,6 +297,67 @@ static void super_packets(void)
 	}
 }
 
+/* The proof in a namespace where nothing lies. */
+static void offloads_proved(void)
+{
+	struct plat_tun_offloads o;
+	struct plat_tun_info t;
+
+	if (!enter("ttu0", 1, ALL_OFFLOADS, &t))
+		return;
+	plat_tun_probe(&o);
+	CU_ASSERT_EQUAL(o.tso, t.flags & PLAT_TUN_TSO ? PLAT_OFFLOAD_PROVED : PLAT_OFFLOAD_REFUSED);
+	CU_ASSERT_EQUAL(o.uso, t.flags & PLAT_TUN_USO ? PLAT_OFFLOAD_PROVED : PLAT_OFFLOAD_REFUSED);
+	leave(&t);
+}
+
+static void probe_with(const struct plat_tun_info *from, const struct plat_tun_info *to,
+		       const char *rule, enum plat_offload tso, enum plat_offload uso)
+{
+	struct plat_tun_offloads o;
+
+	CU_ASSERT_EQUAL_FATAL(
+		tt_sh("nft 'table inet lie { chain f { type filter hook postrouting priority 0; "
+		      "%s; }; }'",
+		      rule),
+		0);
+	plat_tun_probe_between(from, to, &o);
+	CU_ASSERT_EQUAL(o.tso, tso);
+	CU_ASSERT_EQUAL(o.uso, from->flags & PLAT_TUN_USO ? uso : PLAT_OFFLOAD_REFUSED);
+	CU_ASSERT_EQUAL(tt_sh("nft delete table inet lie"), 0);
+}
+
+/* A firewall plays the kernel that grants an offload and then loses or spoils its packets. */
+static void offloads_broken(void)
+{
+	const enum plat_offload good = PLAT_OFFLOAD_PROVED, bad = PLAT_OFFLOAD_BROKEN,
+				unknown = PLAT_OFFLOAD_UNPROVED;
+	struct plat_tun_info from, to;
+
+	if (!enter("from", 1, ALL_OFFLOADS, &from))
+		return;
+	if (!(from.flags & PLAT_TUN_TSO) || tt_sh("nft list tables") != 0) {
+		tt_test_skip(1, "no TSO or no nft here");
+		leave(&from);
+		return;
+	}
+	CU_ASSERT_EQUAL_FATAL(plat_tun_create("to", 1, 0, &to), 0);
+	CU_ASSERT_EQUAL_FATAL(
+		tt_sh("ip link set from up && ip addr add 198.18.0.1/24 dev from && "
+		      "ip addr add fd00:0:0:1::1/64 dev from && ip link set to up && "
+		      "ip addr add 198.19.0.1/24 dev to && ip addr add fd00:0:0:2::1/64 dev to && "
+		      "sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"),
+		0);
+	probe_with(&from, &to, "accept", good, good);
+	probe_with(&from, &to, "meta l4proto tcp meta length > 2000 drop", bad, good);
+	probe_with(&from, &to, "meta nfproto ipv6 meta l4proto udp meta length > 2000 drop", good,
+		   bad);
+	probe_with(&from, &to, "meta length > 2000 @th,0,16 set 7", bad, bad);
+	probe_with(&from, &to, "meta l4proto udp drop", good, unknown);
+	plat_tun_close(&to);
+	leave(&from);
+}
+
 static void mtu(void)
 {
 	struct plat_tun_info t;
@@ -357,5 +418,6 @@ static void queues(void)
 }
 
 TT_TESTS("tun", {"create and close", create_and_close}, {"echo", echo}, {"state", state},
-	 {"moved to another namespace", moved}, {"super-packets", super_packets}, {"mtu", mtu},
+	 {"moved to another namespace", moved}, {"super-packets", super_packets},
+	 {"offloads proved", offloads_proved}, {"offloads broken", offloads_broken}, {"mtu", mtu},
 	 {"queues", queues})

@@ -571,9 +571,33 @@ static void probe_without_loopback(void)
 	tt_netns_leave();
 }
 
+/* A firewall plays the kernel that grants an offload and then loses its packets. */
+static void probe_broken(void)
+{
+	struct plat_udp_offloads o;
+	unsigned flags = plat_udp_probe_offloads(&o);
+
+	CU_ASSERT_EQUAL(flags & PLAT_UDP_GSO ? PLAT_OFFLOAD_PROVED : PLAT_OFFLOAD_REFUSED, o.gso);
+	if (!(flags & PLAT_UDP_GSO) || !tt_netns_enter(1))
+		return;
+	CU_ASSERT_EQUAL(tt_sh("ip link set lo down"), 0);
+	CU_ASSERT_EQUAL(plat_udp_probe_offloads(&o), flags);
+	CU_ASSERT_EQUAL(o.gso, PLAT_OFFLOAD_UNPROVED);
+	CU_ASSERT_EQUAL(tt_sh("ip link set lo up"), 0);
+	if (tt_sh("nft 'table inet lie { chain i { type filter hook input priority 0; "
+		  "meta length > 2000 drop; }; }'") == 0) {
+		CU_ASSERT_EQUAL(plat_udp_probe_offloads(&o), 0);
+		CU_ASSERT_EQUAL(o.gso, PLAT_OFFLOAD_BROKEN);
+		CU_ASSERT_EQUAL(o.gro, PLAT_OFFLOAD_REFUSED);
+	} else {
+		tt_test_skip(1, "no nft here");
+	}
+	tt_netns_leave();
+}
+
 TT_TESTS("udp_io", {"nothing there", nothing_there}, {"batches", batches},
 	 {"super-datagrams", supers}, {"mixed batch", mixed_batch}, {"ecn", ecn},
 	 {"truncation", truncation}, {"sticky source", sticky_source}, {"lost source", lost_source},
 	 {"errors stay alone", errors_stay_alone}, {"segments above the MTU", segments_above_mtu},
 	 {"full buffer", full_buffer}, {"steering", steering}, {"same port twice", same_port_twice},
-	 {"probe without loopback", probe_without_loopback})
+	 {"probe without loopback", probe_without_loopback}, {"probe broken", probe_broken})
