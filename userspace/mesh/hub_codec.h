@@ -46,14 +46,12 @@ enum mesh_hub_outcome {
 	MESH_HUB_OK,
 	/* packing */
 	MESH_HUB_NO_ROOM, /* the caller's space is too small */
-	/* either */
-	MESH_HUB_TOO_LONG, /* the message; or one of its fields, a list of which has too many */
-	/* unpacking */
+	/* either way */
+	MESH_HUB_TOO_LONG,   /* the message; or one of its fields, a list of which has too many */
 	MESH_HUB_MALFORMED,  /* not protobuf, or not these types */
 	MESH_HUB_TOO_MUCH,   /* more than the arena holds */
 	MESH_HUB_UNKNOWN,    /* no message that this version knows: ignore it */
-	MESH_HUB_BAD_LENGTH, /* a key, nonce or id of another length; an empty field that must not
-				be */
+	MESH_HUB_BAD_LENGTH, /* a key or id of another length; an empty field */
 	MESH_HUB_BAD_TEXT,   /* a name or text with characters that it must not have */
 	MESH_HUB_BAD_LIST,   /* prefixes, endpoints or names that are none */
 	MESH_HUB_BAD_NUMBER, /* id 0, an enum that is not known, a number out of its range */
@@ -62,7 +60,7 @@ enum mesh_hub_outcome {
 /* "bad_text"; never NULL. */
 const char *mesh_hub_outcome_name(enum mesh_hub_outcome o);
 
-/* Memory of one unpacked message; nothing is given back before the next mesh_hub_arena_init(). */
+/* Memory of one unpacked message; nothing is given back before the next one. */
 struct mesh_hub_arena {
 	uint8_t *base;
 	size_t size, used;
@@ -82,8 +80,9 @@ enum mesh_hub_outcome mesh_hub_to_node_unpack(struct mesh_hub_arena *a, const ui
 					      size_t len, const Taltun__Hub__V1__ToNode **out);
 
 /*
- * A whole CONTROL frame, header included; *len bytes of space are written. NO_ROOM and TOO_LONG
- * write nothing. MESH_FRAME_HEADER + MESH_HUB_SMALL_MAX is room for every message but a map.
+ * A whole CONTROL frame, header included; *len bytes of space are written, 0 unless MESH_HUB_OK.
+ * What the other end would refuse is refused here, with the same outcome. MESH_FRAME_HEADER +
+ * MESH_HUB_SMALL_MAX is room for every message but a map.
  */
 #define MESH_HUB_SMALL_MAX (24 * 1024)
 enum mesh_hub_outcome mesh_hub_to_hub_pack(const Taltun__Hub__V1__ToHub *m, uint8_t *space,

@@ -7,10 +7,11 @@
  *	IDLE --start--> REQUESTING --challenge--> ANSWERING --BOUND--> BOUND
  *	                    ^                         |                  | idle for 25 s, either way
  *	                    +--- 4 answers unheard ---+                  v
- *	                    +--- 4 keepalives unheard or expired --- REFRESHING --BOUND--> BOUND
+ *	                    +------ 4 keepalives unheard -------- REFRESHING --BOUND--> BOUND
  *
  * What is unanswered is sent again after 250 ms, doubling to 5 s; after 3 requests the relay's next
- * address is tried, in turn. A challenge while BOUND or REFRESHING (the hub does not know our
+ * address is tried, in turn. A relay that forgets legs sooner than after 50 s is kept alive at half
+ * of that. A challenge while BOUND or REFRESHING (the hub does not know our
  *source address any more: a NAT has changed it) is answered at once, at most every 250 ms; data may
  *still be sent meanwhile.
  */
@@ -42,14 +43,15 @@ struct mesh_relay_bind {
 	struct tt_endpoint addresses[MESH_RELAY_BIND_ADDRESSES];
 	uint8_t count, current; /* which of them is used */
 	uint8_t sends;		/* of the message at hand */
+	uint8_t tried;		/* addresses, since requesting began */
 	bool answers_challenge; /* REFRESHING: with an answer; otherwise with a keepalive */
 	uint32_t tag;
 	uint8_t key[MESH_RELAY_KEY_LEN];
 	uint8_t cookie[MESH_RELAY_COOKIE_LEN];
 	uint64_t sequence;
 	uint64_t retry_ns;
+	uint64_t idle_ns;	   /* so long without traffic, and a keepalive is due */
 	struct tt_mono due;	   /* of the next send; 0: nothing */
-	struct tt_mono expires;	   /* 0: not bound */
 	struct tt_mono answered;   /* when the last challenge was */
 	struct tt_mono last_heard; /* any BOUND */
 };
