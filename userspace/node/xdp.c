@@ -10,6 +10,7 @@
 #include "plat/clock.h"
 
 #define STUCK_TICKS 20 /* two seconds */
+#define LOOK_TICKS  20
 
 void node_xdp_settings_of(const struct node_config *cfg, struct node_xdp_settings *out)
 {
@@ -274,6 +275,9 @@ static void interface_tick(struct node_xdp *x, struct xdp_interface *i, struct t
 {
 	bool due = tt_mono_is_set(i->retry_at) && !tt_mono_before(now, i->retry_at);
 
+	/* the kernel tells nobody when a link is detached by force */
+	if (xdp_is_attached(i) && ++i->unlooked >= LOOK_TICKS)
+		i->look = true;
 	if (i->look || due)
 		node_xdp_interface_look(x, i);
 	if (i->kind == NODE_XDP_ZERO_COPY && is_stuck(i)) {

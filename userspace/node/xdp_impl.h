@@ -35,7 +35,8 @@ struct xdp_interface {
 	unsigned queues;
 	struct xdp_queue queue[PLAT_XDP_QUEUES_MAX];
 
-	bool look; /* something about it may have changed */
+	bool look;	   /* something about it may have changed */
+	unsigned unlooked; /* ticks since it was looked at */
 	unsigned restarts, failures;
 	/* Attaching and detaching make link events themselves: a try that failed is repeated when
 	 * facts differ, when the other program has gone, or at retry_at; never before not_before.

@@ -341,6 +341,7 @@ void node_xdp_interface_look(struct node_xdp *x, struct xdp_interface *i)
 	const char *why;
 
 	i->look = false;
+	i->unlooked = 0;
 	if (!xdp_is_attached(i)) {
 		if (worth_it(i))
 			node_xdp_interface_start(x, i);
