@@ -33,6 +33,7 @@ extern const struct cli_command cli_commands_up[];
 extern const struct cli_command cli_commands_status[];
 extern const struct cli_command cli_commands_config[];
 extern const struct cli_command cli_commands_doctor[];
+extern const struct cli_command cli_commands_stun[];
 extern const struct cli_command cli_commands_bench[];
 
 /* Prints "taltun: ..." to stderr and returns status. */

@@ -10,12 +10,12 @@
 #include "taltun/cli.h"
 
 static const struct cli_command *const tables[] = {
-	cli_commands_up,   cli_commands_status, cli_commands_doctor,
+	cli_commands_up,   cli_commands_status, cli_commands_doctor, cli_commands_stun,
 	cli_commands_keys, cli_commands_config, cli_commands_bench,
 };
 
 static const char *const group[] = {
-	"Interfaces", "Looking", "Diagnosis", "Keys", "Configuration", "Measuring",
+	"Interfaces", "Looking", "Diagnosis", "Diagnosis", "Keys", "Configuration", "Measuring",
 };
 
 int cli_fail(int status, const char *format, ...)
@@ -60,7 +60,8 @@ static int help(void)
 	       "usage: taltun COMMAND [ARGUMENTS]   (taltun COMMAND --help says more)\n",
 	       TALTUN_VERSION);
 	for (size_t t = 0; t < TT_ARRAY_LEN(tables); t++) {
-		printf("\n%s%s%s\n", cli_colour(CLI_BOLD), group[t], cli_colour(CLI_PLAIN));
+		if (t == 0 || strcmp(group[t], group[t - 1]) != 0)
+			printf("\n%s%s%s\n", cli_colour(CLI_BOLD), group[t], cli_colour(CLI_PLAIN));
 		for (const struct cli_command *c = tables[t]; c->name; c++)
 			printf("  %-13s %s\n", c->name, c->summary);
 	}
