@@ -356,3 +356,27 @@ unsigned plat_udp_send(int fd, struct plat_udp_tx *tx, unsigned n, bool *lost_so
 	*lost_source = call.lost_source;
 	return sent;
 }
+
+/* Sockets are opened with DONT (udp_setup.c), which is what they go back to. */
+static int udp_set_df(int fd, bool v4, bool on)
+{
+	int value = v4 ? (on ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT)
+		       : (on ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_DONT);
+	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6, name = v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER;
+
+	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+int plat_udp_send_probe(int fd, const struct plat_udp_dest *dest, const void *data, size_t len)
+{
+	bool v4 = dest->to.ip.family == TT_FAMILY_V4;
+	struct plat_udp_tx tx = {
+		.buf = data, .len = (uint32_t)len, .segment = (uint32_t)len, .dest = dest};
+	int err = udp_set_df(fd, v4, true);
+
+	if (err)
+		return err;
+	err = udp_send_one(fd, &tx, true);
+	udp_set_df(fd, v4, false);
+	return err;
+}

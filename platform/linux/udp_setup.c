@@ -114,42 +114,68 @@ int plat_udp_enable_gro(int fd, bool on)
 
 /*
  * The kernel runs the program with the UDP payload at offset 0. A load beyond the end would end the
- * program with member 0, hence the length first. Little-endian: byte 7 is the highest.
+ * program with member 0, hence the length first.
  */
 #define STEER_OTHERS_MAX 32 /* workers whose share goes elsewhere */
+#define STEER_INDEX	 13 /* instructions of steer_index() */
+#define STEER_HEAD	 (13 + STEER_INDEX + 1 + STEER_INDEX + 1)
+#define STEER_MAX	 (STEER_HEAD + 2 * STEER_OTHERS_MAX + 1)
+#define STEER_DATA	 0x04000000 /* WireGuard type 4 */
+#define STEER_RELAY	 0xa7000000 /* relay datagram of type 0: the same 8 bytes further on */
 
-/*
- * The kernel runs the program with the UDP payload at offset 0. A load beyond the end would end the
- * program with member 0, hence the length first. Little-endian: byte 7 is the highest.
- */
-static unsigned steer_program(struct sock_filter *code, unsigned workers, uint32_t without)
+#define STMT(op, value)		 ((struct sock_filter)BPF_STMT(op, value))
+#define JUMP(op, value, yes, no) ((struct sock_filter)BPF_JUMP(op, value, yes, no))
+#define UNLESS(value, skip)	 JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, skip)
+#define RETURN(value)		 STMT(BPF_RET | BPF_K, value)
+
+/* A = the receiver index of the message at this offset. Little-endian: byte 7 is the highest. */
+static unsigned steer_index(struct sock_filter *code, unsigned message)
 {
-	static const struct sock_filter head[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
-		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 8, 1, 0),
-		BPF_STMT(BPF_RET | BPF_K, 0), /* patched: workers */
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x04000000, 1, 0),
-		BPF_STMT(BPF_RET | BPF_K, 0), /* patched: workers */
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 7),
-		BPF_STMT(BPF_ALU | BPF_LSH | BPF_K, 8),
-		BPF_STMT(BPF_MISC | BPF_TAX, 0),
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),
-		BPF_STMT(BPF_ALU | BPF_OR | BPF_X, 0),
-		BPF_STMT(BPF_ALU | BPF_LSH | BPF_K, 8),
-		BPF_STMT(BPF_MISC | BPF_TAX, 0),
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 5),
-		BPF_STMT(BPF_ALU | BPF_OR | BPF_X, 0),
-		BPF_STMT(BPF_ALU | BPF_LSH | BPF_K, 8),
-		BPF_STMT(BPF_MISC | BPF_TAX, 0),
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 4),
-		BPF_STMT(BPF_ALU | BPF_OR | BPF_X, 0),
-		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, 0), /* patched: workers */
+	unsigned n = 0;
+
+	code[n++] = STMT(BPF_LD | BPF_B | BPF_ABS, message + 7);
+	for (unsigned byte = 7; byte-- > 4;) {
+		code[n++] = STMT(BPF_ALU | BPF_LSH | BPF_K, 8);
+		code[n++] = STMT(BPF_MISC | BPF_TAX, 0);
+		code[n++] = STMT(BPF_LD | BPF_B | BPF_ABS, message + byte);
+		code[n++] = STMT(BPF_ALU | BPF_OR | BPF_X, 0);
+	}
+	return n;
+}
+
+/* A = the receiver index of a data message, whether a relay header is in front of it or not. */
+static unsigned steer_head(struct sock_filter *code, unsigned workers)
+{
+	const struct sock_filter head[] = {
+		STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+		JUMP(BPF_JMP | BPF_JGE | BPF_K, 8, 1, 0),
+		RETURN(workers),
+		STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		JUMP(BPF_JMP | BPF_JEQ | BPF_K, STEER_DATA, 8 + STEER_INDEX + 1, 0),
+		JUMP(BPF_JMP | BPF_JEQ | BPF_K, STEER_RELAY, 1, 0),
+		RETURN(workers),
+		STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+		JUMP(BPF_JMP | BPF_JGE | BPF_K, 16, 1, 0),
+		RETURN(workers),
+		STMT(BPF_LD | BPF_W | BPF_ABS, 8),
+		JUMP(BPF_JMP | BPF_JEQ | BPF_K, STEER_DATA, 1, 0),
+		RETURN(workers),
 	};
 	unsigned n = TT_ARRAY_LEN(head);
 
 	memcpy(code, head, sizeof(head));
-	code[2].k = code[5].k = code[n - 1].k = workers;
+	n += steer_index(code + n, 8);
+	code[n++] = STMT(BPF_JMP | BPF_JA, STEER_INDEX);
+	n += steer_index(code + n, 0);
+	code[n++] = STMT(BPF_ALU | BPF_MOD | BPF_K, workers);
+	tt_assert(n == STEER_HEAD);
+	return n;
+}
+
+static unsigned steer_program(struct sock_filter *code, unsigned workers, uint32_t without)
+{
+	unsigned n = steer_head(code, workers);
+
 	for (unsigned w = 0; w < TT_MIN(workers, STEER_OTHERS_MAX); w++) {
 		unsigned to = w;
 
@@ -157,16 +183,16 @@ static unsigned steer_program(struct sock_filter *code, unsigned workers, uint32
 			to = (to + 1) % TT_MIN(workers, STEER_OTHERS_MAX);
 		if (to == w)
 			continue;
-		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, w, 0, 1);
-		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, to);
+		code[n++] = UNLESS(w, 1);
+		code[n++] = RETURN(to);
 	}
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_A, 0);
+	code[n++] = STMT(BPF_RET | BPF_A, 0);
 	return n;
 }
 
 int plat_udp_steer_without(int fd, unsigned workers, uint32_t without)
 {
-	struct sock_filter code[20 + 2 * STEER_OTHERS_MAX + 1];
+	struct sock_filter code[STEER_MAX];
 	struct sock_fprog program = {.filter = code};
 	uint32_t all = workers >= 32 ? UINT32_MAX : (1u << workers) - 1;
 

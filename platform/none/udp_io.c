@@ -62,6 +62,15 @@ int plat_udp_recv(int fd, struct plat_udp_rx *rx, unsigned n)
 	return -ENOTSUP;
 }
 
+int plat_udp_send_probe(int fd, const struct plat_udp_dest *dest, const void *data, size_t len)
+{
+	(void)fd;
+	(void)dest;
+	(void)data;
+	(void)len;
+	return -ENOTSUP;
+}
+
 unsigned plat_udp_send(int fd, struct plat_udp_tx *tx, unsigned n, bool *lost_source)
 {
 	(void)fd;

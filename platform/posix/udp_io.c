@@ -241,3 +241,13 @@ unsigned plat_udp_send(int fd, struct plat_udp_tx *tx, unsigned n, bool *lost_so
 	}
 	return sent;
 }
+
+/* POSIX has no word for DF. */
+int plat_udp_send_probe(int fd, const struct plat_udp_dest *dest, const void *data, size_t len)
+{
+	(void)fd;
+	(void)dest;
+	(void)data;
+	(void)len;
+	return -ENOTSUP;
+}

@@ -37,7 +37,8 @@ int plat_udp_open(const struct plat_udp_options *opt, uint16_t *bound_port);
 int plat_udp_set_fwmark(int fd, uint32_t fwmark);
 /*
  * Attaches to a SO_REUSEPORT group (any member's fd; members count in order of binding): data
- * packets (type 4) go to member `receiver index mod workers`, all others to member `workers`.
+ * packets (type 4), bare or behind the header of a relay (0xa7, type 0), go to member `receiver
+ * index mod workers`, all others to member `workers`.
  * -ENOTSUP where the system cannot; then every member must accept every packet. 1..255 workers.
  *
  * Steering is a hint, not a promise: a super-datagram goes where its first datagram goes, and until
@@ -124,5 +125,14 @@ struct plat_udp_tx {
  * then -EAGAIN or -ENOBUFS.
  */
 unsigned plat_udp_send(int fd, struct plat_udp_tx *tx, unsigned n, bool *lost_source);
+
+/*
+ * Sends one datagram that is not to be fragmented, neither here nor on its way, to learn what fits
+ * a path. The kernel's own opinion of the path is not asked; only the interface's MTU bounds it. 0;
+ * -EMSGSIZE: it does not even fit the interface; -ENOTSUP: the system cannot (nothing was sent);
+ * -errno. DF is the socket's for the time of the call: a thread that sends on the same socket at
+ * that moment sends with DF too.
+ */
+int plat_udp_send_probe(int fd, const struct plat_udp_dest *dest, const void *data, size_t len);
 
 #endif

@@ -485,6 +485,29 @@ static void steer_check(struct pair *p, const int fd[GROUP_SIZE], const void *by
 	CU_ASSERT_EQUAL(group_member_with_one(fd), (int)expect);
 }
 
+/* Data behind the header of a relay goes where it would go without; all other types do not. */
+static void steer_relayed(struct pair *p, const int fd[GROUP_SIZE], const uint32_t *index,
+			  unsigned n)
+{
+	uint8_t m[64] = {0xa7, 0, 0, 0, 0xde, 0xad, 0xbe, 0xef, 4};
+
+	for (unsigned i = 0; i < n; i++) {
+		tt_store_le32(m + 12, index[i]);
+		steer_check(p, fd, m, 40, index[i] % GROUP_WORKERS);
+		steer_check(p, fd, m, 16, index[i] % GROUP_WORKERS);
+	}
+	for (uint32_t len = 8; len < 16; len++)
+		steer_check(p, fd, m, len, GROUP_WORKERS);
+	for (unsigned at = 0; at < 4; at++) {
+		m[at] ^= 1;
+		steer_check(p, fd, m, 40, GROUP_WORKERS);
+		m[at] ^= 1;
+		m[8 + at] ^= 1;
+		steer_check(p, fd, m, 40, GROUP_WORKERS);
+		m[8 + at] ^= 1;
+	}
+}
+
 static void steer_family(enum tt_family family)
 {
 	static const uint32_t index[] = {0,	     1,		 2,	    3,	      255,
@@ -509,6 +532,7 @@ static void steer_family(enum tt_family family)
 			steer_check(&p, fd, m, 32, index[i] % GROUP_WORKERS);
 			steer_check(&p, fd, m, 8, index[i] % GROUP_WORKERS);
 		}
+		steer_relayed(&p, fd, index, TT_ARRAY_LEN(index));
 		for (uint32_t len = 0; len < 8; len++)
 			steer_check(&p, fd, m, len, GROUP_WORKERS);
 		for (unsigned type = 0; type < 256; type++) {
@@ -595,9 +619,51 @@ static void probe_broken(void)
 	tt_netns_leave();
 }
 
+/* How large one datagram came in, 0 where none did. */
+static uint32_t received_len(const struct pair *p)
+{
+	struct plat_udp_rx rx;
+
+	return receive(p->rx, &rx, 1) == 1 ? rx.len : 0;
+}
+
+static void probe_family(enum tt_family family)
+{
+	struct pair p;
+
+	if (!pair_open(&p, family))
+		return;
+	int err = plat_udp_send_probe(p.tx, &p.dest, data, 1400);
+	if (err == -ENOTSUP) {
+		tt_test_skip(1, "no DF on this platform");
+		pair_close(&p);
+		return;
+	}
+	CU_ASSERT_EQUAL(err, 0);
+	CU_ASSERT_EQUAL(received_len(&p), 1400);
+	CU_ASSERT_EQUAL(plat_udp_send_probe(p.tx, &p.dest, data, 1473), -EMSGSIZE);
+	CU_ASSERT_EQUAL(plat_udp_send_probe(p.tx, &p.dest, data, 9000), -EMSGSIZE);
+	/* what is sent otherwise is cut as before */
+	CU_ASSERT_EQUAL(send_one(&p, 9000, 9000, 0), 0);
+	CU_ASSERT_EQUAL(received_len(&p), 9000);
+	CU_ASSERT_NOT_EQUAL(plat_udp_send_probe(-1, &p.dest, data, 10), 0);
+	pair_close(&p);
+}
+
+static void path_probe(void)
+{
+	if (!tt_netns_enter(1))
+		return;
+	CU_ASSERT_EQUAL_FATAL(tt_sh("ip link set lo mtu 1500"), 0);
+	for (unsigned f = 0; f < 2; f++)
+		probe_family(families[f]);
+	tt_netns_leave();
+}
+
 TT_TESTS("udp_io", {"nothing there", nothing_there}, {"batches", batches},
 	 {"super-datagrams", supers}, {"mixed batch", mixed_batch}, {"ecn", ecn},
 	 {"truncation", truncation}, {"sticky source", sticky_source}, {"lost source", lost_source},
 	 {"errors stay alone", errors_stay_alone}, {"segments above the MTU", segments_above_mtu},
-	 {"full buffer", full_buffer}, {"steering", steering}, {"same port twice", same_port_twice},
-	 {"probe without loopback", probe_without_loopback}, {"probe broken", probe_broken})
+	 {"full buffer", full_buffer}, {"steering", steering}, {"path probe", path_probe},
+	 {"same port twice", same_port_twice}, {"probe without loopback", probe_without_loopback},
+	 {"probe broken", probe_broken})
