@@ -12,7 +12,7 @@ build_packages="build-essential pkg-config libsodium-dev libssl-dev libnl-3-dev 
 	libprotobuf-c-dev protobuf-c-compiler"
 traffic_packages="wireguard-tools iperf3 nftables iproute2 ethtool iputils-ping jq procps"
 check_packages="git clang libclang-rt-14-dev clang-format libcunit1-dev wireguard-go valgrind
-	shellcheck python3 socat netcat-openbsd tcpdump strace conntrack bc mandoc kmod bpftool"
+	shellcheck python3 socat netcat-openbsd tcpdump strace conntrack bc mandoc kmod bpftool xxd coturn"
 rival_packages="wireguard-go nebula fastd openvpn"
 
 usage() { sed -n '4,7s/^# \{0,1\}//p' "$0"; }
@@ -107,5 +107,13 @@ if ! apt_install "$log" "${missing[@]}"; then
 	tail -n 15 "$log" >&2
 	exit 1
 fi
+# A test wants the program; the server that its package starts at boot is nobody's wish.
+case " ${missing[*]} " in
+*" coturn "*)
+	if [ -d /run/systemd/system ]; then
+		$as_root systemctl --quiet disable --now coturn
+	fi
+	;;
+esac
 rm -f "$log"
 echo "setup: done"

@@ -2,7 +2,7 @@
 # bash completion for taltun(8) and taltund(8); needs nothing but bash.
 # shellcheck shell=bash
 
-_taltun_commands="up down status peers doctor genkey pubkey genpsk check-config import reload bench version help"
+_taltun_commands="up down status peers doctor stun genkey pubkey genpsk check-config import reload bench version help"
 
 # Settings that --set takes; peers are set in the file only.
 _taltun_settings="interface.name interface.private_key interface.private_key_file interface.address
@@ -78,6 +78,7 @@ _taltun() {
 	if [[ $cur == -* ]]; then
 		case $command in
 		status | peers | doctor) _taltun_words "--json --help" ;;
+		stun) _taltun_words "-4 -6 --port --json --help" ;;
 		bench) _taltun_words "$(_taltun_bench_options "${COMP_WORDS[2]-}") --json --help" ;;
 		check-config) _taltun_words "--dump --help" ;;
 		version | help) ;;

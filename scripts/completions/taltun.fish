@@ -36,6 +36,7 @@ complete -c taltun -n __fish_use_subcommand -a down -d 'Take an interface down a
 complete -c taltun -n __fish_use_subcommand -a status -d 'Show an interface, or all, with their peers'
 complete -c taltun -n __fish_use_subcommand -a peers -d 'Show peers as a table'
 complete -c taltun -n __fish_use_subcommand -a doctor -d 'Look for what keeps it from working, or from being fast'
+complete -c taltun -n __fish_use_subcommand -a stun -d 'Ask a STUN server which address it sees us at'
 complete -c taltun -n __fish_use_subcommand -a genkey -d 'Print a new private key'
 complete -c taltun -n __fish_use_subcommand -a pubkey -d 'Print the public key of a private key'
 complete -c taltun -n __fish_use_subcommand -a genpsk -d 'Print a new preshared key'
@@ -47,7 +48,10 @@ complete -c taltun -n __fish_use_subcommand -a version -d 'Print the version'
 complete -c taltun -n __fish_use_subcommand -a help -d 'Print what the commands are'
 
 complete -c taltun -n 'not __fish_use_subcommand; and not __fish_seen_subcommand_from version help' -s h -l help -d 'Show the help of the command'
-complete -c taltun -n '__fish_seen_subcommand_from status peers doctor bench' -l json -d 'Print JSON'
+complete -c taltun -n '__fish_seen_subcommand_from status peers doctor stun bench' -l json -d 'Print JSON'
+complete -c taltun -n '__fish_seen_subcommand_from stun' -s 4 -d 'Over IPv4'
+complete -c taltun -n '__fish_seen_subcommand_from stun' -s 6 -d 'Over IPv6'
+complete -c taltun -n '__fish_seen_subcommand_from stun' -l port -x -d 'Our UDP port'
 complete -c taltun -n '__fish_seen_subcommand_from check-config' -l dump -d 'Print every setting'
 complete -c taltun -n '__taltun_argument 1 up' -a '(__taltun_configured)' -d 'Configured interface'
 complete -c taltun -n '__taltun_argument 1 up down check-config' -a '(__taltun_configurations)'
@@ -63,7 +67,7 @@ complete -c taltun -n '__fish_seen_subcommand_from xdp' -l ms -x
 for option in bytes batch sessions workers ms
     complete -c taltun -n '__fish_seen_subcommand_from datapath' -l $option -x
 end
-complete -c taltun -n '__taltun_argument 1 help' -a 'up down status peers doctor genkey pubkey genpsk check-config import reload bench version help'
+complete -c taltun -n '__taltun_argument 1 help' -a 'up down status peers doctor stun genkey pubkey genpsk check-config import reload bench version help'
 
 complete -c taltund -f
 complete -c taltund -s c -l config -r -a '(__taltun_configurations)' -d 'Configuration file'
