@@ -136,7 +136,7 @@ static void deliver_data(const uint8_t *bytes, size_t len)
 			continue;
 		require(opened.len + WG_DATA_OVERHEAD == len);
 		us.facts.last_rx = now;
-		wg_peer_session_confirmed(&us.dev, &us.peer, all[i], now, wall, &out);
+		wg_peer_confirm(&us.dev, &us.peer, now, wall, &out);
 		release(&us, &out);
 		return;
 	}

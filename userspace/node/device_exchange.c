@@ -146,6 +146,7 @@ static void use_session(struct node_device *d, struct node_peer *p, struct wg_se
 	p->handshakes++;
 	d->changes++;
 	dp_peer_set_session(d->opt.plane, p->dp, s);
+	dp_peer_set_next(p->dp, p->wg->next); /* where initiations crossed it is still there */
 }
 
 static void reply_to_source(struct node_device *d, const struct dp_handshake *h,
@@ -187,10 +188,9 @@ static void act_on_result(struct node_device *d, const struct dp_handshake *h,
 		reply_to_source(d, h, r);
 		break;
 	case WG_RX_SEND_RESPONSE:
-		/* published first (act_on_handshake), so that the answer finds its session; where
-		 * initiations crossed, control says which session wins */
+		/* published first, so that the answer finds its session */
 		if (p)
-			dp_peer_set_next(p->dp, p->wg->next_crossed ? NULL : r->session);
+			dp_peer_set_next(p->dp, r->session);
 		reply_to_source(d, h, r);
 		if (p)
 			dp_peer_note_bytes(p->dp, r->reply_len, 0);

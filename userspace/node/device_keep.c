@@ -120,22 +120,30 @@ static void set_deadline(struct node_device *d, struct node_peer *p, const struc
 		tt_heap_set(&d->deadlines, &p->deadline, next.ns);
 }
 
+static void promoted(struct node_device *d, struct node_peer *p)
+{
+	p->handshakes++;
+	d->changes++;
+	tt_log(TT_LOG_DEBUG, "handshake.done", TT_F_STR("peer", p->name ? p->name : ""),
+	       TT_F_STR("role", "responder"));
+}
+
+/* A packet may come on the other session before the workers know the one to send with, and then
+ * rings no bell: so we look again after each change. */
 static void confirm(struct node_device *d, struct node_peer *p, struct tt_mono now)
 {
-	struct wg_displaced gone = {.count = 0};
-	struct wg_session *s = p->wg->next;
+	enum wg_confirm_outcome outcome;
 
-	if (!s || !atomic_load_explicit(&s->confirmed, memory_order_acquire))
-		return;
-	if (wg_peer_session_confirmed(d->wg, p->wg, s, now, plat_clock_wall(), &gone) ==
-	    WG_CONFIRM_PROMOTED) {
-		p->handshakes++;
-		d->changes++;
-		tt_log(TT_LOG_DEBUG, "handshake.done", TT_F_STR("peer", p->name ? p->name : ""),
-		       TT_F_STR("role", "responder"));
-		dp_peer_set_session(d->opt.plane, p->dp, s);
-	}
-	node_device_unpublish(d, &gone);
+	do {
+		struct wg_displaced gone;
+
+		outcome = wg_peer_confirm(d->wg, p->wg, now, plat_clock_wall(), &gone);
+		if (outcome == WG_CONFIRM_PROMOTED)
+			promoted(d, p);
+		if (outcome != WG_CONFIRM_NOTHING)
+			dp_peer_set_session(d->opt.plane, p->dp, p->wg->current);
+		node_device_unpublish(d, &gone);
+	} while (outcome != WG_CONFIRM_NOTHING);
 }
 
 void node_peer_run(struct node_device *d, struct node_peer *p, struct tt_mono now, uint32_t flags)
@@ -169,7 +177,8 @@ void node_peer_want_handshake(struct node_device *d, struct node_peer *p)
 void node_device_rearm(struct node_device *d)
 {
 	struct tt_heap_item *min = tt_heap_min(&d->deadlines);
-	struct tt_mono next = {min ? min->key : 0};
+	/* 0 says that there is none: a rule that is due from the beginning is due at 1 */
+	struct tt_mono next = {min ? TT_MAX(min->key, UINT64_C(1)) : 0};
 
 	if (next.ns == d->armed.ns)
 		return;

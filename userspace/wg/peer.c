@@ -5,9 +5,9 @@
 #include "crypto/x25519.h"
 #include "wg/device.h"
 
-/* How long after a session of ours an initiation of the other side may still count as sent at the
- * same time as ours. */
-#define WG_CROSSED_NS TT_NS_PER_SEC
+/* Of a crossed pair both have been heard in turn so often: both are alive, and the preferred one
+ * stays. Bounds what a peer that never makes up its mind can cost. */
+#define WG_CROSSING_TURNS 4
 
 void wg_peer_set_psk(struct wg_peer *p, const uint8_t psk[WG_KEY_LEN])
 {
@@ -102,11 +102,25 @@ static void wg_peer_set_current(struct wg_peer *p, struct wg_session *s)
 	p->timers.current_born = s ? s->born : (struct tt_mono){0};
 }
 
-/* Where both sides initiated at the same time there are two sessions; the initiation of the lower
- * public key wins, so that both sides choose alike. */
-static bool wg_peer_we_win(const struct wg_device *dev, const struct wg_peer *p)
+static bool wg_session_heard(const struct wg_session *s)
 {
-	return memcmp(dev->self.public_key, p->remote.public_key, WG_KEY_LEN) < 0;
+	return atomic_load_explicit(&s->confirmed, memory_order_acquire);
+}
+
+/* To be told of its next packet. */
+static void wg_session_listen(struct wg_session *s)
+{
+	atomic_store(&s->confirmed, false);
+}
+
+/* Of two sessions whose initiations crossed, the one that the lower public key began: so both sides
+ * prefer the same. */
+static bool wg_peer_prefers(const struct wg_device *dev, const struct wg_peer *p,
+			    const struct wg_session *s)
+{
+	bool ours = memcmp(dev->self.public_key, p->remote.public_key, WG_KEY_LEN) < 0;
+
+	return s->initiator == ours;
 }
 
 static void wg_session_fill(struct wg_session *s, const struct wg_noise_keys *keys, tt_peer_id peer,
@@ -131,14 +145,15 @@ static uint64_t wg_session_draw_volume(uint64_t mean, const struct tt_rng *rng)
 	return mean - mean / 8 + (uint64_t)(((unsigned __int128)span * tt_rng_u32(rng)) >> 32);
 }
 
-/* The initiator has both proofs: its session is current at once. */
+/* The initiator has both proofs: its session is current at once. One that crossed it stays in
+ * `next`, and its first packet decides. */
 static void wg_peer_adopt_initiated(struct wg_device *dev, struct wg_peer *p, struct wg_session *s,
 				    struct tt_mono now, struct wg_displaced *out)
 {
-	bool keep_next = p->next && p->next_crossed && !wg_peer_we_win(dev, p);
+	bool crossed = p->next && p->crossing != WG_CROSSING_NONE;
 
 	wg_peer_displace(dev, &p->previous, now, out);
-	if (p->next && !keep_next) {
+	if (p->next && !crossed) {
 		p->previous = p->next;
 		p->next = NULL;
 		wg_peer_displace(dev, &p->current, now, out);
@@ -146,22 +161,31 @@ static void wg_peer_adopt_initiated(struct wg_device *dev, struct wg_peer *p, st
 		p->previous = p->current;
 	}
 	wg_peer_set_current(p, s);
+	p->crossing = crossed ? WG_CROSSING_PAIR : WG_CROSSING_NONE;
+}
+
+/* Whether this initiation may have been sent before its sender had an answer of ours. Once the peer
+ * has used our session it knows it, and initiates because it wants another. */
+static enum wg_crossing wg_peer_crossing(const struct wg_peer *p)
+{
+	if (p->handshake == WG_HANDSHAKE_INITIATED)
+		return WG_CROSSING_OPEN;
+	if (p->current && p->current->initiator && !wg_session_heard(p->current))
+		return WG_CROSSING_PAIR;
+	return WG_CROSSING_NONE;
 }
 
 /* The responder's session waits in `next`. `previous` goes, so that one peer never holds more keys
- * than it needs. */
+ * than it needs; while our own session is not known to be in use, the peer may still send on it. */
 static void wg_peer_adopt_responded(struct wg_device *dev, struct wg_peer *p, struct wg_session *s,
 				    struct tt_mono now, struct wg_displaced *out)
 {
+	p->crossing = wg_peer_crossing(p);
+	p->crossing_turns = 0;
 	wg_peer_displace(dev, &p->next, now, out);
-	wg_peer_displace(dev, &p->previous, now, out);
+	if (p->crossing != WG_CROSSING_PAIR)
+		wg_peer_displace(dev, &p->previous, now, out);
 	p->next = s;
-	/* A session that the peer has used already answered an initiation from before: this one
-	 * comes later, from a node that was started anew for all we know. */
-	p->next_crossed = p->handshake == WG_HANDSHAKE_INITIATED ||
-			  (p->current && p->current->initiator &&
-			   !atomic_load_explicit(&p->current->confirmed, memory_order_acquire) &&
-			   tt_mono_since(now, p->current->born) < WG_CROSSED_NS);
 }
 
 void wg_peer_adopt(struct wg_device *dev, struct wg_peer *p, struct wg_session *s,
@@ -177,31 +201,93 @@ void wg_peer_adopt(struct wg_device *dev, struct wg_peer *p, struct wg_session *
 		wg_peer_adopt_responded(dev, p, s, now, out);
 }
 
-enum wg_confirm_outcome wg_peer_session_confirmed(struct wg_device *dev, struct wg_peer *p,
-						  struct wg_session *s, struct tt_mono now,
-						  struct tt_wall wall, struct wg_displaced *out)
+/* --- the first packets ------------------------------------------------------------------------ */
+
+/* The session that is not preferred was heard, and the preferred one, which is current, too. */
+static void wg_peer_crossing_turn(struct wg_peer *p, struct tt_mono now)
 {
-	*out = (struct wg_displaced){0};
-	if (!s || s != p->next)
-		return WG_CONFIRM_STALE;
-	bool ours_wins = p->next_crossed && wg_peer_we_win(dev, p) && p->current &&
-			 p->current->initiator &&
-			 tt_mono_since(s->born, p->current->born) < WG_CROSSED_NS;
+	if (++p->crossing_turns == WG_CROSSING_TURNS) {
+		p->crossing = WG_CROSSING_NONE;
+		return;
+	}
+	p->crossing_silent = now;
+	wg_session_listen(p->current);
+	wg_session_listen(p->previous);
+}
+
+/*
+ * A packet on `next` proves that the peer has it, now. Only where a session of ours crossed it, is
+ * preferred, and was proved as well, that one stays.
+ */
+static enum wg_confirm_outcome wg_peer_confirm_next(struct wg_device *dev, struct wg_peer *p,
+						    struct tt_mono now, struct tt_wall wall,
+						    struct wg_displaced *out)
+{
+	struct wg_session *s = p->next;
+	bool pair = p->crossing == WG_CROSSING_PAIR;
 
 	wg_peer_displace(dev, &p->previous, now, out);
 	p->next = NULL;
-	p->next_crossed = false;
-	if (ours_wins) {
+	if (pair && wg_peer_prefers(dev, p, p->current) && wg_session_heard(p->current)) {
 		p->previous = s;
+		wg_peer_crossing_turn(p, now);
 		return WG_CONFIRM_KEPT;
 	}
 	p->previous = p->current;
 	wg_peer_set_current(p, s);
+	if (!pair)
+		p->crossing = WG_CROSSING_NONE;
 	wg_peer_handshake_clear(dev, p, now);
 	wg_timers_handshake_done(&p->timers, now);
 	p->last_handshake = wall;
 	dev->handshakes_done++;
 	return WG_CONFIRM_PROMOTED;
+}
+
+static enum wg_confirm_outcome wg_peer_switch(struct wg_peer *p)
+{
+	struct wg_session *s = p->previous;
+
+	p->previous = p->current;
+	wg_peer_set_current(p, s);
+	return WG_CONFIRM_SWITCHED;
+}
+
+/*
+ * A packet on the other one of a crossed pair. The preferred one is taken at once; the other only
+ * where it alone is heard for a while, and then for good, so that the two sides cannot change their
+ * minds against each other for ever.
+ */
+static enum wg_confirm_outcome wg_peer_confirm_previous(const struct wg_device *dev,
+							struct wg_peer *p, struct tt_mono now)
+{
+	if (wg_peer_prefers(dev, p, p->previous)) {
+		wg_session_listen(p->current);
+		return wg_peer_switch(p);
+	}
+	if (wg_session_heard(p->current)) {
+		wg_peer_crossing_turn(p, now);
+		return WG_CONFIRM_NOTHING;
+	}
+	if (tt_mono_since(now, p->crossing_silent) < WG_CROSSING_GRACE_NS) {
+		wg_session_listen(p->previous);
+		return WG_CONFIRM_NOTHING;
+	}
+	p->crossing = WG_CROSSING_NONE;
+	return wg_peer_switch(p);
+}
+
+enum wg_confirm_outcome wg_peer_confirm(struct wg_device *dev, struct wg_peer *p,
+					struct tt_mono now, struct tt_wall wall,
+					struct wg_displaced *out)
+{
+	*out = (struct wg_displaced){0};
+	if (p->next)
+		return wg_session_heard(p->next) ? wg_peer_confirm_next(dev, p, now, wall, out)
+						 : WG_CONFIRM_NOTHING;
+	if (p->crossing == WG_CROSSING_PAIR && p->previous && wg_session_heard(p->previous))
+		return wg_peer_confirm_previous(dev, p, now);
+	return WG_CONFIRM_NOTHING;
 }
 
 void wg_peer_expire(struct wg_device *dev, struct wg_peer *p, struct tt_mono now,
@@ -213,6 +299,7 @@ void wg_peer_expire(struct wg_device *dev, struct wg_peer *p, struct tt_mono now
 	wg_peer_displace(dev, &p->current, now, out);
 	wg_peer_displace(dev, &p->previous, now, out);
 	wg_peer_set_current(p, NULL);
+	p->crossing = WG_CROSSING_NONE;
 	p->timers.keys_born = (struct tt_mono){0};
 }
 

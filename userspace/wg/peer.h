@@ -25,6 +25,21 @@ enum wg_handshake_state {
 	WG_HANDSHAKE_INITIATED, /* an initiation of ours waits for its response */
 };
 
+/*
+ * Where both sides initiated before either was answered there are two sessions. Both sides then
+ * prefer the one that the lower public key began. A preference only: a node that was started anew
+ * has forgotten the sessions of its former life, and its initiation looks as if it had crossed
+ * ours. So only what is heard decides which session is sent with.
+ */
+enum wg_crossing {
+	WG_CROSSING_NONE = 0,
+	WG_CROSSING_OPEN, /* `next` was made while an initiation of ours was unanswered */
+	WG_CROSSING_PAIR, /* both were answered: `current`, and `next` or then `previous` */
+};
+
+/* How long the other session alone must be heard before the preferred one counts as lost. */
+#define WG_CROSSING_GRACE_NS (500 * TT_NS_PER_MS)
+
 /* Sessions that a call has pushed out; the caller's again. Their indices are free already. */
 struct wg_displaced {
 	struct wg_session *session[4];
@@ -42,7 +57,9 @@ struct wg_peer {
 	struct wg_noise_initiator initiator; /* while INITIATED */
 
 	struct wg_session *previous, *current, *next;
-	bool next_crossed; /* `next` and an initiation of ours were under way at the same time */
+	enum wg_crossing crossing;
+	uint32_t crossing_turns;	/* PAIR: how often both were heard in turn */
+	struct tt_mono crossing_silent; /* PAIR: since then the preferred one is not heard */
 
 	struct wg_timers timers;
 	struct tt_wall last_handshake; /* wall time of the last completed one; sec 0: never */
@@ -72,15 +89,20 @@ enum wg_initiate_outcome wg_peer_initiate(struct wg_device *dev, struct wg_peer 
 					  const struct tt_rng *rng, struct wg_msg_initiation *out);
 
 enum wg_confirm_outcome {
-	WG_CONFIRM_PROMOTED, /* it was `next` and is `current`: send with it, flush the staging */
-	WG_CONFIRM_KEPT,     /* initiations crossed, and ours wins: it stays for receiving only */
-	WG_CONFIRM_STALE,    /* it is not `next` (any more): nothing happened */
+	WG_CONFIRM_NOTHING,  /* nothing has changed */
+	WG_CONFIRM_PROMOTED, /* `next` is `current` now: send with it, flush the staging */
+	WG_CONFIRM_SWITCHED, /* of a crossed pair `current` is the other one now: send with it */
+	WG_CONFIRM_KEPT,     /* `next` is `previous` now: it stays for receiving only */
 };
 
-/* A packet has arrived on session s (its `confirmed` flag). */
-enum wg_confirm_outcome wg_peer_session_confirmed(struct wg_device *dev, struct wg_peer *p,
-						  struct wg_session *s, struct tt_mono now,
-						  struct tt_wall wall, struct wg_displaced *out);
+/*
+ * Looks at the `confirmed` flags. Call it when a packet has arrived on a session that is not
+ * current; and again after anything but NOTHING was published, for a packet may have come in
+ * between. May clear flags, to be told of the next packet.
+ */
+enum wg_confirm_outcome wg_peer_confirm(struct wg_device *dev, struct wg_peer *p,
+					struct tt_mono now, struct tt_wall wall,
+					struct wg_displaced *out);
 
 /*
  * wg_timers_run() with what it means for the core itself: GIVE_UP drops the initiation under way,

@@ -96,6 +96,20 @@ static void keepalive_initiates(void)
 	node_sim_close(&sim);
 }
 
+/* The engine's successor asks its peers for handshakes when nothing else is due. */
+static void wanted_handshake_is_due_at_once(void)
+{
+	struct node_peer *p = open_with_peer("192.0.2.1:51820");
+
+	CU_ASSERT_EQUAL(sim.armed.ns, 0);
+	node_peer_want_handshake(sim.device, p);
+	CU_ASSERT_NOT_EQUAL(sim.armed.ns, 0);
+	CU_ASSERT_EQUAL(run_until(plat_clock_mono(), 1), 1);
+	CU_ASSERT_EQUAL(sim.sent, 1);
+	CU_ASSERT_EQUAL(sim.last_sent[0], WG_MSG_INITIATION);
+	node_sim_close(&sim);
+}
+
 /* Case 10: every 5 s with jitter, at most 90 s, then silence until something is to be sent. */
 static void case_10_retries(void)
 {
@@ -438,6 +452,7 @@ static void many_peers(void)
 TT_TESTS("device", {"adding a peer twice", adding_twice},
 	 {"ids are used again", ids_are_used_again},
 	 {"a keepalive interval initiates", keepalive_initiates},
+	 {"a wanted handshake is due at once", wanted_handshake_is_due_at_once},
 	 {"case 10: retries", case_10_retries},
 	 {"a new endpoint is tried at once", endpoint_change_is_prompt},
 	 {"case 7: stamps", case_7_stamps}, {"case 40: names", case_40_names},

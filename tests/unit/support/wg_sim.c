@@ -138,6 +138,8 @@ void sim_send_to(struct sim *sim, int a, tt_peer_id peer)
 	struct sim_peer *p = &n->peer[peer];
 	uint64_t seq = sim->next_seq++ % SIM_SEQS;
 
+	if (tt_mono_before(sim->now, n->up_at))
+		return;
 	if (!sim_seal_data(n, p, seq)) {
 		if (p->staged_count < SIM_STAGED)
 			p->staged[p->staged_count++] = seq;
@@ -209,22 +211,21 @@ void sim_poll(struct sim *sim, int node)
 
 /* --- receiving -------------------------------------------------------------------------------- */
 
-static void sim_confirm(struct sim_node *n, struct sim_peer *p, struct wg_session *s)
+static void sim_confirm(struct sim_node *n, struct sim_peer *p)
 {
-	struct wg_displaced out;
+	enum wg_confirm_outcome outcome;
 
-	switch (wg_peer_session_confirmed(&n->dev, &p->wg, s, n->sim->now, sim_wall(n), &out)) {
-	case WG_CONFIRM_PROMOTED:
-		p->promoted++;
-		sim_flush(n, p);
-		break;
-	case WG_CONFIRM_KEPT:
-		p->kept++;
-		break;
-	case WG_CONFIRM_STALE:
-		break;
-	}
-	sim_release(n, &out);
+	do {
+		struct wg_displaced out;
+
+		outcome = wg_peer_confirm(&n->dev, &p->wg, n->sim->now, sim_wall(n), &out);
+		p->promoted += outcome == WG_CONFIRM_PROMOTED;
+		p->switched += outcome == WG_CONFIRM_SWITCHED;
+		p->kept += outcome == WG_CONFIRM_KEPT;
+		sim_release(n, &out);
+		if (outcome != WG_CONFIRM_NOTHING)
+			sim_flush(n, p);
+	} while (outcome != WG_CONFIRM_NOTHING);
 }
 
 static void sim_data_facts(struct sim_node *n, struct sim_peer *p, const uint8_t *plain, size_t len)
@@ -267,8 +268,8 @@ static enum tt_drop sim_rx_data(struct sim_node *n, const struct tt_endpoint *fr
 	if (s == p->wg.current && wg_session_rekey_on_receive(s, n->sim->now) &&
 	    !atomic_exchange(&s->rekey_asked, true))
 		p->facts.need_handshake = true;
-	if (s == p->wg.next)
-		sim_confirm(n, p, s);
+	if (s != p->wg.current)
+		sim_confirm(n, p);
 	return TT_DROP_NONE;
 }
 
@@ -321,9 +322,15 @@ static void sim_deliver(struct sim *sim, struct sim_datagram *slot)
 	struct sim_datagram d = *slot;
 
 	slot->due = 0;
-	for (int i = 0; i < SIM_NODES; i++)
-		if (tt_endpoint_equal(&sim->node[i].address, &d.to) && !sim->node[i].deaf)
+	for (int i = 0; i < SIM_NODES; i++) {
+		struct sim_node *n = &sim->node[i];
+		if (!tt_endpoint_equal(&n->address, &d.to) || n->deaf)
+			continue;
+		if (!tt_mono_before(sim->now, n->up_at))
 			sim_inject(sim, i, &d.from, d.bytes, d.len);
+		else if (n->sockets_stay)
+			slot->due = n->up_at.ns;
+	}
 }
 
 /* --- the clock -------------------------------------------------------------------------------- */
@@ -350,6 +357,7 @@ static uint64_t sim_next_timer(struct sim *sim, int *node)
 			if (!p->used)
 				continue;
 			uint64_t due = wg_timers_next_deadline(&p->wg.timers, &p->facts).ns;
+			due = TT_MAX(due, sim->node[i].up_at.ns);
 			if (due < best) {
 				best = due;
 				*node = i;
@@ -377,6 +385,43 @@ void sim_run(struct sim *sim, double seconds)
 			sim_poll(sim, node);
 	}
 	sim->now.ns = end;
+}
+
+/* --- a node that dies and comes back ---------------------------------------------------------- */
+
+static void sim_peer_reborn(struct sim_node *n, tt_peer_id id)
+{
+	struct sim_peer *p = &n->peer[id];
+	struct wg_displaced out;
+	uint8_t public_key[WG_KEY_LEN], psk[WG_KEY_LEN];
+	tt_peer_id again;
+
+	memcpy(public_key, p->wg.remote.public_key, WG_KEY_LEN);
+	memcpy(psk, p->wg.remote.psk, WG_KEY_LEN);
+	wg_device_remove_peer(&n->dev, id, n->sim->now, &out);
+	sim_release(n, &out);
+	memset(&p->wg, 0, sizeof(p->wg));
+	p->facts = (struct wg_facts){0};
+	p->staged_count = 0;
+	p->last_initiation = (struct tt_mono){0};
+	if (wg_device_add_peer(&n->dev, public_key, &p->wg, &again) != WG_ADD_PEER_OK ||
+	    again != id)
+		abort();
+	wg_peer_set_psk(&p->wg, psk);
+	wg_timers_want_handshake(&p->wg.timers);
+}
+
+void sim_kill(struct sim *sim, int node, double seconds, bool sockets_stay)
+{
+	struct sim_node *n = &sim->node[node];
+
+	n->up_at = tt_mono_add_ns(sim->now, (uint64_t)(seconds * 1e9));
+	n->sockets_stay = sockets_stay;
+	for (tt_peer_id id = 0; id < SIM_PEERS; id++)
+		if (n->peer[id].used)
+			sim_peer_reborn(n, id);
+	/* the successor remembers no index; what is drawn anew must not collide by chance only */
+	wg_index_init(&n->dev.index, n->indices, TT_ARRAY_LEN(n->indices));
 }
 
 /* --- set-up ----------------------------------------------------------------------------------- */

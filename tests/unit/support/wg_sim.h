@@ -27,7 +27,7 @@ struct sim_peer {
 	uint32_t staged_count;
 	struct tt_mono last_initiation;
 	uint32_t initiations, keepalives, data_tx, data_rx, keepalive_rx;
-	uint32_t give_ups, unanswered, zeroed, kept, promoted, ready;
+	uint32_t give_ups, unanswered, zeroed, kept, promoted, switched, ready;
 };
 
 struct sim_node {
@@ -39,7 +39,9 @@ struct sim_node {
 	struct tt_rng rng;
 	int64_t wall_offset_s;
 	bool under_load;
-	bool deaf; /* its datagrams in are lost */
+	bool deaf;	      /* its datagrams in are lost */
+	struct tt_mono up_at; /* sim_kill(): until then it is dead */
+	bool sockets_stay;    /* what comes meanwhile waits for it */
 	uint8_t seen[SIM_SEQS];
 	uint32_t duplicates; /* data delivered twice: must stay 0 */
 	uint32_t rx_drops[TT_DROP_COUNT];
@@ -90,6 +92,12 @@ uint32_t sim_end(struct sim *sim);
 void sim_send(struct sim *sim, int a);
 void sim_send_to(struct sim *sim, int a, tt_peer_id peer);
 void sim_run(struct sim *sim, double seconds);
+/*
+ * kill -9 of a node: it forgets sessions, handshakes and stamps, and comes back after so many
+ * seconds with its keys and peers, whom it asks for handshakes at once. sockets_stay: what arrives
+ * in between waits (only the engine was killed), else it is lost.
+ */
+void sim_kill(struct sim *sim, int node, double seconds, bool sockets_stay);
 /* Until both nodes have exchanged a packet each way; false after 10 s. */
 bool sim_connect(struct sim *sim);
 
