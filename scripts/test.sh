@@ -197,8 +197,7 @@ replay_seeds() {
 	local dir name
 	for dir in tests/fuzz/seeds/*/; do
 		name=$(basename "$dir")
-		[ -x "$1/fuzz/replay_$name" ] || continue
-		timeout 120 "$1/fuzz/replay_$name" "$dir" >"$logs/replay_$name.log" 2>&1
+		timeout 120 "$1/fuzz/replay_fuzz_$name" "$dir" >"$logs/replay_$name.log" 2>&1
 		record "replay of the seeds of $name" "$logs/replay_$name.log" $?
 	done
 }
