@@ -5,6 +5,7 @@
 #include "datapath/encap.h"
 #include "datapath/forward.h"
 #include "datapath/inner_write.h"
+#include "datapath/mss.h"
 #include "datapath/relay.h"
 #include "datapath/roam.h"
 
@@ -118,6 +119,19 @@ static bool went_elsewhere(struct dp_worker *w, struct dp_peer *from, struct dp_
 	return false;
 }
 
+/* The far end's SYN says what our side may send: no more than the way to the far end carries. */
+static void clamp_mss(struct dp_worker *w, struct dp_peer *p, uint8_t *pkt,
+		      const struct dp_inner *in)
+{
+	const struct dp_path *path = tt_epoch_load(&p->path);
+	uint32_t mtu = atomic_load_explicit(&w->plane->mtu, memory_order_relaxed);
+
+	if (path)
+		mtu = dp_path_inner_mtu(path, mtu, !dp_inner_is_v4(in));
+	if (dp_mss_clamp(pkt, in, mtu, false))
+		dp_count(&w->counters.mss_clamped, 1);
+}
+
 static enum tt_drop deliver(struct dp_worker *w, struct dp_peer *p, const struct dp_frame *f,
 			    struct lookup_cache *c)
 {
@@ -133,6 +147,8 @@ static enum tt_drop deliver(struct dp_worker *w, struct dp_peer *p, const struct
 	drop = dp_ecn_decap(pkt, &in, f->ecn);
 	if (tt_unlikely(drop != TT_DROP_NONE))
 		return drop;
+	if (tt_unlikely(dp_mss_is_syn(pkt, &in)))
+		clamp_mss(w, p, pkt, &in);
 	if (tt_unlikely(c->to != TT_PEER_NONE && c->to != p->id && !c->own)) {
 		struct dp_peer *to = dp_plane_peer(w->plane, c->to);
 

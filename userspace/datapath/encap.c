@@ -4,7 +4,9 @@
 #include <errno.h>
 
 #include "datapath/ecn.h"
+#include "datapath/fragment.h"
 #include "datapath/inner_write.h"
+#include "datapath/mss.h"
 #include "datapath/relay.h"
 #include "datapath/segment.h"
 
@@ -105,7 +107,8 @@ struct encap_to {
 	struct dp_path *path;
 	struct wg_session *session;
 	struct dp_outer_port *port;
-	uint32_t mtu;
+	uint32_t mtu;	 /* what padding does not go beyond; 0: unknown */
+	uint32_t limit;	 /* longest inner packet that fits the path */
 	uint32_t prefix; /* bytes in front of each message */
 	uint8_t ecn;
 };
@@ -147,20 +150,20 @@ static uint8_t *take_slot(struct dp_worker *w, const struct encap_to *to, uint32
 	return ops->tx_slot(to->port, to->peer, to->path, to->ecn, len);
 }
 
-static bool put_segment(struct dp_worker *w, const struct encap_to *to, struct dp_segmenter *sg)
+/* Room for an inner packet of len bytes, which the caller writes at once; NULL: it cannot go. */
+static inline uint8_t *put(struct dp_worker *w, const struct encap_to *to, uint32_t len)
 {
 	struct dp_seal *seal = &w->seal;
-	uint32_t len = dp_segmenter_len(sg), padded = padded_len(len, to);
+	uint32_t padded = padded_len(len, to);
 	uint32_t wire = padded + WG_DATA_OVERHEAD;
 	uint8_t *slot = take_slot(w, to, wire + to->prefix);
 
 	if (tt_unlikely(!slot))
-		return false;
+		return NULL;
 	if (to->prefix)
 		dp_relay_header_write(slot, to->path->tag);
 	uint8_t *plain = slot + to->prefix + WG_DATA_HEADER;
 
-	dp_segmenter_next(sg, plain);
 	if (padded > len)
 		memset(plain + len, 0, padded - len);
 	seal->job[seal->n++] = (struct crypto_aead_job){.src = plain, .dst = plain, .len = padded};
@@ -169,7 +172,7 @@ static bool put_segment(struct dp_worker *w, const struct encap_to *to, struct d
 	seal->port = to->port;
 	seal->plain_bytes += padded;
 	seal->wire_bytes += wire;
-	return true;
+	return plain;
 }
 
 static uint32_t packets_of(const struct plat_vnet_hdr *vnet, const struct dp_inner *in)
@@ -199,33 +202,112 @@ static void stage(struct dp_worker *w, struct dp_peer *p, const struct plat_vnet
 }
 
 /*
- * Tells the sender, by way of the inner port, why its packet goes nowhere. An IPv4 packet that
+ * Tells the sender, by way of the inner port, why its packets go nowhere. An IPv4 packet that
  * comes in with an address of the host itself is a martian, so the answer seems to come from the
  * destination; IPv6 has no such rule.
  */
-static void refuse(struct dp_worker *w, enum tt_drop reason, enum dp_icmp_kind kind,
-		   const uint8_t *pkt, const struct dp_inner *in)
+static void tell_sender(struct dp_worker *w, enum dp_icmp_kind kind, uint32_t mtu,
+			const uint8_t *pkt, const struct dp_inner *in)
 {
 	uint8_t answer[DP_ICMP_MAX] DP_UNINITIALIZED;
 
-	dp_worker_drop(w, reason, 1);
 	if (!dp_icmp_allow(&w->icmp, w->now))
 		return;
 	const struct tt_ip *from = dp_inner_is_v4(in) ? NULL : dp_plane_own(w->plane, TT_FAMILY_V6);
-	size_t len = dp_icmp_build(answer, kind, pkt, in, 0, from);
+	size_t len = dp_icmp_build(answer, kind, pkt, in, mtu, from);
 
 	if (len)
 		dp_inner_write_packet(w, answer, len);
 }
 
+static void refuse(struct dp_worker *w, enum tt_drop reason, enum dp_icmp_kind kind,
+		   const uint8_t *pkt, const struct dp_inner *in)
+{
+	dp_worker_drop(w, reason, 1);
+	tell_sender(w, kind, 0, pkt, in);
+}
+
+static void drop_unsent(struct dp_worker *w, const struct encap_to *to, uint32_t packets)
+{
+	bool relay = to->path->via == DP_VIA_RELAY_TCP;
+
+	dp_worker_drop(w, relay ? TT_DROP_TX_RELAY_FULL : TT_DROP_TX_TOO_BIG, packets);
+}
+
+static bool put_segment(struct dp_worker *w, const struct encap_to *to, struct dp_segmenter *sg)
+{
+	uint8_t *plain = put(w, to, dp_segmenter_len(sg));
+
+	if (tt_likely(plain))
+		dp_segmenter_next(sg, plain);
+	return plain;
+}
+
+/* The next segment, in as many packets as the path wants. */
+static bool put_fragments(struct dp_worker *w, const struct encap_to *to, struct dp_segmenter *sg)
+{
+	uint8_t *whole = w->scratch[1];
+	struct dp_fragmenter f DP_UNINITIALIZED;
+	struct dp_inner in;
+	uint32_t len = dp_segmenter_next(sg, whole);
+
+	if (dp_inner_parse(whole, len, &in) != TT_DROP_NONE ||
+	    !dp_fragmenter_init(&f, whole, &in, to->limit)) {
+		dp_worker_drop(w, TT_DROP_TX_TOO_BIG, 1);
+		return true;
+	}
+	dp_count(&w->counters.fragmented_packets, 1);
+	while (f.left) {
+		uint8_t *plain = put(w, to, dp_fragmenter_len(&f));
+
+		if (!plain) {
+			drop_unsent(w, to, 1);
+			return false;
+		}
+		dp_fragmenter_next(&f, plain);
+	}
+	return true;
+}
+
+/* Packets that are too long for the path: as RFC 791 and RFC 8201 want it. */
+static void put_oversize(struct dp_worker *w, const struct encap_to *to, struct dp_segmenter *sg,
+			 const uint8_t *pkt, const struct dp_inner *in)
+{
+	if (in->flags & DP_INNER_DF) {
+		dp_worker_drop(w, TT_DROP_TX_TOO_BIG, sg->left);
+		tell_sender(w, DP_ICMP_TOO_BIG, to->limit, pkt, in);
+		return;
+	}
+	while (sg->left) {
+		bool fits = dp_segmenter_len(sg) <= to->limit;
+
+		if (!(fits ? put_segment(w, to, sg) : put_fragments(w, to, sg))) {
+			drop_unsent(w, to, sg->left);
+			return;
+		}
+	}
+}
+
+/* What the path asks of each packet. */
+static void look_at_path(struct dp_worker *w, struct encap_to *to, const struct dp_inner *in)
+{
+	const struct dp_path *path = to->path;
+	uint32_t mtu = atomic_load_explicit(&w->plane->mtu, memory_order_relaxed);
+	bool v6 = !dp_inner_is_v4(in);
+
+	to->mtu = dp_path_inner_mtu(path, mtu, v6);
+	to->limit = path->inner_mtu ? dp_path_inner_mtu(path, 0, v6) : UINT32_MAX;
+	to->port = path->via == DP_VIA_RELAY_TCP ? &w->relay.port : w->outer;
+	to->prefix = path->via == DP_VIA_RELAY_UDP ? DP_RELAY_HEADER : 0;
+}
+
 void dp_encap_to_peer(struct dp_worker *w, struct dp_peer *p, const struct plat_vnet_hdr *vnet,
-		      const uint8_t *pkt, const struct dp_inner *in)
+		      uint8_t *pkt, const struct dp_inner *in)
 {
 	struct encap_to to = {
 		.peer = p,
 		.path = tt_epoch_load(&p->path),
 		.session = dp_peer_sending(p),
-		.mtu = atomic_load_explicit(&w->plane->mtu, memory_order_relaxed),
 		.ecn = dp_ecn_encap(in->tos),
 	};
 	struct dp_segmenter sg DP_UNINITIALIZED;
@@ -234,24 +316,27 @@ void dp_encap_to_peer(struct dp_worker *w, struct dp_peer *p, const struct plat_
 		refuse(w, TT_DROP_TX_NO_ENDPOINT, DP_ICMP_ADDR_UNREACHABLE, pkt, in);
 		return;
 	}
-	to.port = to.path->via == DP_VIA_RELAY_TCP ? &w->relay.port : w->outer;
-	to.prefix = to.path->via == DP_VIA_RELAY_UDP ? DP_RELAY_HEADER : 0;
 	if (!session_usable(w, to.session)) {
 		stage(w, p, vnet, pkt, in);
 		return;
 	}
+	look_at_path(w, &to, in);
+	if (tt_unlikely(dp_mss_is_syn(pkt, in)) &&
+	    dp_mss_clamp(pkt, in, to.mtu, vnet->flags & PLAT_VNET_F_NEEDS_CSUM))
+		dp_count(&w->counters.mss_clamped, 1);
 	enum tt_drop drop = dp_segmenter_init(&sg, vnet, pkt, in);
 
 	if (drop != TT_DROP_NONE) {
 		dp_worker_drop(w, drop, 1);
 		return;
 	}
+	if (tt_unlikely(sg.full_len > to.limit)) {
+		put_oversize(w, &to, &sg, pkt, in);
+		return;
+	}
 	while (sg.left) {
 		if (!put_segment(w, &to, &sg)) {
-			dp_worker_drop(w,
-				       to.path->via == DP_VIA_RELAY_TCP ? TT_DROP_TX_RELAY_FULL
-									: TT_DROP_TX_TOO_BIG,
-				       sg.left);
+			drop_unsent(w, &to, sg.left);
 			return;
 		}
 	}
@@ -296,7 +381,7 @@ static void route(struct dp_worker *w, struct last_route *r, const struct dp_inn
 }
 
 static void encap_packet(struct dp_worker *w, struct last_route *r,
-			 const struct plat_vnet_hdr *vnet, const uint8_t *pkt, size_t len)
+			 const struct plat_vnet_hdr *vnet, uint8_t *pkt, size_t len)
 {
 	struct dp_inner in;
 

@@ -24,18 +24,24 @@ enum dp_forward dp_forward_packet(struct dp_worker *w, struct dp_peer *from, str
 				  uint8_t *pkt, struct dp_inner *in)
 {
 	const struct plat_vnet_hdr none = {0};
+	const struct dp_path *path = tt_epoch_load(&to->path);
 	uint32_t mtu = atomic_load_explicit(&w->plane->mtu, memory_order_relaxed);
-	bool too_big = mtu && in->total_len > mtu;
+	bool df = in->flags & DP_INNER_DF;
 
-	if (too_big && !(in->flags & DP_INNER_DF))
+	/* what only the path is too small for is cut on its way out (encap) */
+	if (!df && mtu && in->total_len > mtu)
 		return DP_FORWARD_KERNEL;
+	if (path)
+		mtu = dp_path_inner_mtu(path, mtu, !dp_inner_is_v4(in));
+	bool too_big = df && mtu && in->total_len > mtu;
+
 	if (in->ttl <= 1) {
 		answer(w, from, DP_ICMP_TIME_EXCEEDED, 0, pkt, in);
 		dp_worker_drop(w, TT_DROP_TTL_EXCEEDED, 1);
 	} else if (too_big) {
 		answer(w, from, DP_ICMP_TOO_BIG, mtu, pkt, in);
 		dp_worker_drop(w, TT_DROP_TX_TOO_BIG, 1);
-	} else if (!tt_epoch_load(&to->path)) {
+	} else if (!path) {
 		answer(w, from, DP_ICMP_ADDR_UNREACHABLE, 0, pkt, in);
 		dp_worker_drop(w, TT_DROP_TX_NO_ENDPOINT, 1);
 	} else if (dp_inner_ttl_decrement(pkt, in) == TT_DROP_NONE) {

@@ -50,6 +50,8 @@ enum dp_via {
 /* The longest WireGuard message that goes by DP_VIA_RELAY_TCP. */
 #define DP_RELAY_MESSAGE_MAX 2176
 
+#define DP_INNER_V6_MIN 1280u /* RFC 8200 5 */
+
 /* Where and how to send to a peer; what control asks for. */
 struct dp_route {
 	enum dp_via via;
@@ -103,6 +105,17 @@ struct dp_roam {
 
 #define DP_ROAM_EVERY_NS (100 * TT_NS_PER_MS)
 #define DP_ROAMS	 4 /* sources of a managed peer that are told apart at a time */
+
+/*
+ * The longest inner packet to this path where the TUN carries mtu (0: unknown): 0 means unknown.
+ * IPv6 is never told less than its minimum.
+ */
+static inline uint32_t dp_path_inner_mtu(const struct dp_path *path, uint32_t mtu, bool v6)
+{
+	if (path->inner_mtu && (!mtu || path->inner_mtu < mtu))
+		mtu = path->inner_mtu;
+	return v6 && mtu ? TT_MAX(mtu, DP_INNER_V6_MIN) : mtu;
+}
 
 struct dp_peer {
 	tt_peer_id id;
