@@ -22,7 +22,7 @@ jobs=${TALTUN_JOBS:-$(nproc)}
 fuzz_seconds=${TALTUN_FUZZ_SECONDS:-20}
 only=${TALTUN_TESTS:-*}
 logs=build/test-logs
-unit_dirs=(unit/base unit/crypto unit/wg unit/datapath unit/plat unit/node sim bpf)
+unit_dirs=(unit/base unit/crypto unit/wg unit/mesh unit/datapath unit/plat unit/node unit/tls unit/hub sim bpf)
 passed=0 failed=0 skipped=0
 failures=() second_tries=()
 started=$(date +%s)
