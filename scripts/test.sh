@@ -24,7 +24,7 @@ only=${TALTUN_TESTS:-*}
 logs=build/test-logs
 unit_dirs=(unit/base unit/crypto unit/wg unit/mesh unit/datapath unit/plat unit/node unit/tls unit/hub sim bpf)
 passed=0 failed=0 skipped=0
-failures=() second_tries=()
+failures=()
 started=$(date +%s)
 
 # What valgrind cannot run, and why.
@@ -108,34 +108,24 @@ record() {
 }
 
 # run_programs TIER PARALLEL SECONDS WRAPPER PROGRAM...: each with its own log and deadline.
-# WRAPPER is one string of words put before the program, or empty. A namespace test that fails is run
-# once more, since a machine that is busy with other things can make a deadline pass; the first log
-# is kept, the line says so, and the end counts them. No other tier has a second try.
+# WRAPPER is one string of words put before the program, or empty.
 run_programs() {
-	local tier=$1 parallel=$2 seconds=$3 wrapper=$4 t name rc took again name_took
+	local tier=$1 parallel=$2 seconds=$3 wrapper=$4 t name rc took name_took
 	shift 4
 	local dir=$logs/$tier
 	rm -rf "$dir" && mkdir -p "$dir"
 	# shellcheck disable=SC2016 # expanded by the inner shell
-	printf '%s\0' "$@" | tier=$tier wrapper=$wrapper dir=$dir seconds=$seconds xargs -0 -r -n 1 -P "$parallel" bash -c '
+	printf '%s\0' "$@" | wrapper=$wrapper dir=$dir seconds=$seconds xargs -0 -r -n 1 -P "$parallel" bash -c '
 		name=$(basename "$(dirname "$1")")-$(basename "$1")
-		start=$(date +%s) again=
+		start=$(date +%s)
 		timeout -k 10 "$seconds" $wrapper "$1" >"$dir/$name.log" 2>&1 </dev/null
 		rc=$?
-		if [ "$tier" = netns ] && [ "$rc" -ne 0 ] && [ "$rc" -ne 77 ]; then
-			mv "$dir/$name.log" "$dir/$name.first-try.log"
-			again=again
-			timeout -k 10 "$seconds" $wrapper "$1" >"$dir/$name.log" 2>&1 </dev/null
-			rc=$?
-		fi
-		echo "$rc $(($(date +%s) - start)) $again" >"$dir/$name.rc"' run
+		echo "$rc $(($(date +%s) - start))" >"$dir/$name.rc"' run
 	for t in "$@"; do
 		name=$(basename "$(dirname "$t")")-$(basename "$t")
-		rc=1 took=0 again='' name_took=''
-		[ ! -r "$dir/$name.rc" ] || read -r rc took again <"$dir/$name.rc"
+		rc=1 took=0 name_took=''
+		[ ! -r "$dir/$name.rc" ] || read -r rc took <"$dir/$name.rc"
 		[ "$took" -lt 10 ] || name_took=" ($took s)"
-		[ -z "$again" ] || second_tries+=("$name")
-		[ -z "$again" ] || name_took+=" (second try; the first: $dir/$name.first-try.log)"
 		record "$tier $name$name_took" "$dir/$name.log" "$rc"
 	done
 }
@@ -337,7 +327,6 @@ main() {
 	done
 
 	printf '\n== done in %d s\n' $(($(date +%s) - started))
-	[ ${#second_tries[@]} -eq 0 ] || echo "  needed a second try: ${second_tries[*]}"
 	for f in "${failures[@]}"; do
 		echo "  FAIL  $f"
 	done

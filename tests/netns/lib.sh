@@ -484,6 +484,18 @@ can_ping() {
 	in_ns "$ns" ping -n -q -c 1 -W 1 "$@" "$addr"
 }
 
+# ping_lost FILE: how many answers are missing in what ping printed (without -q), up to the last one
+# that came. Its own summary counts what was still on its way when it was stopped.
+ping_lost() {
+	awk 'match($0, /icmp_seq=[0-9]+/) && !/Unreachable/ {
+		n = substr($0, RSTART + 9, RLENGTH - 9) + turns
+		if (n < last - 32768) { turns += 65536; n += 65536 }
+		if (!(n in seen)) { seen[n] = 1; got++ }
+		if (n > last) last = n
+	}
+	END { print last ? last - got : "no answer" }' "$1"
+}
+
 # listening NS PORT: a TCP server is ready there.
 listening() {
 	in_ns "$1" ss -Hltn "sport = :$2" | grep -q .
