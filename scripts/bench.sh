@@ -9,6 +9,10 @@
 #   tcp-noseg   the same, every datagram alone    ping       idle median, 99th percentile under load
 #   udp-flood   64 and 1372 bytes, received       idle       1,000 idle peers, loading 10,000
 #   all         everything (the default)          quick      tcp, udp-flood, ping: one short round
+# and, alone, what the way past the kernel does to its host (tests/bench/host.sh):
+#   pinhole     daemon and tunnel under a flood of junk, against a bare XDP_DROP
+#   beside      the host's other traffic with steering attached, against an idle XDP_PASS
+#   one-way     one direction of UDP from our own generator, against raw AF_XDP and the sockets
 # options:
 #   --rounds N (3)   --seconds S (5)   --out FILE (docs/bench/DATE-NAME.json, - for none)
 #   --contenders a,b,...   of: veth taltun taltun-null prototype wireguard-go nebula fastd openvpn
@@ -17,11 +21,11 @@
 # TALTUN_PROTOTYPE=DIR is where the yardstick is; it is left out where that is absent.
 set -u
 
-usage() { sed -n '4,17s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '4,21s/^# \{0,1\}//p' "$0"; }
 
 all_contenders="veth taltun taltun-null prototype wireguard-go nebula fastd openvpn"
 xdp_contenders="taltun-xdp taltun-xdp-null taltun-busy"
-contenders=$all_contenders rounds=3 seconds=5 out='' name=local measurements=()
+contenders=$all_contenders rounds=3 seconds=5 out='' name=local measurements=() host=()
 
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -36,6 +40,7 @@ while [ $# -gt 0 ]; do
 		measurements+=(tcp udp-flood ping)
 		rounds=1 seconds=2
 		;;
+	pinhole | beside | one-way) host+=("$1") ;;
 	tcp | tcp-noseg | udp-flood | udp-loss | ping | idle) measurements+=("$1") ;;
 	*) usage >&2 && exit 64 ;;
 	esac
@@ -44,21 +49,16 @@ done
 case $rounds$seconds in
 *[!0-9]* | 0*) echo "bench: --rounds and --seconds want whole numbers above 0" >&2 && exit 64 ;;
 esac
+if [ ${#host[@]} -gt 0 ]; then
+	[ ${#measurements[@]} -eq 0 ] || { echo "bench: ${host[*]} run without others" >&2 && exit 64; }
+	exec bash "$(dirname "$0")/../tests/bench/host.sh" "$rounds" "$seconds" "$out" "$name" "${host[@]}"
+fi
 [ ${#measurements[@]} -gt 0 ] || measurements=(tcp tcp-noseg udp-flood udp-loss ping idle)
 
 . "$(dirname "$0")/../tests/bench/lib.sh"
 need_root
 need_commands jq iperf3 wg ip ethtool ping awk
-results=$TT_WORK/results.tsv # metric, unit, contender, value; one line a run
-: >"$results"
-
-say() { printf '%s\n' "$*" >&2; }
-
-# add METRIC UNIT VALUE
-add() {
-	printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$bench_contender" "${3:-0}" >>"$results"
-	say "$(printf '    %-14s %-10s %12.2f %s' "$bench_contender" "$1" "${3:-0}" "$2")"
-}
+. "$(dirname "$0")/../tests/bench/report.sh"
 
 run_tcp() { add tcp Mbit/s "$(measure_tcp "$seconds")"; }
 
@@ -148,26 +148,6 @@ goals() {
 		udp-64 taltun-xdp wireguard-go 4 above
 		udp-64 taltun-xdp taltun 1.2 above
 	END
-}
-
-report_json() {
-	jq -Rn --arg date "$(date -u +%Y-%m-%dT%H:%M:%SZ)" --arg name "$name" \
-		--arg kernel "$(uname -sr)" --arg arch "$(uname -m)" --argjson cpus "$(nproc)" \
-		--arg cpu "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" \
-		--argjson memory_mib "$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" \
-		--arg commit "$(git -C "$TT_ROOT" describe --always --dirty 2>/dev/null)" \
-		--arg iperf "$(iperf3 --version | head -n 1)" \
-		--argjson rounds "$rounds" --argjson seconds "$seconds" '
-		def median: sort | if length % 2 == 1 then .[(length - 1) / 2]
-			else (.[length / 2 - 1] + .[length / 2]) / 2 end;
-		{date: $date, name: $name, commit: $commit, rounds: $rounds, seconds: $seconds,
-		 machine: {kernel: $kernel, arch: $arch, cpus: $cpus, cpu: $cpu, memory_mib: $memory_mib,
-			iperf: $iperf},
-		 results: [inputs | split("\t") | {metric: .[0], unit: .[1], contender: .[2],
-			value: (.[3] | tonumber)}]
-			| group_by([.metric, .contender])
-			| map({metric: .[0].metric, unit: .[0].unit, contender: .[0].contender,
-				median: (map(.value) | median), runs: map(.value)})}' <"$results"
 }
 
 # Medians as "metric unit contender median smallest largest", in the order they were measured.
