@@ -7,6 +7,7 @@
 #   s1 [10.77.0.11]~~~~~~~~~.                          .~~~~~~~~~[10.77.0.12] s2
 #      [v0 10.8.1.2]---veth--[g1 10.8.1.1] gw [g2 10.8.2.1]--veth---[v0 10.8.2.2]
 #                              [tun 10.77.0.1, fd77::1]
+#                              [g3 10.9.0.1]---veth---[v0 10.9.0.2] h, a host behind the gateway
 #
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/nodes.bash"
@@ -14,9 +15,11 @@
 need_root
 need_commands wg jq socat python3 tcpdump ping
 need_taltund
-ns_add gw s1 s2
+ns_add gw s1 s2 h
 veth gw g1 10.8.1.1/24 s1 v0 10.8.1.2/24
 veth gw g2 10.8.2.1/24 s2 v0 10.8.2.2/24
+veth gw g3 10.9.0.1/24 h v0 10.9.0.2/24
+in_ns h ip route add default via 10.9.0.1
 router gw
 g=$(ifname g) t1=$(ifname x) t2=$(ifname y)
 wg_keys gw s1 s2
@@ -33,7 +36,7 @@ spoke_start() {
 	local n=$1 ifname=$2
 	toml "$TT_WORK/s$n.toml" "$ifname" "s$n" "10.77.0.1$n/24,fd77::1$n/64"
 	toml_datapath "$TT_WORK/s$n.toml" "workers = 1"
-	toml_peer "$TT_WORK/s$n.toml" gw 10.77.0.0/24,fd77::/64 "endpoint = \"10.8.$n.1:51820\""
+	toml_peer "$TT_WORK/s$n.toml" gw 10.77.0.0/24,10.9.0.0/24,198.51.100.0/24,fd77::/64 "endpoint = \"10.8.$n.1:51820\""
 	tt_start "s$n" "$TT_WORK/s$n.toml"
 }
 
@@ -120,6 +123,32 @@ check_not "spoke 1 no longer reaches spoke 2" can_ping s1 10.77.0.12
 gateway_config "forward_between_peers = true"
 check "reload allows" in_ns gw taltun reload "$g"
 check "spoke 1 reaches spoke 2 again" can_ping s1 10.77.0.12
+
+# Spoke 2 has a default route: what nobody else has is its own, but hosts behind the gateway are not.
+default_config() {
+	toml "$TT_WORK/gw.toml" "$g" gw 10.77.0.1/24,fd77::1/64 "listen_port = 51820" \
+		"routes = [\"198.51.100.0/24\"]"
+	toml_datapath "$TT_WORK/gw.toml" "workers = 1" "$@"
+	toml_peer "$TT_WORK/gw.toml" s1 10.77.0.11/32,fd77::11/128
+	toml_peer "$TT_WORK/gw.toml" s2 10.77.0.12/32,fd77::12/128,"$default"
+}
+
+addr_add s2 lo 198.51.100.1/32
+for default in 0.0.0.0/0 0.0.0.0/1,128.0.0.0/1; do
+	echo "spoke 2 has $default:"
+	default_config
+	check "reload denies" in_ns gw taltun reload "$g"
+	check "spoke 1 reaches a host behind the gateway" can_ping s1 10.9.0.2
+	check "which reaches it" can_ping h 10.77.0.11
+	check "and spoke 2" can_ping h 10.77.0.12
+	before=$(drops gw "$g" policy_denied)
+	check_not "spoke 1 does not reach what only that route covers" can_ping s1 198.51.100.1
+	check "which is counted" wait_for 2 counted "$before" drops gw "$g" policy_denied
+	default_config "forward_between_peers = true"
+	check "reload allows" in_ns gw taltun reload "$g"
+	check "spoke 1 reaches a host behind the gateway" can_ping s1 10.9.0.2
+	check "and what only that route covers" can_ping s1 198.51.100.1
+done
 
 echo "driven by wg, which allows as WireGuard does:"
 tt_stop gw "$g"

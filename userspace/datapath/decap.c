@@ -99,7 +99,9 @@ static void look_up(struct dp_plane *pl, struct lookup_cache *c, const struct dp
 	memcpy(c->src, in->src, n);
 	memcpy(c->dst, in->dst, n);
 	c->from = dp_plane_lookup(pl, family, in->src);
-	c->to = dp_plane_lookup(pl, family, in->dst);
+	/* To what only a default route covers the kernel knows the way: to a host behind us, or
+	 * back into the tunnel, where encap asks for the policy. */
+	c->to = dp_plane_lookup_specific(pl, family, in->dst);
 	c->own = dp_plane_is_own(pl, family, in->dst);
 }
 

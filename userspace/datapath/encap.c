@@ -346,12 +346,13 @@ void dp_encap_to_peer(struct dp_worker *w, struct dp_peer *p, const struct plat_
 
 /*
  * Whether a packet that the kernel routed into the tunnel came out of it, from another peer. Our
- * own addresses are nobody else's, though a peer's default route covers them.
+ * own addresses are nobody else's, nor are those of hosts behind us that only a peer's default
+ * route covers.
  */
 static bool from_another_peer(struct dp_worker *w, const struct dp_inner *in, tt_peer_id to)
 {
 	enum tt_family family = (enum tt_family)in->family;
-	tt_peer_id from = dp_plane_lookup(w->plane, family, in->src);
+	tt_peer_id from = dp_plane_lookup_specific(w->plane, family, in->src);
 
 	return from != TT_PEER_NONE && from != to && !dp_plane_is_own(w->plane, family, in->src);
 }

@@ -341,6 +341,15 @@ tt_peer_id dp_plane_lookup(struct dp_plane *pl, enum tt_family family, const uin
 	return family == TT_FAMILY_V4 ? wg_lpm_lookup4(lpm, addr) : wg_lpm_lookup6(lpm, addr);
 }
 
+tt_peer_id dp_plane_lookup_specific(struct dp_plane *pl, enum tt_family family, const uint8_t *addr)
+{
+	struct wg_lpm *lpm = tt_epoch_load(&pl->lpm);
+
+	if (!lpm)
+		return TT_PEER_NONE;
+	return family == TT_FAMILY_V4 ? wg_lpm_specific4(lpm, addr) : wg_lpm_specific6(lpm, addr);
+}
+
 const struct tt_ip *dp_plane_own(struct dp_plane *pl, enum tt_family family)
 {
 	struct dp_inner_addresses *a = tt_epoch_load(&pl->addresses);

@@ -76,6 +76,9 @@ static inline struct dp_peer *dp_plane_peer(struct dp_plane *pl, tt_peer_id id)
 
 /* Longest match of an inner address (4 or 16 bytes), or TT_PEER_NONE. Inside the epoch. */
 tt_peer_id dp_plane_lookup(struct dp_plane *pl, enum tt_family family, const uint8_t *addr);
+/* The same, but nobody's where only a peer's default route matches: for policy, not for routing. */
+tt_peer_id dp_plane_lookup_specific(struct dp_plane *pl, enum tt_family family,
+				    const uint8_t *addr);
 /* Whether it is an address of the tunnel interface itself. */
 bool dp_plane_is_own(struct dp_plane *pl, enum tt_family family, const uint8_t *addr);
 /* The interface's first address of this family, to answer from, or NULL. */

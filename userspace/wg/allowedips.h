@@ -78,5 +78,11 @@ struct wg_lpm *wg_lpm_build(const struct wg_allowedips *t, void *mem);
 /* Longest match, or TT_PEER_NONE. addr in network byte order. Any thread. */
 tt_peer_id wg_lpm_lookup4(const struct wg_lpm *l, const uint8_t addr[4]);
 tt_peer_id wg_lpm_lookup6(const struct wg_lpm *l, const uint8_t addr[16]);
+/*
+ * The same, but TT_PEER_NONE where the longest match is a default route (length 0, or the half that
+ * length 1 is): that a peer takes what nobody else does tells nothing about whose the address is.
+ */
+tt_peer_id wg_lpm_specific4(const struct wg_lpm *l, const uint8_t addr[4]);
+tt_peer_id wg_lpm_specific6(const struct wg_lpm *l, const uint8_t addr[16]);
 
 #endif

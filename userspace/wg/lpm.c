@@ -31,7 +31,8 @@ struct lpm_level {
 
 struct lpm_tree {
 	void *nodes;
-	tt_peer_id *owner; /* [ranges] */
+	tt_peer_id *owner;    /* [ranges] */
+	tt_peer_id *specific; /* [ranges]: the same, but NONE where only a default prefix matches */
 	uint32_t levels;
 	struct lpm_level level[LPM_LEVELS]; /* 0: all ranges */
 };
@@ -44,8 +45,14 @@ struct wg_lpm {
 struct lpm_item {
 	uint64_t hi, lo;
 	tt_peer_id peer;
-	uint32_t bits; /* in terms of the 128-bit key */
+	uint32_t bits; /* in terms of the 128-bit key; of a range: of the prefix that owns it */
 };
+
+/* Of a default route: everything, or one of the halves it is often written as. */
+static bool lpm_is_default(const struct lpm_item *e)
+{
+	return e->bits <= 1;
+}
 
 /* --- layout ----------------------------------------------------------------------------------- */
 
@@ -80,7 +87,7 @@ static void lpm_count(const struct wg_allowedips *t, uint32_t *n4, uint32_t *n6)
 }
 
 struct lpm_layout {
-	size_t nodes4, nodes6, owner4, owner6, scratch, total;
+	size_t nodes4, nodes6, owner4, owner6, specific4, specific6, scratch, total;
 	uint32_t n4, n6;
 };
 
@@ -98,6 +105,10 @@ static struct lpm_layout lpm_layout(const struct wg_allowedips *t)
 	l.owner4 = at;
 	at += r4 * sizeof(tt_peer_id);
 	l.owner6 = at;
+	at += r6 * sizeof(tt_peer_id);
+	l.specific4 = at;
+	at += r4 * sizeof(tt_peer_id);
+	l.specific6 = at;
 	at += r6 * sizeof(tt_peer_id);
 	at = TT_ALIGN_UP(at, (size_t)TT_CACHELINE);
 	l.scratch = at;
@@ -174,14 +185,15 @@ struct lpm_ranges {
 	uint32_t n;
 };
 
-static void lpm_range_begin(struct lpm_ranges *out, uint64_t hi, uint64_t lo, tt_peer_id peer)
+/* by: the prefix that owns the range; NULL: none does. */
+static void lpm_range_begin(struct lpm_ranges *out, uint64_t hi, uint64_t lo,
+			    const struct lpm_item *by)
 {
 	struct lpm_item *last = out->n ? &out->r[out->n - 1] : NULL;
 
-	if (last && last->hi == hi && last->lo == lo)
-		last->peer = peer;
-	else
-		out->r[out->n++] = (struct lpm_item){hi, lo, peer, 0};
+	if (!last || last->hi != hi || last->lo != lo)
+		last = &out->r[out->n++];
+	*last = (struct lpm_item){hi, lo, by ? by->peer : TT_PEER_NONE, by ? by->bits : 0};
 }
 
 /* Walks the sorted prefixes with a stack of those that contain the present address. */
@@ -190,7 +202,7 @@ static void lpm_sweep(struct lpm_ranges *out, const struct lpm_item *p, uint32_t
 	const struct lpm_item *stack[129];
 	uint32_t depth = 0;
 
-	lpm_range_begin(out, 0, 0, TT_PEER_NONE);
+	lpm_range_begin(out, 0, 0, NULL);
 	for (uint32_t i = 0; i <= n; i++) {
 		while (depth) {
 			uint64_t hi, lo;
@@ -199,12 +211,11 @@ static void lpm_sweep(struct lpm_ranges *out, const struct lpm_item *p, uint32_t
 				break;
 			depth--;
 			if (ends)
-				lpm_range_begin(out, hi, lo,
-						depth ? stack[depth - 1]->peer : TT_PEER_NONE);
+				lpm_range_begin(out, hi, lo, depth ? stack[depth - 1] : NULL);
 		}
 		if (i < n) {
 			stack[depth++] = &p[i];
-			lpm_range_begin(out, p[i].hi, p[i].lo, p[i].peer);
+			lpm_range_begin(out, p[i].hi, p[i].lo, &p[i]);
 		}
 	}
 }
@@ -215,7 +226,8 @@ static void lpm_coalesce(struct lpm_ranges *out)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < out->n; i++)
-		if (n == 0 || out->r[n - 1].peer != out->r[i].peer)
+		if (n == 0 || out->r[n - 1].peer != out->r[i].peer ||
+		    lpm_is_default(&out->r[n - 1]) != lpm_is_default(&out->r[i]))
 			out->r[n++] = out->r[i];
 	out->n = n;
 }
@@ -256,8 +268,11 @@ static void lpm_index(struct lpm_tree *tree, const struct lpm_ranges *ranges, ui
 		offset += nodes;
 		keys = nodes;
 	}
-	for (uint32_t i = 0; i < ranges->n; i++)
+	for (uint32_t i = 0; i < ranges->n; i++) {
 		tree->owner[i] = ranges->r[i].peer;
+		tree->specific[i] =
+			lpm_is_default(&ranges->r[i]) ? TT_PEER_NONE : ranges->r[i].peer;
+	}
 }
 
 static void lpm_gather(struct lpm_item *out, const struct wg_allowedips *t, enum tt_family family)
@@ -301,6 +316,8 @@ struct wg_lpm *wg_lpm_build(const struct wg_allowedips *t, void *mem)
 	lpm->v4.owner = (tt_peer_id *)(base + l.owner4);
 	lpm->v6.nodes = base + l.nodes6;
 	lpm->v6.owner = (tt_peer_id *)(base + l.owner6);
+	lpm->v4.specific = (tt_peer_id *)(base + l.specific4);
+	lpm->v6.specific = (tt_peer_id *)(base + l.specific6);
 	struct lpm_ranges ranges = lpm_ranges_of(t, TT_FAMILY_V4, scratch, l.n4);
 	lpm_index(&lpm->v4, &ranges, V4_NODE, lpm_put4);
 	ranges = lpm_ranges_of(t, TT_FAMILY_V6, scratch, l.n6);
@@ -312,7 +329,7 @@ struct wg_lpm *wg_lpm_build(const struct wg_allowedips *t, void *mem)
 
 /* In each level: the last key that is not above the address. The first key of a node never is,
  * since it sent us there; padding may count for the highest address, hence the minimum. */
-tt_peer_id wg_lpm_lookup4(const struct wg_lpm *l, const uint8_t addr[4])
+static uint32_t lpm_find4(const struct wg_lpm *l, const uint8_t addr[4])
 {
 	const struct lpm_node4 *nodes = l->v4.nodes;
 	int32_t x = (int32_t)(tt_load_be32(addr) ^ UINT32_C(0x80000000));
@@ -326,10 +343,10 @@ tt_peer_id wg_lpm_lookup4(const struct wg_lpm *l, const uint8_t addr[4])
 		pos = pos * V4_NODE + (V4_NODE - 1 - (uint32_t)above);
 		pos = TT_MIN(pos, l->v4.level[i].last);
 	}
-	return l->v4.owner[pos];
+	return pos;
 }
 
-tt_peer_id wg_lpm_lookup6(const struct wg_lpm *l, const uint8_t addr[16])
+static uint32_t lpm_find6(const struct wg_lpm *l, const uint8_t addr[16])
 {
 	const struct lpm_node6 *nodes = l->v6.nodes;
 	uint64_t hi = tt_load_be64(addr), lo = tt_load_be64(addr + 8);
@@ -343,5 +360,25 @@ tt_peer_id wg_lpm_lookup6(const struct wg_lpm *l, const uint8_t addr[16])
 		pos = pos * V6_NODE + (V6_NODE - 1 - above);
 		pos = TT_MIN(pos, l->v6.level[i].last);
 	}
-	return l->v6.owner[pos];
+	return pos;
+}
+
+tt_peer_id wg_lpm_lookup4(const struct wg_lpm *l, const uint8_t addr[4])
+{
+	return l->v4.owner[lpm_find4(l, addr)];
+}
+
+tt_peer_id wg_lpm_lookup6(const struct wg_lpm *l, const uint8_t addr[16])
+{
+	return l->v6.owner[lpm_find6(l, addr)];
+}
+
+tt_peer_id wg_lpm_specific4(const struct wg_lpm *l, const uint8_t addr[4])
+{
+	return l->v4.specific[lpm_find4(l, addr)];
+}
+
+tt_peer_id wg_lpm_specific6(const struct wg_lpm *l, const uint8_t addr[16])
+{
+	return l->v6.specific[lpm_find6(l, addr)];
 }

@@ -325,7 +325,18 @@ static void between_deny(void)
 	fx_peer_send(&f, 1, pkt, fx_udp(pkt, false, 3, FX_SELF, 1, 10));
 	fx_turn(&f);
 	CU_ASSERT_EQUAL(f.inner.out.count, 1);
-	/* and neither of any other address that we have */
+	/* and none of hosts behind us, either way */
+	fx_inner_put(&f, NULL, pkt, fx_udp(pkt, false, 200, 3, 1, 10));
+	fx_turn(&f);
+	CU_ASSERT(fx_peer_receive(&f, 1, got) > 0);
+	fx_peer_send(&f, 1, pkt, fx_udp(pkt, false, 3, 200, 1, 10));
+	fx_turn(&f);
+	CU_ASSERT_EQUAL(f.inner.out.count, 2);
+	CU_ASSERT_EQUAL(fx_drops(&f, TT_DROP_POLICY), 2);
+	/* a peer with our network makes none of any other address that we have */
+	const char *const network[] = {"10.9.8.0/24 0", "10.9.8.3/32 1"};
+
+	dp_plane_publish_lpm(f.pl, fx_lpm(network, 2));
 	const struct tt_ip own[] = {tt_ip_v4_host(0x0a090800u + FX_SELF),
 				    tt_ip_v4_host(0x0a090800u + 200)};
 

@@ -116,6 +116,40 @@ static void longest_match(void)
 	tear_down();
 }
 
+static tt_peer_id look_specific(const struct wg_lpm *l, const char *addr)
+{
+	struct tt_cidr c = cidr(addr);
+
+	return c.ip.family == TT_FAMILY_V4 ? wg_lpm_specific4(l, c.ip.b)
+					   : wg_lpm_specific6(l, c.ip.b);
+}
+
+/* A default route says nothing about whose an address is, not even where its peer has a part too.
+ */
+static void defaults_are_not_specific(void)
+{
+	set_up(64, PEERS);
+	insert("0.0.0.0/0", 1, WG_AIP_ADDED);
+	insert("128.0.0.0/1", 2, WG_AIP_ADDED);
+	insert("10.0.0.0/8", 1, WG_AIP_ADDED);
+	insert("64.0.0.0/2", 3, WG_AIP_ADDED);
+	insert("::/0", 4, WG_AIP_ADDED);
+	insert("fd00::/8", 4, WG_AIP_ADDED);
+	struct wg_lpm *l = build();
+	CU_ASSERT_EQUAL(look(l, "9.0.0.1"), 1);
+	CU_ASSERT_EQUAL(look_specific(l, "9.0.0.1"), TT_PEER_NONE);
+	CU_ASSERT_EQUAL(look_specific(l, "10.0.0.1"), 1);
+	CU_ASSERT_EQUAL(look_specific(l, "11.0.0.0"), TT_PEER_NONE);
+	CU_ASSERT_EQUAL(look_specific(l, "64.0.0.1"), 3);
+	CU_ASSERT_EQUAL(look(l, "200.0.0.1"), 2);
+	CU_ASSERT_EQUAL(look_specific(l, "200.0.0.1"), TT_PEER_NONE);
+	CU_ASSERT_EQUAL(look(l, "2001:db8::1"), 4);
+	CU_ASSERT_EQUAL(look_specific(l, "2001:db8::1"), TT_PEER_NONE);
+	CU_ASSERT_EQUAL(look_specific(l, "fd77::1"), 4);
+	free(l);
+	tear_down();
+}
+
 static void empty_set(void)
 {
 	set_up(1, 1);
@@ -201,7 +235,7 @@ static struct model_entry *model_find(const struct tt_cidr *c)
 	return NULL;
 }
 
-static tt_peer_id model_lookup(const struct tt_ip *ip)
+static tt_peer_id model_lookup(const struct tt_ip *ip, bool specific)
 {
 	tt_peer_id best = TT_PEER_NONE;
 	int bits = -1;
@@ -211,7 +245,7 @@ static tt_peer_id model_lookup(const struct tt_ip *ip)
 			bits = model[i].prefix.bits;
 			best = model[i].peer;
 		}
-	return best;
+	return specific && bits <= 1 ? TT_PEER_NONE : best;
 }
 
 static uint32_t step_insert(void)
@@ -282,7 +316,10 @@ static uint32_t compare_lookups(uint32_t n)
 		}
 		tt_peer_id got = ip.family == TT_FAMILY_V4 ? wg_lpm_lookup4(l, ip.b)
 							   : wg_lpm_lookup6(l, ip.b);
-		wrong += got != model_lookup(&ip);
+		wrong += got != model_lookup(&ip, false);
+		got = ip.family == TT_FAMILY_V4 ? wg_lpm_specific4(l, ip.b)
+						: wg_lpm_specific6(l, ip.b);
+		wrong += got != model_lookup(&ip, true);
 	}
 	free(l);
 	return wrong;
@@ -383,6 +420,7 @@ static void large_tables(void)
 }
 
 TT_TESTS("allowedips", {"case 17: overlapping prefixes, longest match", longest_match},
-	 {"empty set", empty_set}, {"later wins; order of insertion", moves_and_order},
+	 {"defaults are not specific", defaults_are_not_specific}, {"empty set", empty_set},
+	 {"later wins; order of insertion", moves_and_order},
 	 {"100,000 random operations against a list", random_operations},
 	 {"131,000 prefixes", large_tables})
