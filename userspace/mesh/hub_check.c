@@ -202,6 +202,7 @@ static enum mesh_hub_outcome check_map_update(const Taltun__Hub__V1__MapUpdate *
 {
 	require(check_range(m->epoch, 1, UINT64_MAX));
 	require(check_range(m->version, 1, UINT64_MAX));
+	require(check_range(m->valid_until, 1, UINT64_MAX));
 	if (m->n_peers > MESH_HUB_PEERS_MAX || m->n_removed_ids > MESH_HUB_PEERS_MAX)
 		return MESH_HUB_TOO_LONG;
 	for (size_t i = 0; i < m->n_peers; i++)

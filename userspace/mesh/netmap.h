@@ -54,13 +54,13 @@ enum mesh_netmap_outcome {
 	MESH_NETMAP_STAGED,  /* one of a chain; the map has not changed yet */
 	/* Refused: the map has not changed, a chain is forgotten. Ask for a full map. */
 	MESH_NETMAP_OTHER_VERSION, /* builds on an epoch or version that is not ours */
-	MESH_NETMAP_BAD_VERSION,   /* goes back, or says nothing new */
+	MESH_NETMAP_BAD_VERSION,   /* not newer than what it builds on */
 	MESH_NETMAP_BAD_CHAIN,	   /* does not go on as the chain began */
 	MESH_NETMAP_TOO_MANY_PEERS,
 	MESH_NETMAP_TOO_MANY_SUBNETS,
 	MESH_NETMAP_BAD_ID,
 	MESH_NETMAP_OWN_ID,
-	MESH_NETMAP_DUPLICATE_ID, /* twice in one update */
+	MESH_NETMAP_DUPLICATE_ID, /* twice in one update or chain */
 	MESH_NETMAP_BAD_NAME,
 	MESH_NETMAP_OWN_NAME,
 	MESH_NETMAP_DUPLICATE_NAME,
@@ -117,33 +117,37 @@ struct mesh_netmap_listener {
 	void *ctx;
 };
 
-/* One state of the map: peers in the order of arrival, their subnets, and where an id and key are.
+/*
+ * One state of the map. A changed peer is appended and its old entry dead (node_id 0), until room
+ * is needed; the map itself has no dead ones, the stage may.
  */
 struct mesh_netmap_table {
 	struct mesh_netmap_peer *peers;
 	struct tt_cidr *subnets;
 	uint32_t *by_id, *by_key; /* position + 1; 0: free */
-	uint32_t peer_used, subnet_used, live;
-	uint32_t subnets_ignored; /* not accepted; of the last update that was full, and those since
-				   */
+	uint32_t peer_used, peer_live, subnet_used, subnet_live;
 };
 
-/* The fields are the map's own. */
+/* The fields are the map's own; those of the first group may be read. */
 struct mesh_netmap {
 	struct mesh_netmap_self self;
 	uint64_t epoch, version;  /* 0: none */
 	uint64_t valid_until;	  /* wall time, seconds */
 	uint32_t refused_node_id; /* of the last refusal; 0: it was about no single peer */
+	uint32_t subnets_ignored; /* not accepted, since the last full map */
 
 	struct mesh_netmap_table table[2];
 	uint8_t current; /* which of them is the map; the other is the stage */
 	uint32_t *scratch;
 	uint64_t hash_seed;
-	uint32_t peer_capacity, subnet_capacity, peer_room, subnet_room, mask, scratch_mask;
+	uint32_t peer_max, subnet_max;	 /* live ones */
+	uint32_t peer_room, subnet_room; /* entries */
+	uint32_t index_mask, scratch_mask;
 
-	bool staging; /* the chain at hand: */
+	bool staging; /* a chain has begun: */
 	uint64_t stage_epoch, stage_from, stage_version, stage_valid_until;
-	uint32_t stage_begin; /* position of the first peer of the update at hand */
+	uint32_t stage_begin; /* position of its first peer */
+	uint32_t stage_ignored;
 };
 
 /* Memory for so many peers (1..MESH_HUB_PEERS_MAX) and accepted subnets of all of them together. */
@@ -183,7 +187,7 @@ void mesh_netmap_clear(struct mesh_netmap *map, const struct mesh_netmap_listene
 
 static inline uint32_t mesh_netmap_count(const struct mesh_netmap *map)
 {
-	return map->table[map->current].live;
+	return map->table[map->current].peer_live;
 }
 
 /* i: 0..mesh_netmap_count() - 1. Pointers are good until the next call that changes the map. */
@@ -199,7 +203,7 @@ const struct mesh_netmap_peer *mesh_netmap_find_key(const struct mesh_netmap *ma
 
 static inline bool mesh_netmap_is_valid(const struct mesh_netmap *map, struct tt_wall now)
 {
-	return map->version != 0 && now.sec < map->valid_until;
+	return now.sec < map->valid_until;
 }
 
 /* --- the cached form ---------------------------------------------------------------------------
