@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Who may see whom. Gateways see everybody and are seen by everybody; clients see each other only
- * where a rule joins their groups. Plain data; pure.
+ * where a rule joins their groups. Plain data, all zero to begin with, compared as bytes; pure.
  */
 #ifndef TT_HUB_POLICY_H
 #define TT_HUB_POLICY_H

@@ -339,6 +339,11 @@ void hub_registry_set_policy(struct hub_registry *r, const struct hub_policy *p,
 	r->epoch = epoch ? epoch : 1;
 }
 
+bool hub_registry_policy_differs(const struct hub_registry *r, const struct hub_policy *p)
+{
+	return memcmp(&r->policy, p, sizeof(*p)) != 0;
+}
+
 void hub_registry_set_session(struct hub_registry *r, struct hub_node *n, void *session)
 {
 	bool was = n->session != NULL, is = session != NULL;

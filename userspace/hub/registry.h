@@ -54,6 +54,8 @@ int hub_registry_put(struct hub_registry *r, struct hub_node_facts *facts);
 /* The store has another policy: everybody's map begins anew. */
 void hub_registry_set_policy(struct hub_registry *r, const struct hub_policy *p, uint64_t epoch);
 
+bool hub_registry_policy_differs(const struct hub_registry *r, const struct hub_policy *p);
+
 struct hub_node *hub_registry_find(struct hub_registry *r, uint32_t id);
 struct hub_node *hub_registry_find_name(struct hub_registry *r, const char *name);
 struct hub_node *hub_registry_find_key(struct hub_registry *r, const uint8_t key[32]);

@@ -23,6 +23,11 @@ const char *tls_error(char *buf, size_t cap)
 	return buf;
 }
 
+bool tls_sha256(const void *data, size_t len, uint8_t out[TLS_HASH_LEN])
+{
+	return EVP_Digest(data, len, out, NULL, EVP_sha256(), NULL) == 1;
+}
+
 /* --- keys and DER ----------------------------------------------------------------------------- */
 
 /* Any i2d function, into caller space. */

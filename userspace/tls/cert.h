@@ -76,6 +76,8 @@ int tls_cert_from_pem(const char *pem, size_t len, struct tls_der *cert);
 int tls_key_to_pem(const struct tls_der *key, char *pem, size_t cap);
 int tls_key_from_pem(const char *pem, size_t len, struct tls_der *key);
 
+bool tls_sha256(const void *data, size_t len, uint8_t out[TLS_HASH_LEN]);
+
 /* Text of the library's last error on this thread, and clears it. */
 const char *tls_error(char *buf, size_t cap);
 

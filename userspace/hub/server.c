@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+#include "hub/server.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "hub/server_impl.h"
+
+bool hub_bucket_take(struct hub_bucket *b, uint64_t n, uint64_t rate, uint64_t burst,
+		     struct tt_mono now)
+{
+	if (!tt_mono_is_set(b->filled)) {
+		b->level = burst;
+	} else {
+		uint64_t ms =
+			TT_MIN(tt_mono_since(now, b->filled) / TT_NS_PER_MS, UINT64_C(3600000));
+		b->level = TT_MIN(burst, b->level + ms * rate / 1000);
+		/* what is less than one stays in the clock */
+		if (ms * rate < 1000 && b->level < burst)
+			now = b->filled;
+	}
+	b->filled = now;
+	if (b->level < n)
+		return false;
+	b->level -= n;
+	return true;
+}
+
+struct hub_session *hub_session_by_cookie(struct hub_server *s, uint64_t cookie)
+{
+	uint32_t slot = (uint32_t)cookie;
+	struct hub_session *e = slot < s->slot_count ? s->slots[slot] : NULL;
+
+	return e && e->cookie == cookie ? e : NULL;
+}
+
+/* --- maps ------------------------------------------------------------------------------------- */
+
+static void push_all(struct hub_server *s)
+{
+	struct tt_list *at, *next;
+
+	tt_list_for_each_safe (at, next, &s->up)
+		hub_session_push_map(TT_CONTAINER_OF(at, struct hub_session, link));
+}
+
+/* Many changes make one update: the more nodes there are, the more changes wait for each other. */
+static void on_push(uv_timer_t *t)
+{
+	struct hub_server *s = t->data;
+	uint64_t began = uv_hrtime();
+
+	s->push_due = false;
+	push_all(s);
+	uint64_t took_ms = (uv_hrtime() - began) / TT_NS_PER_MS;
+
+	if (s->pushed_version != hub_registry_version(s->registry)) {
+		s->pushed_version = hub_registry_version(s->registry);
+		return;
+	}
+	if (took_ms > HUB_MAP_COALESCE_MS)
+		tt_log(TT_LOG_DEBUG, "hub.maps", TT_F_U64("ms", took_ms));
+}
+
+void hub_server_changed(struct hub_server *s)
+{
+	if (s->push_due || s->stopping)
+		return;
+	s->push_due = true;
+	uv_timer_start(&s->push, on_push, HUB_MAP_COALESCE_MS, 0);
+}
+
+/* --- the store -------------------------------------------------------------------------------- */
+
+/* Closes connections of nodes that are revoked, and relays of pairs that must not talk any more. */
+static void enforce(struct hub_server *s)
+{
+	for (uint32_t i = 0; i < hub_registry_count(s->registry); i++) {
+		struct hub_node *n = hub_registry_at(s->registry, i);
+		if (!n->is.revoked)
+			continue;
+		if (n->session)
+			hub_session_refuse(n->session,
+					   TALTUN__HUB__V1__ERROR_CODE__ERROR_CODE_REVOKED,
+					   "this node was revoked", HUB_CLOSE_REVOKED);
+		if (s->opt.relay)
+			hub_relay_close_node(s->opt.relay, n->is.id);
+	}
+}
+
+static void on_loaded(void *ctx, struct hub_snapshot *snap)
+{
+	struct hub_server *s = ctx;
+	uint64_t before = hub_registry_version(s->registry);
+
+	for (uint32_t i = 0; i < snap->count; i++) {
+		int err = hub_registry_put(s->registry, &snap->node[i]);
+		if (err)
+			tt_log(TT_LOG_ERROR, "hub.node_refused",
+			       TT_F_STR("node", snap->node[i].name), TT_F_ERRNO("error", err));
+	}
+	if (hub_registry_policy_differs(s->registry, &snap->policy)) {
+		hub_registry_set_policy(s->registry, &snap->policy,
+					hub_registry_epoch(s->registry) + 1);
+		/* pairs that were allowed may be so no more: they come back by asking */
+		if (s->opt.relay && s->loaded)
+			for (uint32_t i = 0; i < hub_registry_count(s->registry); i++)
+				hub_relay_close_node(s->opt.relay,
+						     hub_registry_at(s->registry, i)->is.id);
+	}
+	enforce(s);
+	if (!s->loaded)
+		tt_log(TT_LOG_INFO, "hub.loaded", TT_F_U64("nodes", snap->count));
+	s->loaded = true;
+	if (hub_registry_version(s->registry) != before)
+		hub_server_changed(s);
+	hub_server_changed(s);
+}
+
+static void on_second(uv_timer_t *t)
+{
+	struct hub_server *s = t->data;
+	struct tt_list *at, *next;
+	uint64_t now = hub_wall_s();
+
+	tt_list_for_each_safe (at, next, &s->up) {
+		struct hub_session *e = TT_CONTAINER_OF(at, struct hub_session, link);
+		if (e->map_said_s && now - e->map_said_s >= HUB_MAP_EXTEND_S)
+			hub_session_push_map(e);
+	}
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static int make_tls(struct hub_server *s)
+{
+	struct tls_context_options opt = {
+		.server = true, .cert = &s->opt.cert, .key = &s->opt.key, .ca = &s->opt.ca};
+	int err = tls_context_create(&opt, &s->tls);
+
+	if (err)
+		tt_log(TT_LOG_ERROR, "hub.tls_failed",
+		       TT_F_STR("hint", "the hub's certificate and key do not fit together"));
+	return err;
+}
+
+static int make_registry(struct hub_server *s)
+{
+	uint64_t random[2];
+
+	RAND_bytes((uint8_t *)random, sizeof(random));
+	/* room for the epochs of later policies; never 0 */
+	s->registry = hub_registry_create((random[0] >> 1) | 1, random[1]);
+	s->slot_count = s->opt.limits.connections;
+	s->slots = calloc(s->slot_count, sizeof(*s->slots));
+	return s->registry && s->slots ? 0 : -ENOMEM;
+}
+
+static int make_store(struct hub_server *s)
+{
+	struct hub_store_handlers on = {.loaded = on_loaded, .ctx = s};
+	enum hub_db_outcome o = hub_store_start(s->loop, s->opt.db_path, &on, &s->store);
+
+	if (o == HUB_DB_OK)
+		return 0;
+	tt_log(TT_LOG_ERROR, "hub.store_failed", TT_F_STR("file", s->opt.db_path),
+	       TT_F_STR("error", hub_db_outcome_text(o)));
+	return -EIO;
+}
+
+int hub_server_create(uv_loop_t *loop, const struct hub_server_options *opt,
+		      struct hub_server **out)
+{
+	struct hub_server *s = calloc(1, sizeof(*s));
+	struct hub_conn_handlers on = {.opened = hub_session_opened,
+				       .frame = hub_session_frame,
+				       .drained = hub_session_drained,
+				       .closed = hub_session_closed,
+				       .ctx = s};
+
+	if (!s)
+		return -ENOMEM;
+	s->loop = loop;
+	s->opt = *opt;
+	tt_list_init(&s->up);
+	uv_timer_init(loop, &s->push);
+	uv_timer_init(loop, &s->second);
+	s->push.data = s->second.data = s;
+	int err = make_tls(s);
+	if (!err)
+		err = make_registry(s);
+	if (!err)
+		err = hub_conns_create(loop, s->tls, &opt->limits, &on, &s->conns);
+	if (!err)
+		err = make_store(s);
+	if (err)
+		return err; /* the program ends: nothing runs yet */
+	uv_timer_start(&s->second, on_second, 1000, 1000);
+	*out = s;
+	return 0;
+}
+
+int hub_server_listen(struct hub_server *s, const struct tt_endpoint *at)
+{
+	return hub_conns_listen(s->conns, at);
+}
+
+int hub_server_listen_fd(struct hub_server *s, int fd)
+{
+	return hub_conns_listen_fd(s->conns, fd);
+}
+
+static void part_gone(struct hub_server *s)
+{
+	if (--s->handles == 0 && s->stopped)
+		s->stopped(s->stopped_arg);
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+	part_gone(h->data);
+}
+
+static void on_part_gone(void *arg)
+{
+	part_gone(arg);
+}
+
+static void say_restarting(struct hub_server *s)
+{
+	Taltun__Hub__V1__ToNode m = TALTUN__HUB__V1__TO_NODE__INIT;
+	Taltun__Hub__V1__Restarting r = TALTUN__HUB__V1__RESTARTING__INIT;
+	struct tt_list *at, *next;
+
+	r.reconnect_in_ms = 1000;
+	r.try_for_ms = 60000;
+	m.message_case = TALTUN__HUB__V1__TO_NODE__MESSAGE_RESTARTING;
+	m.restarting = &r;
+	tt_list_for_each_safe (at, next, &s->up)
+		hub_session_send(TT_CONTAINER_OF(at, struct hub_session, link), &m);
+}
+
+void hub_server_stop(struct hub_server *s, void (*done)(void *arg), void *arg)
+{
+	if (s->stopping)
+		return;
+	s->stopping = true;
+	s->stopped = done;
+	s->stopped_arg = arg;
+	s->handles = 4;
+	say_restarting(s);
+	uv_close((uv_handle_t *)&s->push, on_timer_closed);
+	uv_close((uv_handle_t *)&s->second, on_timer_closed);
+	hub_conns_stop(s->conns, on_part_gone, s);
+	hub_store_stop(s->store, on_part_gone, s);
+}
+
+void hub_server_destroy(struct hub_server *s)
+{
+	if (!s)
+		return;
+	hub_conns_destroy(s->conns);
+	hub_registry_destroy(s->registry);
+	tls_context_destroy(s->tls);
+	free(s->slots);
+	free(s);
+}
+
+void hub_server_get_stats(const struct hub_server *s, struct hub_server_stats *out)
+{
+	*out = s->stats;
+	hub_conns_stats(s->conns, &out->conns);
+	if (s->opt.relay)
+		hub_relay_get_stats(s->opt.relay, &out->relay);
+	out->nodes = hub_registry_count(s->registry);
+	out->online = hub_registry_online(s->registry);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The running hub: connections, sessions, registry, store, signer and relay, on one loop. Owned by
+ * `taltun-hub serve` (hub/serve.h) and by tests.
+ */
+#ifndef TT_HUB_SERVER_H
+#define TT_HUB_SERVER_H
+
+#include <uv.h>
+
+#include "hub/conn.h"
+#include "hub/relay_udp.h"
+#include "hub/signer.h"
+#include "hub/store.h"
+
+struct hub_server;
+
+struct hub_server_options {
+	const char *db_path;
+	struct hub_settings settings;
+	struct tls_der ca, cert, key; /* of the hub */
+	struct hub_signer *signer;    /* attached to the loop; outlives the server */
+	struct hub_relay *relay;      /* NULL: by TCP only; outlives the server */
+	struct tt_endpoint relay_at[MESH_HUB_ENDPOINTS_MAX]; /* what nodes are told */
+	unsigned relay_at_count;
+	uint16_t stun_udp_port; /* 0: none */
+	struct hub_conn_limits limits;
+	uint32_t node_cert_days;
+	uint64_t relay_tcp_bytes_per_s; /* token bucket of each node; 0: none */
+};
+
+/* Copies the options. 0 or -errno, with a line in the log. */
+int hub_server_create(uv_loop_t *loop, const struct hub_server_options *opt,
+		      struct hub_server **out);
+/* After create and before the loop runs: 0 or -errno. */
+int hub_server_listen(struct hub_server *s, const struct tt_endpoint *at);
+int hub_server_listen_fd(struct hub_server *s, int fd);
+/* Tells every node that the hub restarts, closes, and calls done(). */
+void hub_server_stop(struct hub_server *s, void (*done)(void *arg), void *arg);
+void hub_server_destroy(struct hub_server *s);
+
+struct hub_server_stats {
+	struct hub_conn_stats conns;
+	struct hub_relay_stats relay;
+	uint32_t nodes, online;
+	uint64_t enrolled, enrol_refused_token, enrol_refused_proof, enrol_refused_other;
+	uint64_t renewed, signals, signals_refused, map_frames, relay_refused_policy,
+		relay_refused_rate;
+};
+void hub_server_get_stats(const struct hub_server *s, struct hub_server_stats *out);
+
+#endif

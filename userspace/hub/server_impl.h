@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The server's own state, shared by server.c, session*.c and enrol.c alone.
+ */
+#ifndef TT_HUB_SERVER_IMPL_H
+#define TT_HUB_SERVER_IMPL_H
+
+#include "base/list.h"
+#include "hub/maps.h"
+#include "hub/server.h"
+
+#define HUB_SIGNALS_PER_S   50
+#define HUB_SIGNALS_BURST   200
+#define HUB_MAP_WINDOW	    (64 * 1024) /* of map bytes queued for one node at a time */
+#define HUB_MAP_COALESCE_MS 5
+#define HUB_MAP_EXTEND_S    86400 /* valid_until is moved on this often */
+#define HUB_SEEN_EVERY_S    3600
+
+enum hub_session_state {
+	HUB_SESSION_STRANGER,	/* no certificate: EnrollStart is next */
+	HUB_SESSION_TOKEN,	/* the store looks for its token */
+	HUB_SESSION_CHALLENGED, /* EnrollProof is next */
+	HUB_SESSION_SIGNING,
+	HUB_SESSION_ENROLLING, /* the store writes */
+	HUB_SESSION_ENROLLED,  /* it will come back with its certificate */
+	HUB_SESSION_GREETING,  /* a certificate: Hello is next */
+	HUB_SESSION_UP,
+};
+
+struct hub_bucket {
+	uint64_t level;
+	struct tt_mono filled;
+};
+
+/* Takes n where rate per second, burst at most, allow it. */
+bool hub_bucket_take(struct hub_bucket *b, uint64_t n, uint64_t rate, uint64_t burst,
+		     struct tt_mono now);
+
+/* What an enrolment has to remember; allocated while one goes on, wiped. */
+struct hub_enrolment {
+	struct hub_db_token token;
+	uint8_t nonce[MESH_TOKEN_NONCE_LEN];
+	uint8_t wg_public_key[32];
+	char version[64], hostname[64];
+	struct hub_sign_request sign;
+	struct tls_der cert;
+};
+
+struct hub_session {
+	struct hub_server *server;
+	struct hub_conn *conn;
+	struct tt_list link; /* hub_server.up, while it is up */
+	uint64_t cookie;     /* for answers that may come too late */
+	enum hub_session_state state;
+	struct hub_node *node; /* from Hello on */
+	struct hub_enrolment *enrolment;
+
+	uint64_t map_epoch, map_version; /* that the node has, once what is under way has come */
+	uint64_t map_seen;
+	uint64_t map_said_s; /* wall time of the last update */
+	struct hub_map_cursor cursor;
+
+	struct hub_bucket signals, relay;
+	bool renewing;
+};
+
+struct hub_server {
+	uv_loop_t *loop;
+	struct hub_server_options opt;
+	struct tls_context *tls;
+	struct hub_conns *conns;
+	struct hub_store *store;
+	struct hub_registry *registry;
+	struct tt_list up;
+	struct hub_session **slots; /* by cookie's low half */
+	uint32_t slot_count, slot_next;
+	uint32_t generation;
+	uv_timer_t push, second;
+	bool push_due;
+	uint64_t pushed_version, pushed_epoch;
+	uint64_t policy_epoch;
+	bool loaded; /* the store has been read once */
+	struct hub_server_stats stats;
+	unsigned handles;
+	bool stopping;
+	void (*stopped)(void *arg);
+	void *stopped_arg;
+	uint8_t frame[MESH_FRAME_HEADER + MESH_FRAME_CONTROL_MAX];
+	uint8_t arena[MESH_HUB_ARENA_SMALL];
+};
+
+static inline uint64_t hub_wall_s(void)
+{
+	uv_timeval64_t t;
+
+	uv_gettimeofday(&t);
+	return (uint64_t)t.tv_sec;
+}
+
+static inline struct tt_mono hub_server_now(const struct hub_server *s)
+{
+	return (struct tt_mono){uv_now(s->loop) * TT_NS_PER_MS + 1};
+}
+
+/* server.c */
+struct hub_session *hub_session_by_cookie(struct hub_server *s, uint64_t cookie);
+/* The registry has changed: maps go out soon. */
+void hub_server_changed(struct hub_server *s);
+
+/* session.c: what a connection's frames mean. */
+void hub_session_opened(void *ctx, struct hub_conn *c);
+void hub_session_frame(void *ctx, struct hub_conn *c, const struct mesh_frame *f);
+void hub_session_drained(void *ctx, struct hub_conn *c);
+void hub_session_closed(void *ctx, struct hub_conn *c, enum hub_close why);
+/* Sends what of the map is new. */
+void hub_session_push_map(struct hub_session *e);
+bool hub_session_send(struct hub_session *e, const Taltun__Hub__V1__ToNode *m);
+/* Error, and the connection is closed after it. */
+void hub_session_refuse(struct hub_session *e, Taltun__Hub__V1__ErrorCode code, const char *text,
+			enum hub_close why);
+
+/* enrol.c */
+void hub_enrol_start(struct hub_session *e, const Taltun__Hub__V1__EnrollStart *m);
+void hub_enrol_proof(struct hub_session *e, const Taltun__Hub__V1__EnrollProof *m);
+void hub_enrol_renew(struct hub_session *e, const Taltun__Hub__V1__Renew *m);
+void hub_enrol_forget(struct hub_session *e);
+
+#endif
