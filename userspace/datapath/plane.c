@@ -12,9 +12,6 @@
 #include "datapath/worker.h"
 #include "plat/clock.h"
 
-/* With fewer CPUs than this, a worker that spins takes the CPU from whom it waits for. */
-#define SPIN_MIN_CPUS 4
-#define SPIN_NS	      (10 * TT_NS_PER_US)
 /* Workers switch descriptors at their next turn, which is a matter of microseconds. */
 #define SWITCH_MAX_NS (100 * TT_NS_PER_MS)
 
@@ -106,8 +103,6 @@ static void plane_init(struct dp_plane *pl, const struct dp_config *cfg)
 	tt_epoch_init(&pl->epoch, cfg->workers);
 	pl->workers = cfg->workers;
 	pl->poll = cfg->poll;
-	if (cfg->poll == DP_POLL_ADAPTIVE && plat_thread_cpus() >= SPIN_MIN_CPUS)
-		pl->spin_ns = SPIN_NS;
 	atomic_init(&pl->mtu, cfg->mtu);
 	atomic_init(&pl->between, cfg->between);
 	atomic_init(&pl->tun_state, PLAT_TUN_UP);

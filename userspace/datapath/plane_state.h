@@ -42,7 +42,6 @@ struct dp_plane {
 	struct tt_epoch epoch;
 	unsigned workers;
 	enum dp_poll poll;
-	uint64_t spin_ns; /* adaptive: how long an idle worker looks before it blocks */
 	bool started;
 
 	_Alignas(TT_CACHELINE) _Atomic(struct wg_lpm *) lpm;

@@ -12,6 +12,16 @@
 #define SCRATCH_BYTES  (66048)
 #define INNER_CHECK_NS TT_NS_PER_SEC
 #define TX_RETRY_NS    (100 * TT_NS_PER_US)
+#define TURNS_UNASKED  8
+
+/* Looking on: how long, the share of the time it may take, how much of it may be saved up, and how
+ * often it may be in vain before it is left, and is tried again. */
+#define SPIN_NS	       (150 * TT_NS_PER_US)
+#define SPIN_SHARE     100
+#define SPIN_CREDIT_NS (400 * TT_NS_PER_US)
+#define SPIN_LEAST_NS  (20 * TT_NS_PER_US)
+#define SPIN_MISSES    4
+#define SPIN_TRY_AGAIN 32
 
 int dp_worker_init(struct dp_worker *w, struct dp_plane *pl, unsigned id,
 		   struct dp_inner_port *inner, struct dp_outer_port *outer)
@@ -177,12 +187,52 @@ static uint64_t until(struct tt_mono now, struct tt_mono deadline)
 	return tt_mono_before(now, deadline) ? deadline.ns - now.ns : 0;
 }
 
+/* --- when to look on, when to sleep ------------------------------------------------------------
+ */
+
+/* Ends the look-on that is under way, and pays for it. */
+static void spin_end(struct dp_spin *s, struct tt_mono now, bool hit)
+{
+	uint64_t left = until(now, s->until);
+
+	if (!s->until.ns)
+		return;
+	s->credit_ns += left; /* all of it was taken at the beginning */
+	s->until = (struct tt_mono){0};
+	s->misses = hit ? 0 : s->misses + 1;
+}
+
+static bool spin_pays(struct dp_spin *s)
+{
+	return s->misses < SPIN_MISSES || ++s->passed % SPIN_TRY_AGAIN == 0;
+}
+
+/* After a turn that sent something: its answer may be near. */
+static void spin_begin(struct dp_worker *w)
+{
+	struct dp_spin *s = &w->spin;
+	uint64_t sent = atomic_load_explicit(&w->counters.tx_batches, memory_order_relaxed);
+	bool news = sent != s->sent;
+
+	s->sent = sent;
+	if (!news || !s->limit_ns || !spin_pays(s))
+		return;
+	s->credit_ns += tt_mono_since(w->now, s->credited) / SPIN_SHARE;
+	s->credit_ns = TT_MIN(s->credit_ns, SPIN_CREDIT_NS);
+	s->credited = w->now;
+	if (s->credit_ns < SPIN_LEAST_NS)
+		return;
+	uint64_t spin = TT_MIN(s->credit_ns, s->limit_ns);
+	s->credit_ns -= spin;
+	s->until = tt_mono_add_ns(w->now, spin);
+}
+
+/* 0: look only. */
 static uint64_t wait_time(struct dp_worker *w)
 {
 	uint64_t t = PLAT_WAITER_FOREVER;
 
-	if (w->ready || w->plane->poll == DP_POLL_BUSY ||
-	    tt_mono_since(w->now, w->idle_since) < w->plane->spin_ns)
+	if (w->ready || w->plane->poll == DP_POLL_BUSY || tt_mono_before(w->now, w->spin.until))
 		return 0;
 	/* nothing announces that the kernel has room again */
 	if (w->outer->ops->tx_retry && w->outer->ops->tx_retry(w->outer))
@@ -194,32 +244,69 @@ static uint64_t wait_time(struct dp_worker *w)
 	return t;
 }
 
+/*
+ * Learns what is ready, and sleeps until something is. While there is work at hand the kernel is
+ * asked only every few turns, so that no port waits long for the others.
+ */
+static void look(struct dp_worker *w)
+{
+	if (w->outer->ops->peek)
+		w->ready |= w->outer->ops->peek(w->outer) << DP_SLOT_LANE0;
+	if (w->ready && ++w->unasked < TURNS_UNASKED) {
+		w->now = plat_clock_mono();
+		return;
+	}
+	uint64_t timeout = wait_time(w);
+	uint32_t ready = plat_waiter_wait(&w->waiter, timeout);
+
+	w->unasked = 0;
+	w->now = plat_clock_mono();
+	if (timeout)
+		dp_count(&w->counters.sleeps, 1);
+	w->ready |= ready & ~PLAT_WAITER_WOKEN;
+}
+
+/* A turn that found nothing to do, and will be followed by the next at once. */
+static void idle_turn(struct dp_worker *w)
+{
+	if (w->plane->poll == DP_POLL_BUSY || w->spin.until.ns)
+		plat_thread_yield(); /* to whom it shares the CPU with, if anybody */
+	if (w->spin.until.ns && !tt_mono_before(w->now, w->spin.until))
+		spin_end(&w->spin, w->now, false);
+}
+
 void dp_worker_run(void *arg)
 {
 	struct dp_worker *w = arg;
 	struct dp_plane *pl = w->plane;
 
-	if (pl->poll == DP_POLL_BUSY)
+	/*
+	 * Where there are more CPUs than workers, the scheduler keeps workers that never sleep
+	 * apart, also those of other processes, of which we know nothing. An operator who gives us
+	 * as many CPUs as workers (CPUAffinity=) means one for each.
+	 */
+	if (pl->poll == DP_POLL_BUSY && plat_thread_cpus() == pl->workers)
 		plat_thread_pin(w->id);
+	/* on one CPU it would take it from whom it waits for */
+	if (pl->poll == DP_POLL_ADAPTIVE && plat_thread_cpus() > 1)
+		w->spin.limit_ns = SPIN_NS;
 	apply_fds(w);
 	plat_waiter_set(&w->waiter, DP_SLOT_INNER, w->inner->ops->fd(w->inner));
 	w->now = plat_clock_mono();
 	while (!atomic_load_explicit(&pl->stop, memory_order_relaxed)) {
-		if (w->outer->ops->peek)
-			w->ready |= w->outer->ops->peek(w->outer) << DP_SLOT_LANE0;
-		uint64_t timeout = wait_time(w);
-		uint32_t ready = plat_waiter_wait(&w->waiter, timeout);
+		look(w);
+		bool work = w->ready;
 
-		w->now = plat_clock_mono();
-		if (timeout)
-			dp_count(&w->counters.sleeps, 1);
-		w->ready |= ready & ~PLAT_WAITER_WOKEN;
-		if (w->ready)
-			w->idle_since = w->now;
+		if (work)
+			spin_end(&w->spin, w->now, true);
 		atomic_store_explicit(&w->in_turn, true, memory_order_relaxed);
 		tt_epoch_enter(&pl->epoch, w->id);
 		dp_worker_turn(w);
 		tt_epoch_leave(&pl->epoch, w->id);
 		atomic_store_explicit(&w->in_turn, false, memory_order_relaxed);
+		if (work)
+			spin_begin(w);
+		else
+			idle_turn(w);
 	}
 }

@@ -45,6 +45,21 @@ struct dp_seal {
 	struct crypto_aead_job job[CRYPTO_AEAD_BURST_MAX];
 };
 
+/*
+ * Looking on instead of sleeping, for the answer to what was just sent: a CPU that slept takes
+ * longer to wake than most answers take. It may use a hundredth of the time at most, and is left
+ * where it did not pay lately.
+ */
+struct dp_spin {
+	uint64_t limit_ns;	 /* the longest; 0: never */
+	struct tt_mono until;	 /* while before it: look on */
+	struct tt_mono credited; /* when credit_ns was brought up to date */
+	uint64_t credit_ns;
+	unsigned misses; /* in a row */
+	unsigned passed; /* times it was left since */
+	uint64_t sent;	 /* batches sent, when it was last looked at */
+};
+
 struct dp_worker {
 	struct dp_plane *plane;
 	unsigned id;
@@ -68,7 +83,9 @@ struct dp_worker {
 
 	struct plat_waiter waiter;
 	uint32_t ready; /* slots that may have something to read */
-	struct tt_mono idle_since, inner_checked;
+	struct tt_mono inner_checked;
+	unsigned unasked; /* turns since the kernel was asked what is ready */
+	struct dp_spin spin;
 
 	/* any thread */
 	_Alignas(TT_CACHELINE) _Atomic bool scan_staged; /* a session was set somewhere */
