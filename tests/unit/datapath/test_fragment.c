@@ -19,7 +19,8 @@ static size_t build(const uint8_t *opts, uint8_t opts_len, size_t payload)
 	size_t len = pk_build(pkt, &k, bytes, payload, false);
 
 	memmove(pkt + 20 + opts_len, pkt + 20, len - 20);
-	memcpy(pkt + 20, opts, opts_len);
+	if (opts_len)
+		memcpy(pkt + 20, opts, opts_len);
 	pkt[0] = (uint8_t)(0x45 + opts_len / 4);
 	len += opts_len;
 	tt_store_be16(pkt + 2, (uint16_t)len);

@@ -296,6 +296,80 @@ static void bulk(void)
 	both_close();
 }
 
+/* a and b as each other's relay: super-datagrams whose every datagram has its header. */
+static void relay_udp(void)
+{
+	both_open(ALL_TUN, plat_udp_probe());
+	struct side *side[] = {&a, &b};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct tt_endpoint far = {.ip = tt_ip_v4_host(0x7f000001),
+					  .udp_port = side[!i]->udp_port[0]};
+		struct dp_route route = {
+			.via = DP_VIA_RELAY_UDP, .dest = {.to = far}, .tag = 0xcafe + i};
+
+		CU_ASSERT_EQUAL(dp_plane_set_relays(side[i]->pl, &far, 1), 0);
+		dp_peer_set_path(side[i]->pl, side[i]->p, &route, NULL);
+	}
+	sessions_publish();
+	ping_pong(ALL_TUN, 20, 700);
+	for (unsigned i = 0; i < 20; i++) {
+		size_t len = tcp_super(i * 39000);
+
+		CU_ASSERT_EQUAL_FATAL(write(a.tun[0], pkt, len), (ssize_t)len);
+		CU_ASSERT_FATAL(collect(39000));
+	}
+	CU_ASSERT_EQUAL(all_drops(&a) + all_drops(&b), 0);
+	both_close();
+}
+
+/* The hub: takes from each side and pushes to the other, until bytes of TCP came out of b. */
+static bool carry(size_t bytes)
+{
+	struct side *side[] = {&a, &b};
+	struct dp_relay_message m[16];
+	struct pollfd p[] = {{.fd = dp_plane_relay_fd(a.pl), .events = POLLIN},
+			     {.fd = dp_plane_relay_fd(b.pl), .events = POLLIN},
+			     {.fd = b.tun[0], .events = POLLIN}};
+	size_t sum = 0;
+	unsigned n;
+
+	while (sum < bytes) {
+		if (poll(p, 3, WAIT_MS) <= 0)
+			return false;
+		for (unsigned i = 0; i < 2; i++)
+			while ((n = dp_plane_relay_pop(side[i]->pl, m, 16)) > 0)
+				for (unsigned k = 0; k < n; k++)
+					CU_ASSERT_EQUAL(dp_plane_relay_push(side[!i]->pl, 7 + i,
+									    m[k].bytes, m[k].len),
+							TT_DROP_NONE);
+		for (ssize_t got_now; (got_now = read(b.tun[0], got, sizeof(got))) > 0;)
+			sum += (size_t)got_now - sizeof(struct plat_vnet_hdr) - 40;
+	}
+	return true;
+}
+
+static void relay_tcp(void)
+{
+	struct dp_roam roam[DP_ROAMS];
+	unsigned sources;
+
+	both_open(ALL_TUN, plat_udp_probe());
+	dp_peer_set_path(a.pl, a.p, &(struct dp_route){.via = DP_VIA_RELAY_TCP, .tag = 8}, NULL);
+	dp_peer_set_path(b.pl, b.p, &(struct dp_route){.via = DP_VIA_RELAY_TCP, .tag = 7}, NULL);
+	sessions_publish();
+	for (unsigned i = 0; i < 50; i++) {
+		size_t len = tcp_super(i * 39000);
+
+		CU_ASSERT_EQUAL_FATAL(write(a.tun[0], pkt, len), (ssize_t)len);
+		CU_ASSERT_FATAL(carry(39000));
+	}
+	CU_ASSERT_EQUAL(all_drops(&a) + all_drops(&b), 0);
+	/* it came by the very path: nothing that control has to act upon */
+	CU_ASSERT_FALSE(dp_peer_take_facts(b.p, roam, &sources) & DP_FACT_ROAMED);
+	both_close();
+}
+
 static void staged_then_sent(void)
 {
 	both_open(ALL_TUN, plat_udp_probe());
@@ -665,6 +739,7 @@ static void two_workers_send_one_session(void)
 }
 
 TT_TESTS("plane_threads", {"there and back", there_and_back}, {"bulk", bulk},
+	 {"relay over UDP", relay_udp}, {"relay over TCP", relay_tcp},
 	 {"staged, then sent", staged_then_sent}, {"idle workers sleep", idle_workers_sleep},
 	 {"no allocation per packet", no_allocation_per_packet},
 	 {"1,000 sessions under load", thousand_sessions_under_load},
