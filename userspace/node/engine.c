@@ -29,6 +29,9 @@ int node_engine_prepare(const struct node_engine_start *start)
 {
 	int err = node_device_prepare();
 
+	if (!err)
+		err = node_uapi_prepare();
+
 	return err ? err : node_memory_open(start->memory_fd, NODE_MEMORY_BYTES, &prepared_memory);
 }
 

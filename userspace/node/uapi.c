@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "crypto/mem.h"
+#include "plat/secmem.h"
 
 #define PIECE 65536
 
@@ -26,9 +27,19 @@ struct node_uapi {
 	struct node_device *device;
 	void (*changed)(void *ctx);
 	void *ctx;
-	struct tt_list clients;
+	struct tt_list clients; /* the one that was silent longest comes first */
 	unsigned count;
 };
+
+/* What a client sends and reads: there are keys in it. */
+struct client_buffers {
+	char line[NODE_UAPI_LINE_MAX];
+	char pending[PIECE];
+	char out[PIECE];
+};
+
+/* Closed clients keep theirs until the loop has turned, hence twice as many. */
+static struct plat_secmem *mem_buffers;
 
 struct client {
 	uv_pipe_t pipe;
@@ -44,12 +55,10 @@ struct client {
 	unsigned handles; /* open ones; the last that closes frees the client */
 	size_t line_len;
 	size_t pending_len; /* bytes that were read behind the operation being answered */
-	char line[NODE_UAPI_LINE_MAX];
-	char pending[PIECE];
-	char out[PIECE];
+	struct client_buffers *b;
 };
 
-static void client_feed(struct client *c, const char *data, size_t len);
+static void client_take(struct client *c, char *data, size_t len);
 
 /* --- life of a client ------------------------------------------------------------------------- */
 
@@ -59,9 +68,7 @@ static void on_closed(uv_handle_t *h)
 
 	if (--c->handles)
 		return;
-	crypto_wipe(c->line, sizeof(c->line));
-	crypto_wipe(c->pending, sizeof(c->pending));
-	crypto_wipe(c->out, sizeof(c->out));
+	plat_secmem_free(mem_buffers, c->b);
 	free(c);
 }
 
@@ -94,6 +101,8 @@ static void on_idle(uv_timer_t *t)
 
 static void touch(struct client *c)
 {
+	tt_list_del(&c->link);
+	tt_list_add_tail(&c->server->clients, &c->link);
 	uv_timer_start(&c->idle, on_idle, NODE_UAPI_IDLE_MS, 0);
 }
 
@@ -105,7 +114,7 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b);
 
 static void write_out(struct client *c, size_t len)
 {
-	uv_buf_t b = uv_buf_init(c->out, (unsigned)len);
+	uv_buf_t b = uv_buf_init(c->b->out, (unsigned)len);
 
 	c->state = CLIENT_REPLY;
 	uv_read_stop((uv_stream_t *)&c->pipe);
@@ -116,18 +125,18 @@ static void write_out(struct client *c, size_t len)
 
 static void reply_set(struct client *c, int err)
 {
-	int n = snprintf(c->out, sizeof(c->out), "errno=%d\n\n", err);
+	int n = snprintf(c->b->out, sizeof(c->b->out), "errno=%d\n\n", err);
 	write_out(c, (size_t)n);
 }
 
 /* The next piece of a get, or its last line. */
 static void reply_get(struct client *c)
 {
-	size_t n = node_uapi_get_piece(&c->get, c->out, sizeof(c->out) - 64);
+	size_t n = node_uapi_get_piece(&c->get, c->b->out, sizeof(c->b->out) - 64);
 
 	if (!n) {
 		c->get_open = false;
-		n = (size_t)snprintf(c->out, sizeof(c->out), "errno=0\n\n");
+		n = (size_t)snprintf(c->b->out, sizeof(c->b->out), "errno=0\n\n");
 	}
 	write_out(c, n);
 }
@@ -145,12 +154,13 @@ static void on_written(uv_write_t *w, int status)
 		reply_get(c);
 		return;
 	}
+	crypto_wipe(c->b->out, sizeof(c->b->out));
 	c->state = CLIENT_IDLE;
 	/* operations that came behind the one just answered */
 	size_t len = c->pending_len;
 	c->pending_len = 0;
 	if (len)
-		client_feed(c, c->pending, len);
+		client_take(c, c->b->pending, len);
 	if (c->state != CLIENT_REPLY && !uv_is_closing((uv_handle_t *)&c->pipe))
 		uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read);
 }
@@ -173,23 +183,23 @@ static void end_of_operation(struct client *c)
 
 static void take_line(struct client *c)
 {
-	c->line[c->line_len] = 0;
+	c->b->line[c->line_len] = 0;
 	if (!c->line_len) {
 		end_of_operation(c);
 		return;
 	}
 	if (c->state == CLIENT_SET) {
-		node_uapi_set_line(&c->set, c->line);
-	} else if (c->state == CLIENT_IDLE && strcmp(c->line, "set=1") == 0) {
+		node_uapi_set_line(&c->set, c->b->line);
+	} else if (c->state == CLIENT_IDLE && strcmp(c->b->line, "set=1") == 0) {
 		c->state = CLIENT_SET;
 		c->request_bytes = 0;
 		node_uapi_set_begin(&c->set, c->server->device);
-	} else if (c->state == CLIENT_IDLE && strcmp(c->line, "get=1") == 0) {
+	} else if (c->state == CLIENT_IDLE && strcmp(c->b->line, "get=1") == 0) {
 		c->state = CLIENT_GET;
 	} else {
 		client_close(c);
 	}
-	crypto_wipe(c->line, c->line_len);
+	crypto_wipe(c->b->line, c->line_len);
 }
 
 /* Bytes from the client; those behind an operation that is being answered wait in `pending`. */
@@ -200,15 +210,15 @@ static void client_feed(struct client *c, const char *data, size_t len)
 		if (uv_is_closing((uv_handle_t *)&c->pipe))
 			return;
 		if (c->state == CLIENT_REPLY) {
-			memmove(c->pending, data + i, len - i);
+			memmove(c->b->pending, data + i, len - i);
 			c->pending_len = len - i;
 			return;
 		}
 		if (data[i] == '\n') {
 			take_line(c);
 			c->line_len = 0;
-		} else if (c->line_len + 1 < sizeof(c->line)) {
-			c->line[c->line_len++] = data[i];
+		} else if (c->line_len + 1 < sizeof(c->b->line)) {
+			c->b->line[c->line_len++] = data[i];
 		} else {
 			client_close(c);
 			return;
@@ -218,6 +228,13 @@ static void client_feed(struct client *c, const char *data, size_t len)
 		client_close(c);
 }
 
+/* The same, and wipes what is not needed any more. data lies in `pending`. */
+static void client_take(struct client *c, char *data, size_t len)
+{
+	client_feed(c, data, len);
+	crypto_wipe(c->b->pending + c->pending_len, len - c->pending_len);
+}
+
 /* Reading is stopped while an answer is on its way, so the buffer is free whenever it is asked for.
  */
 static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *b)
@@ -225,7 +242,7 @@ static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *b)
 	struct client *c = h->data;
 
 	(void)hint;
-	*b = uv_buf_init(c->pending, sizeof(c->pending));
+	*b = uv_buf_init(c->b->pending, sizeof(c->b->pending));
 }
 
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
@@ -239,7 +256,7 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 	if (!n)
 		return;
 	touch(c);
-	client_feed(c, b->base, (size_t)n);
+	client_take(c, b->base, (size_t)n);
 }
 
 /* --- accepting -------------------------------------------------------------------------------- */
@@ -250,6 +267,7 @@ static struct client *client_create(struct node_uapi *u)
 
 	if (!c)
 		return NULL;
+	c->b = plat_secmem_alloc(mem_buffers);
 	c->server = u;
 	c->handles = 2;
 	uv_pipe_init(u->listener.loop, &c->pipe, 0);
@@ -260,6 +278,21 @@ static struct client *client_create(struct node_uapi *u)
 	return c;
 }
 
+/* A daemon that keeps its connection open for the next question must not keep wg(8) out. */
+static void make_room(struct node_uapi *u, const struct client *newcomer)
+{
+	struct tt_list *l;
+
+	tt_list_for_each (l, &u->clients) {
+		struct client *c = TT_CONTAINER_OF(l, struct client, link);
+
+		if (c != newcomer && c->state == CLIENT_IDLE && !c->line_len) {
+			client_close(c);
+			return;
+		}
+	}
+}
+
 static void on_connection(uv_stream_t *s, int status)
 {
 	struct node_uapi *u = s->data;
@@ -267,7 +300,11 @@ static void on_connection(uv_stream_t *s, int status)
 
 	if (!c)
 		return;
-	if (uv_accept(s, (uv_stream_t *)&c->pipe) != 0 || u->count > NODE_UAPI_CLIENTS_MAX) {
+	bool accepted = uv_accept(s, (uv_stream_t *)&c->pipe) == 0;
+
+	if (accepted && u->count > NODE_UAPI_CLIENTS_MAX)
+		make_room(u, c);
+	if (!accepted || !c->b || u->count > NODE_UAPI_CLIENTS_MAX) {
 		client_close(c);
 		return;
 	}
@@ -275,20 +312,39 @@ static void on_connection(uv_stream_t *s, int status)
 	uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read);
 }
 
+int node_uapi_prepare(void)
+{
+	bool locked = true;
+	int err = 0;
+
+	if (!mem_buffers)
+		err = plat_secmem_create(sizeof(struct client_buffers), 2 * NODE_UAPI_CLIENTS_MAX,
+					 &mem_buffers, &locked);
+	if (!locked)
+		tt_log(TT_LOG_WARN, "memory.not_locked",
+		       TT_F_STR("hint",
+				"keys that wg(8) sends may reach the swap: give CAP_IPC_LOCK "
+				"or raise RLIMIT_MEMLOCK"));
+	return err;
+}
+
 int node_uapi_serve(uv_loop_t *loop, int listen_fd, struct node_device *d,
 		    void (*changed)(void *ctx), void *ctx, struct node_uapi **out)
 {
 	struct node_uapi *u = calloc(1, sizeof(*u));
+	int err = node_uapi_prepare();
 
-	if (!u)
-		return -ENOMEM;
+	if (!u || err) {
+		free(u);
+		return u ? err : -ENOMEM;
+	}
 	u->device = d;
 	u->changed = changed;
 	u->ctx = ctx;
 	tt_list_init(&u->clients);
 	uv_pipe_init(loop, &u->listener, 0);
 	u->listener.data = u;
-	int err = uv_pipe_open(&u->listener, listen_fd);
+	err = uv_pipe_open(&u->listener, listen_fd);
 	if (!err)
 		err = uv_listen((uv_stream_t *)&u->listener, NODE_UAPI_CLIENTS_MAX, on_connection);
 	*out = u; /* also on error: the handle is closed and freed by node_uapi_stop() */

@@ -15,7 +15,7 @@
 #define NODE_UAPI_CLIENTS_MAX 16
 #define NODE_UAPI_LINE_MAX    4096
 #define NODE_UAPI_REQUEST_MAX (64u << 20) /* bytes of one set */
-#define NODE_UAPI_IDLE_MS     30000
+#define NODE_UAPI_IDLE_MS     30000	  /* between two bytes; earlier where others wait */
 
 /* --- the protocol, without a socket ----------------------------------------------------------- */
 
@@ -52,7 +52,16 @@ size_t node_uapi_get_piece(struct node_uapi_get *g, char *buf, size_t cap);
 
 struct node_uapi;
 
-/* Serves on a listening descriptor, which it takes. changed() runs after each set. 0 or -errno. */
+/*
+ * Reserves locked memory for what clients send and read, which holds keys; while the right to lock
+ * is still held. Once a process; node_uapi_serve() does it where nobody has. 0 or -errno.
+ */
+int node_uapi_prepare(void);
+/*
+ * Serves on a listening descriptor, which it takes. changed() runs after each set. One client more
+ * than NODE_UAPI_CLIENTS_MAX takes the place of the one that has been silent longest between two
+ * operations; where all are within one, it is the one to be closed. 0 or -errno.
+ */
 int node_uapi_serve(uv_loop_t *loop, int listen_fd, struct node_device *d,
 		    void (*changed)(void *ctx), void *ctx, struct node_uapi **out);
 /* Closes everything; the loop must run once more before it is freed by itself. */
