@@ -135,8 +135,10 @@ beside() {
 	local round
 	config_g xdp '"v0"'
 	config_c socket
-	tt_start g "$TT_WORK/g.toml" && tt_start c "$TT_WORK/c.toml" && wait_for 10 can_ping c 10.77.0.1 ||
-		{ say "the nodes do not start" && return 1; }
+	if ! { tt_start g "$TT_WORK/g.toml" && tt_start c "$TT_WORK/c.toml" && wait_for 10 can_ping c 10.77.0.1; }; then
+		say "the nodes do not start"
+		return 1
+	fi
 	for ((round = 1; round <= rounds; round++)); do
 		say "bench: beside, round $round of $rounds"
 		reload_g socket '"v0"'

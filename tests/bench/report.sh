@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC2154 # those that it wants
 #
 # Results of a benchmark, after lib.sh: add METRIC UNIT VALUE notes one of $bench_contender in $results,
 # report_json prints all of them with the machine. Wants $name, $rounds, $seconds.
