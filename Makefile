@@ -2,6 +2,7 @@
 # One non-recursive Makefile. Sources are found by folder; a layer is a folder of userspace/.
 #   make                     programs in build/bin
 #   make check               unit tests
+#   make check-xdp           AF_XDP in namespaces, all of it (root); check-xdp-asan: under ASan
 #   make check-vm            Debian kernels under QEMU against their own WireGuard (root)
 #   make PLATFORM=posix      the portable fallback (own build folder)
 #   make SAN=address,undefined | SAN=thread     sanitizer builds (own build folder)
@@ -83,16 +84,17 @@ SEES_wg := base crypto wg
 SEES_mesh := base crypto mesh
 SEES_tls := base crypto tls
 SEES_toml := toml
+SEES_wire := base crypto mesh tls wire
 SEES_plat := base plat steer
 SEES_datapath := base crypto wg mesh datapath plat
-SEES_node := base crypto wg mesh tls toml datapath node plat
-SEES_hub := base crypto mesh tls toml plat hub
-SEES_taltun-hub := base crypto mesh tls toml plat hub taltun-hub
-SEES_taltund := base crypto wg mesh tls toml datapath node plat taltund
-SEES_taltun := base crypto wg mesh tls toml datapath node plat taltun
-SEES_tests := base crypto wg mesh tls toml datapath node hub plat steer
+SEES_node := base crypto wg mesh tls wire toml datapath node plat
+SEES_hub := base crypto mesh tls wire toml plat hub
+SEES_taltun-hub := base crypto mesh tls wire toml plat hub taltun-hub
+SEES_taltund := base crypto wg mesh tls wire toml datapath node plat taltund
+SEES_taltun := base crypto wg mesh tls wire toml datapath node plat taltun
+SEES_tests := base crypto wg mesh tls wire toml datapath node hub plat steer
 
-LAYERS := base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,tls toml node hub)
+LAYERS := base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,tls wire toml node hub)
 PROGRAMS := $(if $(filter none,$(PLATFORM)),,taltund taltun)
 # The hub is a server for Linux; a program without sources yet is none.
 HUB_PROGRAMS := $(if $(filter linux,$(PLATFORM)),$(if $(wildcard userspace/taltun-hub/*.c),taltun-hub))
@@ -138,11 +140,11 @@ LIB_OBJS_mesh += $(BUILD)/obj/gen/hub.pb-c.o
 lib = $(BUILD)/lib/libtt-$(1).a
 # Link order: a user comes before what it uses.
 LIBS_datapath := $(call lib,datapath) $(call lib,wg) $(call lib,mesh) $(call lib,crypto) $(call lib,plat) $(call lib,base)
-LIBS_hub := $(call lib,hub) $(call lib,tls) $(call lib,toml) $(call lib,mesh) $(call lib,crypto) $(call lib,plat) $(call lib,base)
-LIBS_node := $(call lib,node) $(call lib,tls) $(call lib,toml) $(LIBS_datapath)
+LIBS_hub := $(call lib,hub) $(call lib,wire) $(call lib,tls) $(call lib,toml) $(call lib,mesh) $(call lib,crypto) $(call lib,plat) $(call lib,base)
+LIBS_node := $(call lib,node) $(call lib,wire) $(call lib,tls) $(call lib,toml) $(LIBS_datapath)
 
 .DEFAULT_GOAL := all
-.PHONY: all libs check check-build check-vm demo bench fuzz install uninstall format format-check lint help clean
+.PHONY: all libs check check-build check-vm check-xdp check-xdp-asan demo bench fuzz install uninstall format format-check lint help clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -202,7 +204,7 @@ $(BUILD)/obj/platform/linux/xdp_object.o: EXTRA_INC := -DTT_STEER_OBJECT='"$(CUR
 # --- tests -----------------------------------------------------------------------------------
 # tests/unit/LAYER/test_x.c is one CUnit program; it links the layers up to its own.
 
-TEST_SRC := $(foreach l,base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,tls toml node hub),$(wildcard tests/unit/$(l)/test_*.c) ) $(wildcard tests/sim/test_*.c) $(if $(filter none,$(PLATFORM)),,$(wildcard tests/unit/plat/test_*.c)) $(if $(filter linux,$(PLATFORM)),$(wildcard tests/bpf/test_*.c))
+TEST_SRC := $(foreach l,base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,tls wire toml node hub),$(wildcard tests/unit/$(l)/test_*.c) ) $(wildcard tests/sim/test_*.c) $(if $(filter none,$(PLATFORM)),,$(wildcard tests/unit/plat/test_*.c)) $(if $(filter linux,$(PLATFORM)),$(wildcard tests/bpf/test_*.c))
 TEST_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 TEST_SUPPORT := $(call obj_of,$(wildcard tests/unit/support/*.c))
 TEST_OBJS := $(call obj_of,$(TEST_SRC)) $(TEST_SUPPORT)
@@ -235,6 +237,13 @@ check: check-build
 # Debian's kernels under QEMU, with their own WireGuard at the other end: docs/testing.md.
 check-vm: all
 	@tests/vm/run.sh $(KERNELS)
+
+# Every namespace test of AF_XDP, and the core's tests by it, in both modes: docs/testing.md.
+check-xdp: all tools
+	@scripts/check-xdp.sh
+check-xdp-asan: tools
+	@$(MAKE) SAN=address,undefined all
+	@TT_BIN=$(CURDIR)/build/variant-address-undefined/bin scripts/check-xdp.sh
 
 # --- fuzzers: libFuzzer with clang (make fuzz), plain corpus replayers everywhere --------------
 
@@ -278,8 +287,8 @@ lint: format-check
 -include Makefile.install
 
 help:
-	@sed -n '2,10s/^# \{0,1\}//p' Makefile
-	@echo "targets: all check check-vm demo bench fuzz install uninstall format lint help clean"
+	@sed -n '2,11s/^# \{0,1\}//p' Makefile
+	@echo "targets: all check check-xdp check-xdp-asan check-vm demo bench fuzz install uninstall format lint help clean"
 
 clean:
 	rm -rf build

@@ -106,54 +106,115 @@ static void all_gone(struct hub_conns *s)
 	}
 }
 
-static void on_handle_closed(uv_handle_t *h)
-{
-	struct hub_conn *c = h->data;
-	struct hub_conns *s = c->all;
-
-	s->stats.connections--;
-	tls_session_destroy(c->tls);
-	hub_conn_free_queues(c);
-	free(c->peer);
-	free(c->frame_buffer);
-	free(c->write_buffer);
-	free(c);
-	all_gone(s);
-}
-
-void hub_conn_drop(struct hub_conn *c, enum hub_close why)
+/* At once, without sending anything more. */
+static void drop(struct hub_conn *c, enum hub_close why)
 {
 	struct hub_conns *s = c->all;
 
-	if (uv_is_closing((uv_handle_t *)&c->tcp))
+	if (c->gone)
 		return;
-	if (c->ending != HUB_CLOSE_NONE)
-		why = c->ending;
-	c->ending = why;
-	s->stats.closed[why]++;
-	if (why == HUB_CLOSE_TLS)
-		s->stats.tls_failed[tls_session_failure(c->tls)]++;
+	c->gone = true;
+	if (c->ending == HUB_CLOSE_NONE)
+		c->ending = why;
+	s->stats.closed[c->ending]++;
+	if (c->ending == HUB_CLOSE_TLS)
+		s->stats.tls_failed[tls_session_failure(c->stream.tls)]++;
 	stranger_no_more(c);
 	tt_list_del(&c->link);
-	tt_list_del(&c->dirty);
-	tt_list_init(&c->dirty);
-	uv_close((uv_handle_t *)&c->tcp, on_handle_closed);
-	s->on.closed(s->on.ctx, c, why);
+	wire_stream_abort(&c->stream);
+	s->on.closed(s->on.ctx, c, c->ending);
 }
 
 void hub_conn_close(struct hub_conn *c, enum hub_close why)
 {
-	if (uv_is_closing((uv_handle_t *)&c->tcp) || c->ending != HUB_CLOSE_NONE)
+	if (c->gone || c->ending != HUB_CLOSE_NONE)
 		return;
 	c->ending = why;
-	c->deadline = tt_mono_add_ns(hub_conn_now(c->all), HUB_CONN_LINGER_MS * TT_NS_PER_MS);
-	uv_read_stop((uv_stream_t *)&c->tcp);
-	hub_conn_mark(c);
+	c->deadline =
+		tt_mono_add_ns(wire_loop_now(c->all->wire), HUB_CONN_LINGER_MS * TT_NS_PER_MS);
+	wire_stream_finish(&c->stream);
+}
+
+/* --- what the stream says --------------------------------------------------------------------- */
+
+static void on_opened(void *ctx)
+{
+	struct hub_conn *c = ctx;
+	struct hub_conns *s = c->all;
+	struct tls_cert_info peer;
+
+	c->opened = true;
+	s->stats.opened++;
+	if (tls_session_peer(c->stream.tls, &peer)) {
+		c->peer = malloc(sizeof(peer));
+		if (!c->peer) {
+			drop(c, HUB_CLOSE_RESET);
+			return;
+		}
+		*c->peer = peer;
+	}
+	hub_conn_expect(c, true);
+	s->on.opened(s->on.ctx, c);
+}
+
+static void on_frame(void *ctx, const struct mesh_frame *f)
+{
+	struct hub_conn *c = ctx;
+
+	c->all->on.frame(c->all->on.ctx, c, f);
+}
+
+static void on_drained(void *ctx)
+{
+	struct hub_conn *c = ctx;
+
+	c->all->on.drained(c->all->on.ctx, c);
+}
+
+static void on_ended(void *ctx, enum wire_end why)
+{
+	static const enum hub_close meaning[] = {
+		[WIRE_END_BY_PEER] = HUB_CLOSE_BY_PEER,
+		[WIRE_END_RESET] = HUB_CLOSE_RESET,
+		[WIRE_END_TLS] = HUB_CLOSE_TLS,
+		[WIRE_END_BAD_FRAME] = HUB_CLOSE_BAD_FRAME,
+		[WIRE_END_NOT_READING] = HUB_CLOSE_NOT_READING,
+		[WIRE_END_FINISHED] = HUB_CLOSE_SHUTDOWN,
+	};
+
+	drop(ctx, meaning[why]);
+}
+
+static void on_closed(void *ctx)
+{
+	struct hub_conn *c = ctx;
+	struct hub_conns *s = c->all;
+
+	free(c->peer);
+	free(c);
+	s->stats.connections--;
+	all_gone(s);
+}
+
+static const struct wire_handlers stream_handlers = {.opened = on_opened,
+						     .frame = on_frame,
+						     .drained = on_drained,
+						     .ended = on_ended,
+						     .closed = on_closed};
+
+bool hub_conn_send(struct hub_conn *c, const uint8_t *frame, size_t len)
+{
+	return wire_stream_send(&c->stream, frame, len);
+}
+
+bool hub_conn_relay(struct hub_conn *c, uint32_t from_node, const uint8_t *packet, uint32_t len)
+{
+	return wire_stream_relay(&c->stream, from_node, packet, len, &c->all->data);
 }
 
 /* --- the beginning ---------------------------------------------------------------------------- */
 
-static bool may_come(struct hub_conns *s, struct hub_source_entry *e)
+static bool may_come(struct hub_conns *s, struct hub_source_entry *e, struct tt_mono now)
 {
 	enum hub_turned_away why;
 
@@ -163,7 +224,7 @@ static bool may_come(struct hub_conns *s, struct hub_source_entry *e)
 		why = HUB_TURNED_AWAY_MEMORY;
 	else if (hub_source_count(e) >= s->limits.per_source)
 		why = HUB_TURNED_AWAY_SOURCE;
-	else if (!hub_source_take(e, s->limits.accepts_per_s, s->now))
+	else if (!hub_source_take(e, s->limits.accepts_per_s, now))
 		why = HUB_TURNED_AWAY_RATE;
 	else
 		return true;
@@ -171,55 +232,60 @@ static bool may_come(struct hub_conns *s, struct hub_source_entry *e)
 	return false;
 }
 
-static void on_turned_away(uv_handle_t *h)
-{
-	free(h);
-}
-
 /* Accepted all the same: a connection that stays in the backlog would be looked at for ever. */
-static void turn_away(struct hub_conn *c)
+static bool admit(struct hub_conns *s, uv_stream_t *listener, struct hub_conn *c,
+		  struct tls_session **tls)
 {
-	uv_close((uv_handle_t *)&c->tcp, on_turned_away);
+	struct tt_mono now = wire_loop_now(s->wire);
+
+	if (uv_accept(listener, (uv_stream_t *)&c->stream.tcp) != 0 || s->stopping ||
+	    !peer_address(&c->stream.tcp, &c->source))
+		return false;
+	struct hub_source_entry *e = hub_source_get(s->sources, &c->source.ip, now);
+
+	if (!may_come(s, e, now))
+		return false;
+	if (tls_session_create(s->tls, NULL, tls) != 0) {
+		s->stats.turned_away[HUB_TURNED_AWAY_MEMORY]++;
+		return false;
+	}
+	hub_source_hold(e);
+	c->counted = e;
+	return true;
 }
 
 static void on_connection(uv_stream_t *listener, int status)
 {
 	struct hub_conns *s = listener->data;
 	struct hub_conn *c = status == 0 ? calloc(1, sizeof(*c)) : NULL;
+	struct wire_stream_options opt = {.loop = s->wire,
+					  .on = &stream_handlers,
+					  .ctx = c,
+					  .control_bytes = s->limits.control_bytes,
+					  .data_packets = s->limits.data_packets,
+					  .control_frame_max = MESH_FRAME_TO_HUB_MAX};
+	struct tls_session *tls = NULL;
 
 	if (!c)
 		return;
-	s->now = hub_conn_now(s);
 	c->all = s;
-	uv_tcp_init(s->loop, &c->tcp);
-	c->tcp.data = c;
-	if (uv_accept(listener, (uv_stream_t *)&c->tcp) != 0 ||
-	    !peer_address(&c->tcp, &c->source)) {
-		turn_away(c);
-		return;
-	}
-	struct hub_source_entry *e = hub_source_get(s->sources, &c->source.ip, s->now);
-
-	if (s->stopping || !may_come(s, e)) {
-		turn_away(c);
-		return;
-	}
-	if (tls_session_create(s->tls, NULL, &c->tls) != 0) {
-		s->stats.turned_away[HUB_TURNED_AWAY_MEMORY]++;
-		turn_away(c);
-		return;
-	}
-	hub_source_hold(e);
-	c->counted = e;
-	s->stats.accepted++;
+	tt_list_init(&c->link);
+	wire_stream_init(&c->stream, &opt);
 	s->stats.connections++;
+	if (!admit(s, listener, c, &tls)) {
+		c->gone = true;
+		wire_stream_abort(&c->stream);
+		return;
+	}
+	s->stats.accepted++;
 	tt_list_add_tail(&s->list, &c->link);
-	tt_list_init(&c->dirty);
-	c->heard = c->moved = s->now;
-	c->deadline = tt_mono_add_ns(s->now, s->limits.handshake_ms * TT_NS_PER_MS);
-	mesh_frame_reader_init(&c->reader, c->small, sizeof(c->small), MESH_FRAME_TO_HUB_MAX, 0);
-	uv_tcp_nodelay(&c->tcp, 1);
-	hub_conn_start_reading(c);
+	c->deadline = tt_mono_add_ns(wire_loop_now(s->wire), s->limits.handshake_ms * TT_NS_PER_MS);
+	wire_stream_start(&c->stream, tls);
+}
+
+static void on_listener_freed(uv_handle_t *h)
+{
+	free(h);
 }
 
 static int add_listener(struct hub_conns *s, const struct sockaddr_storage *at, int fd)
@@ -237,7 +303,7 @@ static int add_listener(struct hub_conns *s, const struct sockaddr_storage *at, 
 	if (!err)
 		err = uv_listen((uv_stream_t *)l, BACKLOG, on_connection);
 	if (err) {
-		uv_close((uv_handle_t *)l, on_turned_away);
+		uv_close((uv_handle_t *)l, on_listener_freed);
 		return err;
 	}
 	s->listener[s->listeners++] = l;
@@ -263,43 +329,24 @@ static void look_at(struct hub_conn *c, struct tt_mono now)
 {
 	const struct hub_conn_limits *l = &c->all->limits;
 
-	if (tt_mono_is_set(c->deadline) && !tt_mono_before(now, c->deadline)) {
-		hub_conn_drop(c, c->opened ? HUB_CLOSE_STAGE_SLOW : HUB_CLOSE_HANDSHAKE_SLOW);
-		return;
-	}
-	bool stuck = c->writing && tt_mono_since(now, c->moved) >= HUB_CONN_STUCK_MS * TT_NS_PER_MS;
-
-	if (stuck)
-		hub_conn_drop(c, HUB_CLOSE_NOT_READING);
-	else if (c->silent_allowed && tt_mono_since(now, c->heard) >= l->silent_ms * TT_NS_PER_MS)
-		hub_conn_drop(c, HUB_CLOSE_SILENT);
+	if (tt_mono_is_set(c->deadline) && !tt_mono_before(now, c->deadline))
+		drop(c, c->opened ? HUB_CLOSE_STAGE_SLOW : HUB_CLOSE_HANDSHAKE_SLOW);
+	else if (c->stream.writing &&
+		 tt_mono_since(now, c->stream.moved) >= HUB_CONN_STUCK_MS * TT_NS_PER_MS)
+		drop(c, HUB_CLOSE_NOT_READING);
+	else if (c->silent_allowed &&
+		 tt_mono_since(now, c->stream.heard) >= l->silent_ms * TT_NS_PER_MS)
+		drop(c, HUB_CLOSE_SILENT);
 }
 
 static void on_tick(uv_timer_t *t)
 {
 	struct hub_conns *s = t->data;
+	struct tt_mono now = wire_loop_now(s->wire);
 	struct tt_list *at, *next;
 
-	s->now = hub_conn_now(s);
-	for (at = s->list.next; at != &s->list; at = next) {
-		next = at->next;
-		look_at(TT_CONTAINER_OF(at, struct hub_conn, link), s->now);
-	}
-}
-
-/* Everything that was queued in this turn goes out before the loop sleeps. */
-static void on_turn_end(uv_prepare_t *p)
-{
-	struct hub_conns *s = p->data;
-
-	s->now = hub_conn_now(s);
-	while (!tt_list_empty(&s->dirty)) {
-		struct hub_conn *c = TT_CONTAINER_OF(s->dirty.next, struct hub_conn, dirty);
-
-		tt_list_del(&c->dirty);
-		tt_list_init(&c->dirty);
-		hub_conn_flush(c);
-	}
+	tt_list_for_each_safe (at, next, &s->list)
+		look_at(TT_CONTAINER_OF(at, struct hub_conn, link), now);
 }
 
 /* --- all of them ------------------------------------------------------------------------------ */
@@ -312,7 +359,8 @@ int hub_conns_create(uv_loop_t *loop, struct tls_context *tls, const struct hub_
 	if (!s)
 		return -ENOMEM;
 	s->sources = hub_sources_create(SOURCE_SLOTS, uv_hrtime());
-	if (!s->sources) {
+	if (!s->sources || wire_loop_open(loop, limits->packet_bytes, &s->wire) != 0) {
+		hub_sources_destroy(s->sources);
 		free(s);
 		return -ENOMEM;
 	}
@@ -321,13 +369,9 @@ int hub_conns_create(uv_loop_t *loop, struct tls_context *tls, const struct hub_
 	s->limits = *limits;
 	s->on = *handlers;
 	tt_list_init(&s->list);
-	tt_list_init(&s->dirty);
 	uv_timer_init(loop, &s->tick);
 	s->tick.data = s;
 	uv_timer_start(&s->tick, on_tick, HUB_CONN_TICK_MS, HUB_CONN_TICK_MS);
-	uv_prepare_init(loop, &s->turn_end);
-	s->turn_end.data = s;
-	uv_prepare_start(&s->turn_end, on_turn_end);
 	*out = s;
 	return 0;
 }
@@ -351,6 +395,14 @@ static void on_listener_closed(uv_handle_t *h)
 	free(h);
 }
 
+static void on_wire_closed(void *arg)
+{
+	struct hub_conns *s = arg;
+
+	s->handles--;
+	all_gone(s);
+}
+
 static void on_stop_tick(uv_timer_t *t)
 {
 	struct hub_conns *s = t->data;
@@ -358,7 +410,7 @@ static void on_stop_tick(uv_timer_t *t)
 	on_tick(t);
 	if (s->stats.connections == 0 && !uv_is_closing((uv_handle_t *)t)) {
 		uv_close((uv_handle_t *)t, on_part_closed);
-		uv_close((uv_handle_t *)&s->turn_end, on_part_closed);
+		wire_loop_close(s->wire, on_wire_closed, s);
 	}
 }
 
@@ -373,10 +425,8 @@ void hub_conns_stop(struct hub_conns *s, void (*done)(void *arg), void *arg)
 	s->listeners = 0;
 	struct tt_list *at, *next;
 
-	for (at = s->list.next; at != &s->list; at = next) {
-		next = at->next;
+	tt_list_for_each_safe (at, next, &s->list)
 		hub_conn_close(TT_CONTAINER_OF(at, struct hub_conn, link), HUB_CLOSE_SHUTDOWN);
-	}
 	uv_timer_start(&s->tick, on_stop_tick, 0, 20);
 }
 
@@ -393,15 +443,15 @@ void hub_conns_destroy(struct hub_conns *s)
 void hub_conn_expect(struct hub_conn *c, bool next)
 {
 	c->silent_allowed = !next;
-	c->deadline =
-		next ? tt_mono_add_ns(hub_conn_now(c->all), c->all->limits.stage_ms * TT_NS_PER_MS)
-		     : (struct tt_mono){0};
+	c->deadline = next ? tt_mono_add_ns(wire_loop_now(c->all->wire),
+					    c->all->limits.stage_ms * TT_NS_PER_MS)
+			   : (struct tt_mono){0};
 }
 
 void hub_conn_trust(struct hub_conn *c, uint32_t control_max, uint32_t relay_max)
 {
 	stranger_no_more(c);
-	mesh_frame_reader_limit(&c->reader, control_max, relay_max);
+	wire_stream_limit(&c->stream, control_max, relay_max);
 }
 
 void hub_conn_set_session(struct hub_conn *c, void *session)
@@ -426,20 +476,25 @@ const struct tt_endpoint *hub_conn_source(const struct hub_conn *c)
 
 bool hub_conn_export(const struct hub_conn *c, const char *label, uint8_t *out, size_t len)
 {
-	return tls_session_export(c->tls, label, out, len);
+	return tls_session_export(c->stream.tls, label, out, len);
 }
 
 enum tls_failure hub_conn_tls_failure(const struct hub_conn *c)
 {
-	return tls_session_failure(c->tls);
+	return tls_session_failure(c->stream.tls);
 }
 
 size_t hub_conn_control_pending(const struct hub_conn *c)
 {
-	return c->control.bytes;
+	return wire_stream_pending(&c->stream);
 }
 
 void hub_conns_stats(const struct hub_conns *s, struct hub_conn_stats *out)
 {
 	*out = s->stats;
+	out->relayed_packets = s->data.packets;
+	out->relayed_bytes = s->data.packet_bytes;
+	out->relay_dropped_oldest = s->data.dropped_oldest;
+	out->relay_dropped_memory = s->data.dropped_memory;
+	out->packet_bytes = wire_loop_packet_bytes(s->wire);
 }
