@@ -143,6 +143,7 @@ check_not "a leaves no socket" in_ns a test -e "/run/wireguard/$ta.sock"
 
 # Who answers only, and knew the other's address from packets alone, asks it at once when it is back.
 sed -i '/^endpoint/d' "$conf"
+node_peer "$conf" d 10.79.0.2/32
 in_ns a find /var/lib/taltun -type f -delete
 check "a starts without b's endpoint" tt_start a "$conf"
 check "b starts" start_b
@@ -150,12 +151,21 @@ configure_b
 check "b asks a" wait_for 15 can_ping b 10.77.0.1
 saved() { in_ns a grep -q "$(pub b)" -r /var/lib/taltun || in_ns a grep -q 10.8.0.2 -r /var/lib/taltun; }
 check "a writes down where b is" wait_for 15 saved
+# An initiation that somebody has kept is worth nothing after the restart.
+captured() { in_ns a grep -q "$(pub d)" -r /var/lib/taltun; }
+in_ns b "$TT_TOOLS/hsflood" capture "$(key_file d)" "$TT_WORK/a.pub" 10.8.0.1 51820 \
+	"$TT_WORK/captured" >/dev/null
+equal "d is answered" 0 $?
+check "a writes down d's stamp soon" wait_for 5 captured
 check "kill -9 of all of a" kill_all a "$ta"
 from=${EPOCHREALTIME/[.,]/}
 check "a starts again" tt_start a "$conf"
 check "and reaches b before b has noticed" wait_for 10 can_ping a 10.77.0.2
 echo "        $(((${EPOCHREALTIME/[.,]/} - from) / 1000)) ms after the start"
 check "b reaches a" wait_for 5 can_ping b 10.77.0.1
+in_ns b "$TT_TOOLS/hsflood" replay "$TT_WORK/captured" 10.8.0.1 51820 >"$TT_WORK/replay.json"
+equal "d's initiation is not answered again" 0 "$(jq '.responses + .cookies' "$TT_WORK/replay.json")"
+equal "and counted" 2 "$(drops a "$ta" hs_replayed_timestamp)"
 tt_stop a "$ta"
 
 # --- what a killed one leaves in the host ------------------------------------------------------------

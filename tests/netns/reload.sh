@@ -150,10 +150,11 @@ cp "$TT_WORK/good.toml" "$TT_WORK/gw.toml"
 check "the good file again" reload_says . 0
 
 echo "through all of it:"
+answers=$(grep -c icmp_seq "$TT_WORK/ping.txt")
+check "a has answers still" wait_for 5 at_least $((answers + 1)) grep -c icmp_seq "$TT_WORK/ping.txt"
 kill -INT "$pinger"
 wait "$pinger" 2>/dev/null
 equal "a lost no packet" 0 "$(ping_lost "$TT_WORK/ping.txt")"
-check "and sent all the time" at_least 1000 grep -c icmp_seq "$TT_WORK/ping.txt"
 check "b's stream still runs" stream_runs
 equal "a has its session" "$shakes_a" "$(handshakes gw "$g" a)"
 equal "b has its session" "$shakes_b" "$(handshakes gw "$g" b)"

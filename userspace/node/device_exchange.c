@@ -189,6 +189,7 @@ static void act_on_result(struct node_device *d, const struct dp_handshake *h,
 		break;
 	case WG_RX_SEND_RESPONSE:
 		/* published first, so that the answer finds its session */
+		d->changes++; /* the stamp */
 		if (p)
 			dp_peer_set_next(p->dp, r->session);
 		reply_to_source(d, h, r);

@@ -13,9 +13,12 @@
 #include "plat/netcfg.h"
 #include "plat/timer.h"
 
-/* How often what outlives the engine is written: with news, without. */
-#define KEEP_MIN_NS (5 * TT_NS_PER_SEC)
-#define KEEP_MAX_NS (60 * TT_NS_PER_SEC)
+/* How often what outlives the engine is written: with news (of so many peers that there is news all
+ * the time: less often), without. */
+#define KEEP_NEWS_NS	  TT_NS_PER_SEC
+#define KEEP_MUCH_NEWS_NS (5 * TT_NS_PER_SEC)
+#define KEEP_MANY_PEERS	  256
+#define KEEP_MAX_NS	  (60 * TT_NS_PER_SEC)
 
 #define UDP_BATCH 16
 /* GRO is on for every member of the group (the kernel looks at any of them when it coalesces), so a
@@ -278,6 +281,31 @@ static void on_resolver(uv_poll_t *h, int status, int events)
 		uv_poll_stop(h);
 }
 
+/* --- what outlives the engine ----------------------------------------------------------------- */
+
+/*
+ * Sessions, stamps and endpoints that are new: a successor asks those peers for a handshake at
+ * once, and takes no initiation a second time. Looked at after each doorbell, so that little is
+ * lost where we are killed.
+ */
+static void keep_changes(struct node_engine *e, struct tt_mono now)
+{
+	struct node_device_info info;
+	uint64_t changes = node_device_changes(e->device), gap = KEEP_MAX_NS;
+
+	if (tt_mono_since(now, e->state_saved) < KEEP_NEWS_NS)
+		return;
+	if (changes != e->kept_changes) {
+		node_device_get_info(e->device, &info);
+		gap = info.peers > KEEP_MANY_PEERS ? KEEP_MUCH_NEWS_NS : KEEP_NEWS_NS;
+	}
+	if (tt_mono_since(now, e->state_saved) < gap)
+		return;
+	e->kept_changes = changes;
+	node_engine_memory_save(e);
+	node_engine_state_save(e, false);
+}
+
 /* --- monitor, signals, doorbell ----------------------------------------------------------------
  */
 
@@ -344,8 +372,10 @@ static void on_doorbell(uv_poll_t *h, int status, int events)
 	(void)events;
 	if (dp_plane_tun_state(e->plane) == PLAT_TUN_GONE)
 		look_at_tun(e);
-	if (node_device_doorbell(e->device, plat_clock_mono()))
+	struct tt_mono now = plat_clock_mono();
+	if (node_device_doorbell(e->device, now))
 		uv_idle_start(&e->more, on_more);
+	keep_changes(e, now);
 }
 
 /* --- the network and the interface ------------------------------------------------------------ */
@@ -408,19 +438,6 @@ static void on_watch(uv_poll_t *h, int status, int events)
 	if (status < 0 || plat_netcfg_watch_read(e->watch_fd, on_net_event, e) < 0)
 		uv_poll_stop(h);
 	tell_network_changed(e);
-}
-
-/* Sessions and endpoints that are new: a successor asks those peers for a handshake at once. */
-static void keep_changes(struct node_engine *e, struct tt_mono now)
-{
-	uint64_t changes = node_device_changes(e->device);
-	bool news = changes != e->kept_changes;
-
-	if (tt_mono_since(now, e->state_saved) < (news ? KEEP_MIN_NS : KEEP_MAX_NS))
-		return;
-	e->kept_changes = changes;
-	node_engine_memory_save(e);
-	node_engine_state_save(e, false);
 }
 
 static void on_second(uv_timer_t *h)

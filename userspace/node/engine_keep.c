@@ -207,7 +207,8 @@ void node_engine_state_load(struct node_engine *e)
 
 static size_t render_state(struct node_engine *e, char *buf)
 {
-	struct wg_tai64n newest = {{0}};
+	static const struct wg_tai64n never;
+	struct wg_tai64n newest = never;
 	struct node_peer *p;
 
 	for (p = node_device_next_peer(e->device, NULL); p; p = node_device_next_peer(e->device, p))
@@ -219,7 +220,9 @@ static size_t render_state(struct node_engine *e, char *buf)
 		struct node_state_peer s = {.endpoint = p->dest.to};
 		memcpy(s.public_key, p->wg->remote.public_key, WG_KEY_LEN);
 		memcpy(s.stamp, p->wg->stamp_received.b, WG_TIMESTAMP_LEN);
-		if (p->wg->timers.established)
+		/* also of a peer that was answered and never heard of again */
+		if (p->wg->timers.established ||
+		    wg_tai64n_compare(&p->wg->stamp_received, &never) > 0)
 			len = node_state_peer(buf, len, &s);
 	}
 	return node_state_end(buf, len);
