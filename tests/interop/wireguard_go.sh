@@ -19,6 +19,8 @@ ns_add t g
 veth t v0 10.8.0.1/24,fd08::1/64 g v0 10.8.0.2/24,fd08::2/64
 tt=$(ifname t) tg=$(ifname g)
 wg_keys t g
+# Attached before the first packet, and not when a handshake has told where the peer is.
+[ -z "$TT_MODE" ] || export TALTUN_DATAPATH_INTERFACES=v0
 (umask 077 && wg genpsk >"$TT_WORK/psk")
 
 up_t() {

@@ -11,6 +11,7 @@
 #
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/support/traffic.sh"
+. "$(dirname "$0")/support/stop_worker.sh"
 
 need_root
 need_taltund
@@ -97,37 +98,18 @@ check "a is in native copy again" wait_for 5 mode_is a "$ta" "native copy"
 alive() { in_ns "$1" ping -n -q -i 0.05 -c 3 -w 1 "$2"; }
 
 if command -v python3 >/dev/null; then
-	cat >"$TT_WORK/stop.py" <<'PY'
-"""stop.py PID SECONDS NAME: stops one worker thread of the process, not the process."""
-import ctypes, os, sys, time
-libc = ctypes.CDLL(None, use_errno=True)
-libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-pid = sys.argv[1]
-tid = next(int(t) for t in os.listdir(f"/proc/{pid}/task")
-           if open(f"/proc/{pid}/task/{t}/comm").read().startswith(sys.argv[3]))
-SEIZE, INTERRUPT = 0x4206, 0x4207
-if libc.ptrace(SEIZE, tid, None, None) or libc.ptrace(INTERRUPT, tid, None, None):
-    sys.exit(f"ptrace: {os.strerror(ctypes.get_errno())}")
-print("stopped", flush=True)
-end = time.monotonic() + float(sys.argv[2])
-while time.monotonic() < end:  # a thread that was killed is reaped by whoever traces it
-    os.waitpid(tid, 0x40000000 | os.WNOHANG)
-    time.sleep(0.05)
-PY
 	restarts=$(status a "$ta" .restarts)
 	for worker in worker-00 worker-01; do
-		bg_ns a "$TT_WORK/stop.log" python3 "$TT_WORK/stop.py" "$(engine_of a "$ta")" 1.2 $worker
-		wait_for 3 grep -q stopped "$TT_WORK/stop.log" || fail "cannot stop $worker: $(cat "$TT_WORK/stop.log")"
+		stop_worker a "$(engine_of a "$ta")" $worker 1.2 || fail "cannot stop $worker"
 		check "$worker of a stopped: traffic goes on within a second" alive a 10.77.0.2
 		check "and the other way" alive b 10.77.0.1
-		kill_pids 2 "$BG_PID"
+		resume_worker
 		check "it takes part again" wait_for 3 eval "! status a $ta '.datapath.workers[].hung' | grep -q true"
-		: >"$TT_WORK/stop.log"
 	done
 	equal "and no engine died of it" "$restarts" "$(status a "$ta" .restarts)"
-	bg_ns a "$TT_WORK/stop.log" python3 "$TT_WORK/stop.py" "$(engine_of a "$ta")" 10 worker-00
+	stop_worker a "$(engine_of a "$ta")" worker-00 10 || fail "cannot stop worker-00"
 	check "a worker that stays away: a new engine" wait_for 8 eval "in_ns a ping -n -q -i 0.02 -c 20 -W 1 10.77.0.2 >/dev/null; [ \"\$(status a $ta .restarts)\" = $((restarts + 1)) ]"
-	kill_pids 2 "$BG_PID"
+	resume_worker
 	check "which serves" wait_for 5 can_ping a 10.77.0.2
 	check "past the kernel" wait_for 5 mode_is a "$ta" "native copy"
 fi
