@@ -1,0 +1,619 @@
+/* SPDX-License-Identifier: MIT */
+#include "node/hub_link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "crypto/mem.h"
+
+#define RETRY_MIN_MS  1000
+#define RETRY_MAX_MS  60000
+#define STEP_MS	      10000 /* a name, a connection, TLS, a Welcome: each has so long */
+#define PING_MS	      15000 /* of silence */
+#define DEAD_MS	      30000
+#define PROBE_MS      3000 /* after a change of the network, the answer to a Ping */
+#define TICK_MS	      500
+#define CONTROL_BYTES (256 * 1024)
+#define DATA_PACKETS  512
+#define DATA_BYTES    (4 * 1024 * 1024)
+#define ADDRESSES_MAX 8
+#define HANDLES	      2 /* tick, wire loop */
+
+struct node_hub_link {
+	struct node_hub_link_options opt;
+	struct tls_context *tls;
+	struct wire_loop *wire;
+	struct wire_stats stats;
+	uv_timer_t tick;
+	enum node_hub_state state;
+	struct tt_mono since, deadline; /* of the state; deadline 0: none */
+
+	struct wire_stream stream;
+	uv_connect_t connect;
+	bool stream_used; /* until closed() */
+	struct tt_endpoint addr[ADDRESSES_MAX];
+	unsigned addr_count, addr_next;
+
+	uint64_t pause_ms; /* of the next failure */
+	struct tt_mono pinged;
+	uint64_t ping_token; /* of the Ping under way; 0: none */
+	uint32_t rtt_us;
+	uint64_t connects, lost;
+	char why[160];
+
+	bool ending;
+	unsigned handles;
+	void (*closed)(void *arg);
+	void *closed_arg;
+	uint8_t frame[MESH_FRAME_HEADER + MESH_HUB_SMALL_MAX];
+	uint8_t *arena; /* MESH_HUB_ARENA_MAP */
+};
+
+const char *node_hub_state_name(enum node_hub_state s)
+{
+	static const char *const name[] = {
+		[NODE_HUB_WAITING] = "waiting",	      [NODE_HUB_RESOLVING] = "resolving",
+		[NODE_HUB_CONNECTING] = "connecting", [NODE_HUB_SECURING] = "securing",
+		[NODE_HUB_GREETING] = "greeting",     [NODE_HUB_UP] = "up",
+		[NODE_HUB_STOPPED] = "stopped",
+	};
+
+	return (unsigned)s < TT_ARRAY_LEN(name) ? name[s] : "unknown";
+}
+
+static struct tt_mono now_of(const struct node_hub_link *l)
+{
+	return wire_loop_now(l->wire);
+}
+
+static void on_tick(uv_timer_t *t);
+
+/* An idle node sleeps: the timer runs to the next thing that is due and no further. */
+static void arm(struct node_hub_link *l)
+{
+	struct tt_mono now = now_of(l), next = l->deadline;
+	struct tt_mono ping_at = tt_mono_add_ns(l->pinged, PING_MS * TT_NS_PER_MS);
+
+	if (l->state == NODE_HUB_UP && (!tt_mono_is_set(next) || tt_mono_before(ping_at, next)))
+		next = ping_at;
+	if (!tt_mono_is_set(next))
+		uv_timer_stop(&l->tick);
+	else
+		uv_timer_start(&l->tick, on_tick, tt_mono_since(next, now) / TT_NS_PER_MS + 1, 0);
+}
+
+static void enter(struct node_hub_link *l, enum node_hub_state state, uint64_t within_ms)
+{
+	l->state = state;
+	l->since = now_of(l);
+	l->deadline = within_ms ? tt_mono_add_ns(l->since, within_ms * TT_NS_PER_MS)
+				: (struct tt_mono){0};
+}
+
+/* --- losing it -------------------------------------------------------------------------------- */
+
+/* From -12.5 % to +12.5 %, so that nodes that lost the hub together do not come back together. */
+static uint64_t jittered(struct node_hub_link *l, uint64_t ms)
+{
+	return ms - ms / 8 + tt_rng_below(&l->opt.rng, (uint32_t)(ms / 4 + 1));
+}
+
+static void wait_ms(struct node_hub_link *l, uint64_t ms)
+{
+	enter(l, NODE_HUB_WAITING, TT_MAX(ms, UINT64_C(1)));
+}
+
+static void lost(struct node_hub_link *l, const char *why, bool for_good)
+{
+	bool was_up = l->state == NODE_HUB_UP;
+
+	if (l->ending || l->state == NODE_HUB_WAITING || l->state == NODE_HUB_STOPPED)
+		return;
+	if (why != l->why)
+		snprintf(l->why, sizeof(l->why), "%s", why);
+	if (l->stream_used)
+		wire_stream_abort(&l->stream);
+	if (for_good) {
+		enter(l, NODE_HUB_STOPPED, 0);
+	} else {
+		/* one address of several: the next one at once */
+		bool another = !was_up && l->addr_next < l->addr_count;
+		uint64_t pause = another ? 20 : jittered(l, l->pause_ms);
+
+		if (!another)
+			l->pause_ms = TT_MIN(l->pause_ms * 2, (uint64_t)RETRY_MAX_MS);
+		wait_ms(l, pause);
+	}
+	l->ping_token = 0;
+	if (was_up) {
+		l->lost++;
+		l->opt.on.down(l->opt.on.ctx, l->why);
+	}
+}
+
+/* --- getting it ------------------------------------------------------------------------------- */
+
+static void on_opened(void *ctx)
+{
+	struct node_hub_link *l = ctx;
+	Taltun__Hub__V1__ToHub m = TALTUN__HUB__V1__TO_HUB__INIT;
+	Taltun__Hub__V1__Hello hello = TALTUN__HUB__V1__HELLO__INIT;
+
+	enter(l, NODE_HUB_GREETING, STEP_MS);
+	l->opt.on.hello(l->opt.on.ctx, &hello);
+	m.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_HELLO;
+	m.hello = &hello;
+	node_hub_link_send(l, &m);
+}
+
+static void take_error(struct node_hub_link *l, const Taltun__Hub__V1__Error *m)
+{
+	char text[MESH_HUB_TEXT_MAX + 1];
+	bool revoked = m->code == TALTUN__HUB__V1__ERROR_CODE__ERROR_CODE_REVOKED;
+
+	mesh_hub_text_copy(text, sizeof(text), &m->text);
+	snprintf(l->why, sizeof(l->why), "the hub refused: %.130s", text);
+	/* two daemons with one certificate would throw each other out without end */
+	if (m->code == TALTUN__HUB__V1__ERROR_CODE__ERROR_CODE_REPLACED)
+		l->pause_ms = RETRY_MAX_MS;
+	lost(l, l->why, revoked);
+}
+
+static void take_restarting(struct node_hub_link *l, const Taltun__Hub__V1__Restarting *m)
+{
+	uint64_t in = TT_MAX(m->reconnect_in_ms, UINT32_C(100));
+
+	lost(l, "the hub restarts", false);
+	if (l->state == NODE_HUB_WAITING)
+		/* spread over as much again: all of its nodes come at once otherwise */
+		wait_ms(l, in + tt_rng_below(&l->opt.rng, (uint32_t)in + 1));
+}
+
+static void take_pong(struct node_hub_link *l, const Taltun__Hub__V1__Pong *m)
+{
+	if (!l->ping_token || m->token != l->ping_token)
+		return;
+	/* the loop's clock has only milliseconds */
+	l->rtt_us = (uint32_t)TT_MIN((uv_hrtime() - l->ping_token) / 1000, UINT64_C(60000000));
+	l->ping_token = 0;
+}
+
+static void welcome(struct node_hub_link *l, const Taltun__Hub__V1__Welcome *m)
+{
+	enter(l, NODE_HUB_UP, 0);
+	l->pause_ms = RETRY_MIN_MS;
+	l->addr_next = 0;
+	l->why[0] = 0;
+	l->connects++;
+	wire_stream_limit(&l->stream, MESH_FRAME_CONTROL_MAX, MESH_FRAME_RELAY_MAX);
+	l->opt.on.up(l->opt.on.ctx, m);
+}
+
+static void answer_ping(struct node_hub_link *l, const Taltun__Hub__V1__Ping *ping)
+{
+	Taltun__Hub__V1__ToHub m = TALTUN__HUB__V1__TO_HUB__INIT;
+	Taltun__Hub__V1__Pong pong = TALTUN__HUB__V1__PONG__INIT;
+
+	pong.token = ping->token;
+	m.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_PONG;
+	m.pong = &pong;
+	node_hub_link_send(l, &m);
+}
+
+static void take_message(struct node_hub_link *l, const Taltun__Hub__V1__ToNode *m)
+{
+	switch (m->message_case) {
+	case TALTUN__HUB__V1__TO_NODE__MESSAGE_ERROR:
+		take_error(l, m->error);
+		return;
+	case TALTUN__HUB__V1__TO_NODE__MESSAGE_RESTARTING:
+		take_restarting(l, m->restarting);
+		return;
+	case TALTUN__HUB__V1__TO_NODE__MESSAGE_PING:
+		answer_ping(l, m->ping);
+		return;
+	case TALTUN__HUB__V1__TO_NODE__MESSAGE_PONG:
+		take_pong(l, m->pong);
+		return;
+	case TALTUN__HUB__V1__TO_NODE__MESSAGE_GOODBYE:
+		lost(l, "the hub said goodbye", false);
+		return;
+	case TALTUN__HUB__V1__TO_NODE__MESSAGE_WELCOME:
+		if (l->state == NODE_HUB_GREETING)
+			welcome(l, m->welcome);
+		else
+			lost(l, "the hub does not keep to the protocol", false);
+		return;
+	default:
+		break;
+	}
+	if (l->state == NODE_HUB_UP)
+		l->opt.on.message(l->opt.on.ctx, m);
+	else
+		lost(l, "the hub does not keep to the protocol", false);
+}
+
+static void on_frame(void *ctx, const struct mesh_frame *f)
+{
+	struct node_hub_link *l = ctx;
+	const Taltun__Hub__V1__ToNode *m;
+	struct mesh_hub_arena arena;
+
+	if (f->kind == MESH_FRAME_RELAY) {
+		uint32_t node, len;
+		const uint8_t *packet = mesh_frame_relay_read(f, &node, &len);
+
+		if (l->state == NODE_HUB_UP)
+			l->opt.on.packet(l->opt.on.ctx, node, packet, len);
+		return;
+	}
+	mesh_hub_arena_init(&arena, l->arena, MESH_HUB_ARENA_MAP);
+	enum mesh_hub_outcome o = mesh_hub_to_node_unpack(&arena, f->body, f->len, &m);
+
+	if (o == MESH_HUB_OK) {
+		take_message(l, m);
+	} else if (o != MESH_HUB_UNKNOWN) {
+		snprintf(l->why, sizeof(l->why), "the hub sent a message that is no good: %s",
+			 mesh_hub_outcome_name(o));
+		lost(l, l->why, false);
+	}
+}
+
+static void on_drained(void *ctx)
+{
+	(void)ctx;
+}
+
+static void on_ended(void *ctx, enum wire_end why)
+{
+	struct node_hub_link *l = ctx;
+	enum tls_failure f;
+
+	switch (why) {
+	case WIRE_END_BY_PEER:
+		lost(l, "the hub closed the connection", false);
+		break;
+	case WIRE_END_RESET:
+		lost(l, "the connection was reset", false);
+		break;
+	case WIRE_END_TLS:
+		f = tls_session_failure(l->stream.tls);
+		snprintf(l->why, sizeof(l->why), "TLS: %s", tls_failure_text(f));
+		lost(l, l->why, false);
+		break;
+	case WIRE_END_BAD_FRAME:
+		lost(l, "the hub does not keep to the protocol", false);
+		break;
+	case WIRE_END_NOT_READING:
+		lost(l, "the hub does not read", false);
+		break;
+	case WIRE_END_FINISHED:
+		wire_stream_abort(&l->stream);
+		break;
+	}
+}
+
+static void handle_closed(struct node_hub_link *l);
+
+static void on_stream_closed(void *ctx)
+{
+	struct node_hub_link *l = ctx;
+
+	l->stream_used = false;
+	if (l->ending)
+		handle_closed(l);
+}
+
+static const struct wire_handlers stream_handlers = {.opened = on_opened,
+						     .frame = on_frame,
+						     .drained = on_drained,
+						     .ended = on_ended,
+						     .closed = on_stream_closed};
+
+static void on_connected(uv_connect_t *req, int status)
+{
+	struct node_hub_link *l = req->data;
+	struct tls_session *tls;
+
+	if (l->ending || l->state != NODE_HUB_CONNECTING || status == UV_ECANCELED)
+		return;
+	if (status < 0) {
+		snprintf(l->why, sizeof(l->why), "cannot connect: %s", uv_strerror(status));
+		lost(l, l->why, false);
+		return;
+	}
+	if (tls_session_create(l->tls, l->opt.host, &tls) != 0) {
+		lost(l, "out of memory", false);
+		return;
+	}
+	enter(l, NODE_HUB_SECURING, STEP_MS);
+	wire_stream_start(&l->stream, tls);
+}
+
+static int begin_connect(struct node_hub_link *l, const struct tt_endpoint *to)
+{
+	char text[TT_IP_TEXT_MAX];
+	struct sockaddr_storage ss;
+	int fd = l->opt.on.socket(l->opt.on.ctx, (enum tt_family)to->ip.family);
+
+	if (fd < 0)
+		return fd;
+	int err = uv_tcp_open(&l->stream.tcp, fd);
+
+	tt_ip_format(&to->ip, text);
+	if (!err && to->ip.family == TT_FAMILY_V6)
+		err = uv_ip6_addr(text, to->udp_port, (struct sockaddr_in6 *)&ss);
+	else if (!err)
+		err = uv_ip4_addr(text, to->udp_port, (struct sockaddr_in *)&ss);
+	if (err)
+		return err;
+	l->connect.data = l;
+	return uv_tcp_connect(&l->connect, &l->stream.tcp, (const struct sockaddr *)&ss,
+			      on_connected);
+}
+
+static void connect_next(struct node_hub_link *l)
+{
+	struct wire_stream_options opt = {.loop = l->wire,
+					  .on = &stream_handlers,
+					  .ctx = l,
+					  .control_bytes = CONTROL_BYTES,
+					  .data_packets = DATA_PACKETS,
+					  .control_frame_max = MESH_FRAME_CONTROL_MAX,
+					  .relay_frame_max = MESH_FRAME_RELAY_MAX};
+	const struct tt_endpoint *to = &l->addr[l->addr_next++];
+
+	enter(l, NODE_HUB_CONNECTING, STEP_MS);
+	wire_stream_init(&l->stream, &opt);
+	l->stream_used = true;
+	int err = begin_connect(l, to);
+	if (err) {
+		snprintf(l->why, sizeof(l->why), "cannot connect: %s", uv_strerror(err));
+		lost(l, l->why, false);
+	}
+}
+
+static void attempt(struct node_hub_link *l)
+{
+	/* the last stream's descriptor is still being closed */
+	if (l->stream_used) {
+		wait_ms(l, 20);
+		return;
+	}
+	if (l->addr_next < l->addr_count) {
+		connect_next(l);
+		return;
+	}
+	enter(l, NODE_HUB_RESOLVING, STEP_MS);
+	l->opt.on.resolve(l->opt.on.ctx, l->opt.host, l->opt.tcp_port);
+}
+
+void node_hub_link_resolved(struct node_hub_link *l, const struct tt_endpoint *addr, unsigned count)
+{
+	if (l->state != NODE_HUB_RESOLVING)
+		return;
+	l->addr_count = TT_MIN(count, (unsigned)ADDRESSES_MAX);
+	l->addr_next = 0;
+	memcpy(l->addr, addr, l->addr_count * sizeof(*addr));
+	if (!count)
+		lost(l, "the hub's name is not found", false);
+	else
+		connect_next(l);
+}
+
+/* --- time ------------------------------------------------------------------------------------- */
+
+static void ping(struct node_hub_link *l)
+{
+	Taltun__Hub__V1__ToHub m = TALTUN__HUB__V1__TO_HUB__INIT;
+	Taltun__Hub__V1__Ping p = TALTUN__HUB__V1__PING__INIT;
+
+	l->ping_token = uv_hrtime();
+	l->pinged = now_of(l);
+	p.token = l->ping_token;
+	m.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_PING;
+	m.ping = &p;
+	node_hub_link_send(l, &m);
+}
+
+static void look_after(struct node_hub_link *l, struct tt_mono now)
+{
+	uint64_t silent = tt_mono_since(now, l->stream.heard) / TT_NS_PER_MS;
+	bool due = tt_mono_is_set(l->deadline) && !tt_mono_before(now, l->deadline);
+
+	if (silent >= DEAD_MS || (due && tt_mono_before(l->stream.heard, l->pinged))) {
+		lost(l, "the hub does not answer", false);
+		return;
+	}
+	if (due)
+		l->deadline = (struct tt_mono){0};
+	if (tt_mono_since(now, l->pinged) / TT_NS_PER_MS >= PING_MS)
+		ping(l);
+	arm(l);
+}
+
+static void on_tick(uv_timer_t *t)
+{
+	struct node_hub_link *l = t->data;
+	struct tt_mono now = now_of(l);
+
+	if (l->state == NODE_HUB_UP) {
+		look_after(l, now);
+		return;
+	}
+	if (!tt_mono_is_set(l->deadline) || tt_mono_before(now, l->deadline)) {
+		arm(l);
+		return;
+	}
+	switch (l->state) {
+	case NODE_HUB_WAITING:
+		attempt(l);
+		break;
+	case NODE_HUB_RESOLVING:
+		lost(l, "the hub's name was not found in time", false);
+		break;
+	case NODE_HUB_CONNECTING:
+		lost(l, "cannot connect: no answer", false);
+		break;
+	case NODE_HUB_SECURING:
+	case NODE_HUB_GREETING:
+		lost(l, "the hub does not answer", false);
+		break;
+	case NODE_HUB_UP:
+	case NODE_HUB_STOPPED:
+		break;
+	}
+}
+
+void node_hub_link_network_changed(struct node_hub_link *l)
+{
+	if (l->state == NODE_HUB_WAITING) {
+		l->pause_ms = RETRY_MIN_MS;
+		l->addr_next = l->addr_count; /* other names may be reachable now */
+		wait_ms(l, 20);
+	} else if (l->state == NODE_HUB_UP) {
+		ping(l);
+		l->deadline = tt_mono_add_ns(now_of(l), PROBE_MS * TT_NS_PER_MS);
+		arm(l);
+	}
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static int make_context(struct node_hub_link *l)
+{
+	struct tls_context_options opt = {
+		.cert = &l->opt.cert, .key = &l->opt.key, .ca = &l->opt.ca};
+	struct tls_context *fresh;
+	int err = tls_context_create(&opt, &fresh);
+
+	if (err)
+		return err;
+	/* sessions hold what they need of the old one */
+	tls_context_destroy(l->tls);
+	l->tls = fresh;
+	return 0;
+}
+
+int node_hub_link_set_cert(struct node_hub_link *l, const struct tls_der *cert)
+{
+	struct tls_der old = l->opt.cert;
+
+	l->opt.cert = *cert;
+	int err = make_context(l);
+	if (err)
+		l->opt.cert = old;
+	return err;
+}
+
+int node_hub_link_create(const struct node_hub_link_options *opt, struct node_hub_link **out)
+{
+	struct node_hub_link *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return -ENOMEM;
+	l->opt = *opt;
+	l->pause_ms = RETRY_MIN_MS;
+	l->arena = malloc(MESH_HUB_ARENA_MAP);
+	int err = l->arena ? make_context(l) : -ENOMEM;
+	if (!err)
+		err = wire_loop_open(opt->loop, DATA_BYTES, &l->wire);
+	if (err) {
+		tls_context_destroy(l->tls);
+		free(l->arena);
+		crypto_wipe(l, sizeof(*l));
+		free(l);
+		return err;
+	}
+	uv_timer_init(opt->loop, &l->tick);
+	l->tick.data = l;
+	*out = l;
+	return 0;
+}
+
+void node_hub_link_start(struct node_hub_link *l)
+{
+	attempt(l);
+}
+
+static void handle_closed(struct node_hub_link *l)
+{
+	if (--l->handles)
+		return;
+	tls_context_destroy(l->tls);
+	if (l->closed)
+		l->closed(l->closed_arg);
+	free(l->arena);
+	crypto_wipe(l, sizeof(*l));
+	free(l);
+}
+
+static void on_tick_closed(uv_handle_t *h)
+{
+	handle_closed(h->data);
+}
+
+static void on_wire_closed(void *arg)
+{
+	handle_closed(arg);
+}
+
+void node_hub_link_destroy(struct node_hub_link *l, void (*closed)(void *arg), void *arg)
+{
+	if (!l)
+		return;
+	l->closed = closed;
+	l->closed_arg = arg;
+	l->ending = true;
+	l->handles = HANDLES + (l->stream_used ? 1 : 0);
+	uv_close((uv_handle_t *)&l->tick, on_tick_closed);
+	/* closed handles call back in reverse order: the stream has its loop until it is gone */
+	wire_loop_close(l->wire, on_wire_closed, l);
+	if (l->stream_used)
+		wire_stream_abort(&l->stream);
+}
+
+/* --- sending ---------------------------------------------------------------------------------- */
+
+bool node_hub_link_send(struct node_hub_link *l, const Taltun__Hub__V1__ToHub *m)
+{
+	size_t len;
+
+	if (l->state != NODE_HUB_UP && l->state != NODE_HUB_GREETING)
+		return false;
+	if (mesh_hub_to_hub_pack(m, l->frame, sizeof(l->frame), &len) != MESH_HUB_OK) {
+		tt_log(TT_LOG_ERROR, "hub.message_failed", TT_F_U64("kind", m->message_case));
+		return false;
+	}
+	return wire_stream_send(&l->stream, l->frame, len);
+}
+
+bool node_hub_link_relay(struct node_hub_link *l, uint32_t to_node, const uint8_t *packet,
+			 uint32_t len)
+{
+	return l->state == NODE_HUB_UP &&
+	       wire_stream_relay(&l->stream, to_node, packet, len, &l->stats);
+}
+
+void node_hub_link_get_info(const struct node_hub_link *l, struct node_hub_link_info *out)
+{
+	struct tt_mono now = now_of(l);
+
+	*out = (struct node_hub_link_info){.state = l->state,
+					   .tcp_port = l->opt.tcp_port,
+					   .rtt_us = l->rtt_us,
+					   .connects = l->connects,
+					   .lost = l->lost,
+					   .since = l->since,
+					   .relayed_packets = l->stats.packets,
+					   .relay_dropped = l->stats.dropped_oldest +
+							    l->stats.dropped_memory};
+	if (l->addr_next)
+		out->at = l->addr[l->addr_next - 1];
+	if (l->state == NODE_HUB_WAITING)
+		out->retry_in_ms = tt_mono_since(l->deadline, now) / TT_NS_PER_MS;
+	memcpy(out->host, l->opt.host, sizeof(out->host));
+	memcpy(out->why, l->why, sizeof(out->why));
+}
