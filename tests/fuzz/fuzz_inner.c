@@ -2,16 +2,19 @@
  *
  * Inner packets from either side. First byte, lowest bit:
  *	0: outbound, then a vnet header (10 bytes) and a packet: parse, ECN, TTL, ICMP,
- *segmentation. 1: inbound, then operations that fill a batch for GRO; what comes out is cut again
- *and must be the packets that went in. Upper bits: what the TUN granted.
+ *segmentation, MSS and fragments with gso_size as the MTU. 1: inbound, then operations that fill a
+ *batch for GRO; what comes out is cut again and must be the packets that went in. Upper bits: what
+ *the TUN granted.
  */
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "datapath/csum.h"
 #include "datapath/ecn.h"
+#include "datapath/fragment.h"
 #include "datapath/gro.h"
 #include "datapath/icmp.h"
+#include "datapath/mss.h"
 #include "datapath/segment.h"
 #include "packets.h"
 
@@ -83,6 +86,45 @@ static void answer(const uint8_t *pkt, const struct dp_inner *in, uint32_t mtu)
 	free(out);
 }
 
+/* The sum of the segment is what it was before, whatever that was; both zeros are one. */
+static void clamp(const uint8_t *data, size_t len, uint32_t mtu)
+{
+	struct dp_inner in;
+	uint8_t *pkt = exact_copy(data, len);
+	tt_assert(dp_inner_parse(pkt, len, &in) == TT_DROP_NONE);
+	if (dp_mss_is_syn(pkt, &in)) {
+		uint16_t before = pk_naive_fold(pk_naive_sum(pkt + in.l4_off, in.l4_len, 0));
+		bool clamped = dp_mss_clamp(pkt, &in, mtu, false);
+		uint16_t after = pk_naive_fold(pk_naive_sum(pkt + in.l4_off, in.l4_len, 0));
+		tt_assert(before % 0xffff == after % 0xffff);
+		tt_assert(clamped || memcmp(pkt, data, len) == 0);
+		tt_assert(!dp_mss_clamp(pkt, &in, mtu, true));
+	}
+	free(pkt);
+}
+
+static void fragments(const uint8_t *pkt, const struct dp_inner *whole, uint32_t mtu)
+{
+	struct dp_fragmenter f;
+	struct dp_inner in;
+	uint32_t at = whole->l3_len;
+	if (!dp_fragmenter_init(&f, pkt, whole, mtu))
+		return;
+	uint32_t first = tt_load_be16(pkt + 6) & 0x1fff;
+	while (f.left) {
+		uint32_t len = dp_fragmenter_len(&f);
+		uint8_t *dst = malloc(len);
+		tt_assert(len <= mtu && dst && dp_fragmenter_next(&f, dst) == len);
+		tt_assert(dp_inner_parse(dst, len, &in) == TT_DROP_NONE && in.total_len == len);
+		tt_assert(pk_naive_fold(pk_naive_sum(dst, in.l3_len, 0)) == 0xffff);
+		tt_assert((tt_load_be16(dst + 6) & 0x1fffu) == first + (at - whole->l3_len) / 8);
+		tt_assert(memcmp(dst + in.l3_len, pkt + at, len - in.l3_len) == 0);
+		at += len - in.l3_len;
+		free(dst);
+	}
+	tt_assert(at == whole->total_len);
+}
+
 static void outbound(const uint8_t *data, size_t len)
 {
 	struct plat_vnet_hdr vnet;
@@ -99,6 +141,8 @@ static void outbound(const uint8_t *data, size_t len)
 		tt_assert(in.l4_hdr_len <= in.l4_len && in.l3_len <= in.l4_off);
 		cut(&vnet, pkt, &in);
 		answer(pkt, &in, vnet.gso_size);
+		clamp(data, len, vnet.gso_size);
+		fragments(pkt, &in, vnet.gso_size);
 		(void)dp_ecn_decap(pkt, &in, outer_tos);
 		(void)dp_inner_ttl_decrement(pkt, &in);
 		tt_assert(dp_inner_parse(pkt, len, &again) == TT_DROP_NONE);
