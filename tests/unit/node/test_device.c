@@ -284,6 +284,57 @@ static void link_down_ends_sessions(void)
 	node_sim_close(&sim);
 }
 
+static bool is_zero(const void *mem, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (((const uint8_t *)mem)[i])
+			return false;
+	return true;
+}
+
+/* 540 s after the last handshake nothing of the session is left: in no table, and in no memory. */
+static void keys_are_erased(void)
+{
+	const struct tt_mono start = plat_clock_mono();
+	struct tt_mono before = {start.ns + 535 * TT_NS_PER_SEC};
+	struct tt_mono after = {start.ns + 545 * TT_NS_PER_SEC};
+	static const uint8_t secret[32] = {0x58, 3, [31] = 0x42};
+	struct wg_msg_initiation msg;
+	uint8_t key[32];
+
+	open_with_peer(NULL);
+	initiate_to_device(&msg);
+	push(&msg, sizeof(msg));
+	CU_ASSERT_EQUAL(sim.last_sent[0], WG_MSG_RESPONSE);
+	crypto_x25519_base(key, secret);
+	struct node_peer *p = node_device_find_peer(sim.device, key);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+	struct wg_session *s = p->wg->next;
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s);
+	uint32_t index = s->local_index;
+
+	/* the first packet of the peer makes it the one in use */
+	atomic_store(&s->confirmed, true);
+	node_peer_run(sim.device, p, start, 0);
+	CU_ASSERT_PTR_EQUAL(p->wg->current, s);
+	CU_ASSERT_PTR_EQUAL(dp_session_table_find(&sim.plane->sessions, index), s);
+	run_until(before, 1000);
+	CU_ASSERT_PTR_EQUAL(dp_session_table_find(&sim.plane->sessions, index), s);
+	CU_ASSERT_FALSE(is_zero(&s->recv_key, sizeof(s->recv_key)));
+	run_until(after, 1000);
+	tt_epoch_reclaim(dp_plane_epoch(sim.plane));
+	CU_ASSERT_PTR_NULL(p->wg->current);
+	CU_ASSERT_PTR_NULL(p->wg->next);
+	CU_ASSERT_PTR_NULL(p->wg->previous);
+	CU_ASSERT_PTR_NULL(dp_peer_sending(p->dp));
+	CU_ASSERT_PTR_NULL(dp_session_table_find(&sim.plane->sessions, index));
+	CU_ASSERT_EQUAL(sim.device->wg->index.used, 0);
+	/* the slab of sessions stays mapped, so what was there can be looked at */
+	CU_ASSERT(is_zero(s, sizeof(*s)));
+	CU_ASSERT(is_zero(&p->wg->initiator, sizeof(p->wg->initiator)));
+	node_sim_close(&sim);
+}
+
 /* Cases 7 and 33: no initiation is ever stamped later than 50 years after the release. */
 static void case_7_stamps(void)
 {
@@ -455,8 +506,9 @@ TT_TESTS("device", {"adding a peer twice", adding_twice},
 	 {"a wanted handshake is due at once", wanted_handshake_is_due_at_once},
 	 {"case 10: retries", case_10_retries},
 	 {"a new endpoint is tried at once", endpoint_change_is_prompt},
-	 {"case 7: stamps", case_7_stamps}, {"case 40: names", case_40_names},
-	 {"late answers of the resolver", late_answers}, {"a look-up without answer", lost_answer},
+	 {"keys are erased after 540 s", keys_are_erased}, {"case 7: stamps", case_7_stamps},
+	 {"case 40: names", case_40_names}, {"late answers of the resolver", late_answers},
+	 {"a look-up without answer", lost_answer},
 	 {"link down ends sessions", link_down_ends_sessions}, {"case 15: junk", case_15_junk},
 	 {"indices in order", indices_in_order},
 	 {"links by generation", links_follow_their_generation}, {"ten thousand peers", many_peers})
