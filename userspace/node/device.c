@@ -388,7 +388,8 @@ void node_peer_set_psk(struct node_device *d, struct node_peer *p, const uint8_t
 
 void node_peer_set_endpoint(struct node_device *d, struct node_peer *p, const struct tt_endpoint *e)
 {
-	if (tt_endpoint_equal(&p->dest.to, e))
+	/* where a managed peer is, is the mesh's to say */
+	if (p->managed || tt_endpoint_equal(&p->dest.to, e))
 		return;
 	memset(&p->dest, 0, sizeof(p->dest));
 	p->dest.to = *e;

@@ -51,6 +51,14 @@ struct node_device_options {
 	 * NULL: nobody needs to know.
 	 */
 	void (*index)(void *ctx, uint32_t index, bool on);
+	/*
+	 * Managed peers: sends a message by a route (any via); 0 or -errno. heard: an authenticated
+	 * packet came this way. wanted: there is traffic for the peer, or a handshake is wanted.
+	 * NULL where there is no hub.
+	 */
+	int (*send_route)(void *ctx, const struct dp_route *route, const void *data, size_t len);
+	void (*heard)(void *ctx, struct node_peer *p, const struct dp_roam *from);
+	void (*wanted)(void *ctx, struct node_peer *p);
 	/* How messages to this destination leave past the kernel. NULL: they do not. */
 	enum node_link (*find_link)(void *ctx, const struct plat_udp_dest *dest,
 				    struct dp_link *out);
@@ -88,6 +96,17 @@ void node_peer_set_endpoint(struct node_device *d, struct node_peer *p,
 /* A name to resolve now, and again after three unanswered handshakes. 0 or -ENOMEM. */
 int node_peer_set_host(struct node_device *d, struct node_peer *p, const char *host,
 		       uint16_t udp_port);
+/*
+ * A peer of the hub's map: packets from it do not move its path, and node_peer_set_endpoint() is
+ * not for it. Once, right after node_device_add_peer(). user: the path manager's.
+ */
+void node_peer_set_managed(struct node_device *d, struct node_peer *p, void *user);
+bool node_peer_is_managed(const struct node_peer *p);
+void *node_peer_user(const struct node_peer *p);
+/* The path of a managed peer from now on; NULL: none. Copies. restart: what waits for an answer is
+ * tried again at once. */
+void node_peer_set_route(struct node_device *d, struct node_peer *p, const struct dp_route *route,
+			 bool restart);
 void node_peer_set_keepalive(struct node_device *d, struct node_peer *p, uint16_t seconds);
 int node_peer_add_allowed_ip(struct node_device *d, struct node_peer *p, const struct tt_cidr *c);
 void node_peer_remove_allowed_ip(struct node_device *d, struct node_peer *p,

@@ -19,8 +19,12 @@ static void drop(struct node_device *d, enum tt_drop reason)
 static bool send_to_peer(struct node_device *d, struct node_peer *p, const void *data, size_t len)
 {
 	bool lost_source = false;
+	int err;
 
-	int err = d->opt.send(d->opt.ctx, &p->dest, data, len, &lost_source);
+	if (p->managed)
+		err = d->opt.send_route(d->opt.ctx, &p->route, data, len);
+	else
+		err = d->opt.send(d->opt.ctx, &p->dest, data, len, &lost_source);
 	if (lost_source) {
 		/* the kernel chose another source; so do we from now on */
 		memset(&p->dest.from, 0, sizeof(p->dest.from));
@@ -57,7 +61,9 @@ void node_peer_send_initiation(struct node_device *d, struct node_peer *p, struc
 
 	if (!d->up)
 		return;
-	if (!tt_endpoint_is_set(&p->dest.to)) {
+	if (p->managed && d->opt.wanted)
+		d->opt.wanted(d->opt.ctx, p);
+	if (!node_peer_has_path(p)) {
 		drop(d, TT_DROP_TX_NO_ENDPOINT);
 		return;
 	}
@@ -89,7 +95,7 @@ void node_peer_send_keepalive(struct node_device *d, struct node_peer *p, struct
 	uint8_t msg[WG_DATA_MIN];
 	struct wg_session *s = wg_peer_sending_session(p->wg, now);
 
-	if (!d->up || !tt_endpoint_is_set(&p->dest.to))
+	if (!d->up || !node_peer_has_path(p))
 		return;
 	if (!s) {
 		node_peer_want_handshake(d, p);
@@ -152,12 +158,22 @@ static void use_session(struct node_device *d, struct node_peer *p, struct wg_se
 static void reply_to_source(struct node_device *d, const struct dp_handshake *h,
 			    const struct wg_rx_result *r)
 {
-	struct plat_udp_dest dest = {
-		.to = h->src, .from = h->dst, .from_ifindex = sticky_ifindex(&h->dst, h->ifindex)};
+	struct dp_route back = {.via = h->via,
+				.tag = h->tag,
+				.dest = {.to = h->src,
+					 .from = h->dst,
+					 .from_ifindex = sticky_ifindex(&h->dst, h->ifindex)}};
 	bool lost_source;
+	int err;
 
-	plat_udp_dest_prepare(&dest);
-	if (d->opt.send(d->opt.ctx, &dest, r->reply, r->reply_len, &lost_source) != 0)
+	plat_udp_dest_prepare(&back.dest);
+	if (h->via != DP_VIA_UDP)
+		err = d->opt.send_route
+			      ? d->opt.send_route(d->opt.ctx, &back, r->reply, r->reply_len)
+			      : -EOPNOTSUPP;
+	else
+		err = d->opt.send(d->opt.ctx, &back.dest, r->reply, r->reply_len, &lost_source);
+	if (err)
 		drop(d, TT_DROP_TX_SOCKET);
 }
 
@@ -174,6 +190,23 @@ static void session_ready(struct node_device *d, struct node_peer *p, struct wg_
 		node_peer_send_keepalive(d, p, now);
 }
 
+/* A plain peer's endpoint follows; a managed peer's path is only known to be alive. */
+static void came_from(struct node_device *d, struct node_peer *p, const struct dp_handshake *h,
+		      struct tt_mono now)
+{
+	struct dp_roam from = {.src = h->src,
+			       .dst = h->dst,
+			       .ifindex = h->ifindex,
+			       .via = h->via,
+			       .tag = h->tag,
+			       .at = now};
+
+	if (!p->managed && h->via == DP_VIA_UDP)
+		node_peer_move(d, p, &h->src, &h->dst, h->ifindex);
+	else if (p->managed && d->opt.heard)
+		d->opt.heard(d->opt.ctx, p, &from);
+}
+
 static void act_on_result(struct node_device *d, const struct dp_handshake *h,
 			  const struct wg_rx_result *r, struct tt_mono now)
 {
@@ -181,7 +214,7 @@ static void act_on_result(struct node_device *d, const struct dp_handshake *h,
 
 	if (p && r->authenticated) {
 		dp_peer_note_bytes(p->dp, 0, h->len);
-		node_peer_move(d, p, &h->src, &h->dst, h->ifindex);
+		came_from(d, p, h, now);
 	}
 	switch (r->outcome) {
 	case WG_RX_SEND_COOKIE:

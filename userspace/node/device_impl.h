@@ -30,6 +30,10 @@ struct node_peer {
 	bool has_psk;
 
 	struct plat_udp_dest dest; /* where to send now; not set: nowhere */
+	bool managed;		   /* the path is the mesh's to choose: */
+	bool has_route;
+	struct dp_route route;
+	void *user;
 	struct dp_link outer_link; /* as published; ifindex 0: none */
 	uint64_t link_generation;  /* of its look-up; 0: it is due */
 	char *host;		   /* configured name, NULL: an address or none */
@@ -87,6 +91,7 @@ void node_peer_want_handshake(struct node_device *d, struct node_peer *p);
 void node_device_rearm(struct node_device *d);
 
 /* device_path.c */
+bool node_peer_has_path(const struct node_peer *p);
 void node_peer_publish_path(struct node_device *d, struct node_peer *p);
 void node_peer_forget_path(struct node_device *d, struct node_peer *p);
 

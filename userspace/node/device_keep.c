@@ -208,10 +208,14 @@ static void look_at(struct node_device *d, struct node_peer *p, struct tt_mono n
 	uint32_t flags = dp_peer_take_facts(p->dp, roam, &sources);
 
 	/* plain peers have one source at most, and follow it */
-	if (sources == 1 && roam[0].via == DP_VIA_UDP)
+	for (unsigned i = 0; p->managed && d->opt.heard && i < sources; i++)
+		d->opt.heard(d->opt.ctx, p, &roam[i]);
+	if (!p->managed && sources == 1 && roam[0].via == DP_VIA_UDP)
 		node_peer_move(d, p, &roam[0].src, &roam[0].dst, roam[0].ifindex);
 	if (flags & DP_FACT_LOST_SOURCE)
 		node_peer_forget_path(d, p);
+	if (p->managed && d->opt.wanted && (flags & (DP_FACT_NEED_HANDSHAKE | DP_FACT_TIMERS)))
+		d->opt.wanted(d->opt.ctx, p);
 	node_peer_run(d, p, now, flags);
 }
 

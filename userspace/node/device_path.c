@@ -3,12 +3,14 @@
  * Where peers are sent to: the endpoint for the sockets, and the link past the kernel beside it.
  */
 #include "node/device_impl.h"
+#include "plat/clock.h"
 
 static enum node_link find_link(struct node_device *d, struct node_peer *p, struct dp_link *out)
 {
 	enum node_link found = NODE_LINK_KERNEL;
 
 	memset(out, 0, sizeof(*out));
+	/* a managed peer's dest is that of its route: the peer's own, or the relay's */
 	if (d->opt.find_link && tt_endpoint_is_set(&p->dest.to))
 		found = d->opt.find_link(d->opt.ctx, &p->dest, out);
 	if (found != NODE_LINK_FOUND)
@@ -19,10 +21,56 @@ static enum node_link find_link(struct node_device *d, struct node_peer *p, stru
 
 static void publish(struct node_device *d, struct node_peer *p)
 {
-	struct dp_route route = {.via = DP_VIA_UDP, .dest = p->dest};
+	struct dp_route route = {.via = DP_VIA_UDP};
 
-	dp_peer_set_path(d->opt.plane, p->dp, tt_endpoint_is_set(&p->dest.to) ? &route : NULL,
+	if (p->managed)
+		route = p->route;
+	route.dest = p->dest;
+	dp_peer_set_path(d->opt.plane, p->dp, node_peer_has_path(p) ? &route : NULL,
 			 p->outer_link.ifindex ? &p->outer_link : NULL);
+}
+
+bool node_peer_has_path(const struct node_peer *p)
+{
+	return p->managed ? p->has_route : tt_endpoint_is_set(&p->dest.to);
+}
+
+void node_peer_set_managed(struct node_device *d, struct node_peer *p, void *user)
+{
+	p->managed = true;
+	p->user = user;
+	memset(&p->dest, 0, sizeof(p->dest));
+	node_peer_publish_path(d, p);
+}
+
+bool node_peer_is_managed(const struct node_peer *p)
+{
+	return p->managed;
+}
+
+void *node_peer_user(const struct node_peer *p)
+{
+	return p->user;
+}
+
+void node_peer_set_route(struct node_device *d, struct node_peer *p, const struct dp_route *route,
+			 bool restart)
+{
+	memset(&p->route, 0, sizeof(p->route));
+	memset(&p->dest, 0, sizeof(p->dest));
+	p->has_route = route != NULL;
+	if (route) {
+		p->route = *route;
+		p->route.managed = true;
+		if (route->via != DP_VIA_RELAY_TCP)
+			p->dest = route->dest;
+	}
+	node_peer_publish_path(d, p);
+	if (!route || !restart)
+		return;
+	wg_timers_restart(&p->wg->timers);
+	node_peer_run(d, p, plat_clock_mono(), 0);
+	node_device_rearm(d);
 }
 
 void node_peer_publish_path(struct node_device *d, struct node_peer *p)
