@@ -22,13 +22,13 @@ report_json() {
 		--arg cpu "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" \
 		--argjson memory_mib "$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" \
 		--arg commit "$(git -C "$TT_ROOT" describe --always --dirty 2>/dev/null)" \
-		--arg iperf "$(iperf3 --version | head -n 1)" \
+		--arg iperf "$(iperf3 --version | head -n 1)" --argjson load "$(cut -d ' ' -f 1 /proc/loadavg)" \
 		--argjson rounds "$rounds" --argjson seconds "$seconds" '
 		def median: sort | if length % 2 == 1 then .[(length - 1) / 2]
 			else (.[length / 2 - 1] + .[length / 2]) / 2 end;
 		{date: $date, name: $name, commit: $commit, rounds: $rounds, seconds: $seconds,
 		 machine: {kernel: $kernel, arch: $arch, cpus: $cpus, cpu: $cpu, memory_mib: $memory_mib,
-			iperf: $iperf},
+			iperf: $iperf, load: $load},
 		 results: [inputs | split("\t") | {metric: .[0], unit: .[1], contender: .[2],
 			value: (.[3] | tonumber)}]
 			| group_by([.metric, .contender])

@@ -2,11 +2,11 @@
  *
  * UDP as fast as one thread can send it, 64 KiB a system call where the kernel cuts it up.
  *
- *	udp_flood IP UDP_PORT SECONDS BYTES [junk [PPS]]
- *	                                             BYTES of payload each, PPS or what can be sent;
- *	                                             prints one JSON object
- *	udp_flood sink UDP_PORT                      a socket that is never read: what comes is
- *	                                             dropped at the least cost
+ *	udp_flood IP UDP_PORT SECONDS BYTES [plain|junk [PPS]]
+ *	                               BYTES of payload each, PPS or what can be sent; prints one
+ *	                               JSON object
+ *	udp_flood sink UDP_PORT        a socket that is never read: what comes is dropped at the
+ *	                               least cost
  *
  * junk: WireGuard data messages of sessions that nobody has.
  */
@@ -119,8 +119,8 @@ int main(int argc, char **argv)
 
 	if (argc == 3 && strcmp(argv[1], "sink") == 0)
 		return sink(argv[2]);
-	if (argc != 5 && !junk) {
-		fprintf(stderr, "usage: udp_flood IP UDP_PORT SECONDS BYTES [junk [PPS]]\n"
+	if (argc != 5 && !junk && !(argc == 7 && strcmp(argv[5], "plain") == 0)) {
+		fprintf(stderr, "usage: udp_flood IP UDP_PORT SECONDS BYTES [plain|junk [PPS]]\n"
 				"       udp_flood sink UDP_PORT\n");
 		return 64;
 	}
