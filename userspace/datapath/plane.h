@@ -190,6 +190,16 @@ unsigned dp_plane_relay_pop(struct dp_plane *pl, struct dp_relay_message *out, u
 enum tt_drop dp_plane_relay_push(struct dp_plane *pl, uint32_t node_id, const uint8_t *message,
 				 size_t len);
 
+/*
+ * A datagram of control's own UDP sockets: WireGuard messages, bare or from a relay that is in use,
+ * go where they would go from a worker. (Data comes there where the kernel has coalesced it with a
+ * handshake.) Copied. TT_DROP_NONE, or why not: RX_BAD_TYPE for what is no WireGuard message, that
+ * is STUN and relay control too, which are for the caller to look at first.
+ */
+enum tt_drop dp_plane_udp_push(struct dp_plane *pl, const struct tt_endpoint *src,
+			       const struct tt_ip *dst, uint32_t ifindex, const uint8_t *datagram,
+			       size_t len);
+
 /* --- other datagrams -------------------------------------------------------------------------- */
 
 #define DP_DATAGRAM_MAX	 2048

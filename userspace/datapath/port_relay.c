@@ -63,7 +63,7 @@ static uint8_t *port_relay_tx_slot(struct dp_outer_port *port, struct dp_peer *p
 		return NULL;
 	struct dp_relay_frame *f = frame_at(&r->out, next);
 
-	f->node_id = path->tag;
+	f->tag = path->tag;
 	f->len = len;
 	r->built++;
 	r->built_bytes += len;
@@ -118,9 +118,9 @@ static unsigned port_relay_rx(struct dp_outer_port *port, unsigned lane, struct 
 
 		f[i] = (struct dp_frame){.data = frame->bytes,
 					 .len = frame->len,
-					 .origin = &r->origin,
-					 .via = DP_VIA_RELAY_TCP,
-					 .tag = frame->node_id};
+					 .origin = &frame->origin,
+					 .via = frame->via,
+					 .tag = frame->tag};
 	}
 	r->open += n;
 	return n;
@@ -166,19 +166,20 @@ void dp_port_relay_destroy(struct dp_port_relay *r)
 
 /* --- the other side: control ------------------------------------------------------------------ */
 
-bool dp_port_relay_push(struct dp_port_relay *r, uint32_t node_id, const uint8_t *message,
-			uint32_t len, bool *wake)
+bool dp_port_relay_push(struct dp_port_relay *r, const struct dp_frame *f, bool *wake)
 {
 	uint32_t head = own(&r->in.head);
 
 	*wake = false;
 	if (head - other(&r->in.tail) >= DP_RELAY_FRAMES)
 		return false;
-	struct dp_relay_frame *f = frame_at(&r->in, head);
+	struct dp_relay_frame *to = frame_at(&r->in, head);
 
-	f->node_id = node_id;
-	f->len = len;
-	memcpy(f->bytes, message, len);
+	to->origin = *f->origin;
+	to->tag = f->tag;
+	to->via = f->via;
+	to->len = f->len;
+	memcpy(to->bytes, f->data, f->len);
 	advance(&r->in.head, 1);
 	*wake = !atomic_exchange(&r->pushed, true);
 	return true;
@@ -198,7 +199,7 @@ unsigned dp_port_relay_pop(struct dp_port_relay *r, struct dp_relay_message *out
 	for (unsigned i = 0; i < n; i++) {
 		const struct dp_relay_frame *f = frame_at(&r->out, at + i);
 
-		out[i] = (struct dp_relay_message){f->node_id, f->len, f->bytes};
+		out[i] = (struct dp_relay_message){f->tag, f->len, f->bytes};
 	}
 	r->popped += n;
 	return n;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Outer port into the connection to the hub (DP_VIA_RELAY_TCP), beside a worker's own: two bounded
- * queues of frames between the worker and control, each with one writer and one reader. The memory
- * is reserved at start and not touched before a message is relayed.
+ * queues of frames between the worker and control, each with one writer and one reader. Inwards it
+ * also brings data that came to control's own socket. The memory is reserved at start and not
+ * touched before there is a message.
  */
 #ifndef TT_DATAPATH_PORT_RELAY_H
 #define TT_DATAPATH_PORT_RELAY_H
@@ -14,10 +15,11 @@
 #define DP_RELAY_FRAMES 512 /* a power of two */
 
 struct dp_relay_frame {
-	uint32_t node_id;
+	struct dp_origin origin; /* inwards: as struct dp_frame has it */
+	uint32_t tag;
+	uint8_t via; /* inwards; enum dp_via */
 	uint32_t len;
-	uint8_t pad[8];
-	uint8_t bytes[DP_RELAY_MESSAGE_MAX];
+	_Alignas(16) uint8_t bytes[DP_RELAY_MESSAGE_MAX];
 };
 
 struct dp_relay_queue {
@@ -36,7 +38,6 @@ struct dp_port_relay {
 	struct dp_outer_port port;
 	struct dp_relay_bell *bell;
 	struct dp_relay_queue out, in;
-	struct dp_origin origin; /* of all that comes in: none */
 
 	/* Frames behind out.head: built, sealed of them, and the bytes of those. */
 	uint32_t built, done, built_bytes, done_bytes;
@@ -49,9 +50,9 @@ struct dp_port_relay {
 int dp_port_relay_init(struct dp_port_relay *r); /* 0 or -ENOMEM */
 void dp_port_relay_destroy(struct dp_port_relay *r);
 
-/* Control. false: full. true: it is in; *wake says whether the worker has to be woken for it. */
-bool dp_port_relay_push(struct dp_port_relay *r, uint32_t node_id, const uint8_t *message,
-			uint32_t len, bool *wake);
+/* Control. Copies; f->len <= DP_RELAY_MESSAGE_MAX. false: full. true: it is in; *wake says whether
+ * the worker has to be woken for it. */
+bool dp_port_relay_push(struct dp_port_relay *r, const struct dp_frame *f, bool *wake);
 /* Control. Up to max messages behind those it holds already, to out. */
 unsigned dp_port_relay_pop(struct dp_port_relay *r, struct dp_relay_message *out, unsigned max);
 /* Control. Gives back all that it holds. */

@@ -81,38 +81,78 @@ unsigned dp_plane_relay_pop(struct dp_plane *pl, struct dp_relay_message *out, u
 	return n;
 }
 
-static enum tt_drop push_handshake(struct dp_plane *pl, uint32_t node_id, const uint8_t *message,
-				   size_t len)
-{
-	struct dp_handshake h = {.via = DP_VIA_RELAY_TCP, .tag = node_id, .len = (uint16_t)len};
+/* --- what control received ---------------------------------------------------------------------
+ */
 
-	if (len > sizeof(h.bytes))
+static enum tt_drop push_handshake(struct dp_plane *pl, const struct dp_frame *f)
+{
+	struct dp_handshake h = {.src = f->origin->src,
+				 .dst = f->origin->dst,
+				 .ifindex = f->origin->ifindex,
+				 .via = (enum dp_via)f->via,
+				 .tag = f->tag,
+				 .len = (uint16_t)f->len};
+
+	if (f->len > sizeof(h.bytes))
 		return TT_DROP_HS_BAD_LENGTH;
-	memcpy(h.bytes, message, len);
+	memcpy(h.bytes, f->data, f->len);
 	return dp_handshake_push(pl, &h);
+}
+
+static enum tt_drop push_data(struct dp_plane *pl, const struct dp_frame *f)
+{
+	bool wake;
+
+	if (f->len < WG_DATA_MIN)
+		return TT_DROP_RX_TOO_SHORT;
+	if (f->len > DP_RELAY_MESSAGE_MAX)
+		return TT_DROP_RX_TRUNCATED;
+	/* the worker that steering would choose */
+	struct dp_worker *w = pl->worker[tt_load_le32(f->data + 4) % pl->workers];
+
+	if (!dp_port_relay_push(&w->relay, f, &wake))
+		return TT_DROP_RX_RELAY_FULL;
+	if (wake)
+		dp_worker_wake(w);
+	return TT_DROP_NONE;
+}
+
+static enum tt_drop push_message(struct dp_plane *pl, const struct dp_frame *f)
+{
+	enum wg_message_type type = wg_message_type_of(f->data, f->len);
+
+	if (!type)
+		return f->len < 4 ? TT_DROP_RX_TOO_SHORT : TT_DROP_RX_BAD_TYPE;
+	return type == WG_MSG_DATA ? push_data(pl, f) : push_handshake(pl, f);
 }
 
 enum tt_drop dp_plane_relay_push(struct dp_plane *pl, uint32_t node_id, const uint8_t *message,
 				 size_t len)
 {
-	bool wake;
+	const struct dp_origin nowhere = {0};
+	const struct dp_frame f = {.data = (uint8_t *)message,
+				   .len = (uint32_t)len,
+				   .origin = &nowhere,
+				   .via = DP_VIA_RELAY_TCP,
+				   .tag = node_id};
 
-	if (len < WG_DATA_MIN)
-		return TT_DROP_RX_TOO_SHORT;
-	if (len > DP_RELAY_MESSAGE_MAX)
+	return len > UINT16_MAX ? TT_DROP_RX_TRUNCATED : push_message(pl, &f);
+}
+
+enum tt_drop dp_plane_udp_push(struct dp_plane *pl, const struct tt_endpoint *src,
+			       const struct tt_ip *dst, uint32_t ifindex, const uint8_t *datagram,
+			       size_t len)
+{
+	const struct dp_origin origin = {.src = *src, .dst = *dst, .ifindex = ifindex};
+	struct dp_frame f = {.data = (uint8_t *)datagram, .len = (uint32_t)len, .origin = &origin};
+
+	if (len > UINT16_MAX)
 		return TT_DROP_RX_TRUNCATED;
-	enum wg_message_type type = wg_message_type_of(message, len);
+	if (dp_relay_is_data(datagram, f.len)) {
+		enum tt_drop drop = dp_relay_unwrap(pl, &f);
 
-	if (!type)
-		return TT_DROP_RX_BAD_TYPE;
-	if (type != WG_MSG_DATA)
-		return push_handshake(pl, node_id, message, len);
-	/* the worker that steering would choose */
-	struct dp_worker *w = pl->worker[tt_load_le32(message + 4) % pl->workers];
-
-	if (!dp_port_relay_push(&w->relay, node_id, message, (uint32_t)len, &wake))
-		return TT_DROP_RX_RELAY_FULL;
-	if (wake)
-		dp_worker_wake(w);
-	return TT_DROP_NONE;
+		if (drop != TT_DROP_NONE)
+			return drop;
+	}
+	return push_message(pl, &f);
 }

@@ -93,15 +93,17 @@ static json_t *drops(const uint64_t drop[TT_DROP_COUNT])
 
 static json_t *traffic(const struct dp_stats *s)
 {
-	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "rx_packets",
-			 count(s->rx_packets), "rx_bytes", count(s->rx_bytes), "rx_batches",
-			 count(s->rx_batches), "tx_packets", count(s->tx_packets), "tx_bytes",
-			 count(s->tx_bytes), "tx_batches", count(s->tx_batches), "tun_rx_packets",
-			 count(s->tun_rx_packets), "tun_rx_reads", count(s->tun_rx_reads),
-			 "tun_tx_packets", count(s->tun_tx_packets), "tun_tx_writes",
-			 count(s->tun_tx_writes), "forwarded_packets", count(s->forwarded_packets),
-			 "staged_packets", count(s->staged_packets), "loops", count(s->loops),
-			 "sleeps", count(s->sleeps));
+	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",
+			 "rx_packets", count(s->rx_packets), "rx_bytes", count(s->rx_bytes),
+			 "rx_batches", count(s->rx_batches), "tx_packets", count(s->tx_packets),
+			 "tx_bytes", count(s->tx_bytes), "tx_batches", count(s->tx_batches),
+			 "tun_rx_packets", count(s->tun_rx_packets), "tun_rx_reads",
+			 count(s->tun_rx_reads), "tun_tx_packets", count(s->tun_tx_packets),
+			 "tun_tx_writes", count(s->tun_tx_writes), "forwarded_packets",
+			 count(s->forwarded_packets), "staged_packets", count(s->staged_packets),
+			 "mss_clamped", count(s->mss_clamped), "fragmented_packets",
+			 count(s->fragmented_packets), "loops", count(s->loops), "sleeps",
+			 count(s->sleeps));
 }
 
 static json_t *workers(struct dp_plane *pl, uint32_t hung)

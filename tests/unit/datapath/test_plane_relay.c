@@ -216,6 +216,16 @@ static void handshakes(void)
 	CU_ASSERT(h[1].via == DP_VIA_UDP && h[1].tag == 0);
 	CU_ASSERT(h[2].via == DP_VIA_RELAY_TCP && h[2].tag == NODE);
 	CU_ASSERT_FALSE(tt_endpoint_is_set(&h[2].src));
+	/* on control's own socket */
+	const struct tt_ip dst = here();
+
+	CU_ASSERT_EQUAL(dp_plane_udp_push(f.pl, &relay, &dst, 3, wire, sizeof(wire)), TT_DROP_NONE);
+	CU_ASSERT_EQUAL(dp_plane_udp_push(f.pl, &relay, &dst, 3, wire + 8, 148), TT_DROP_NONE);
+	CU_ASSERT_EQUAL_FATAL(dp_handshake_pop(f.pl, h, 4), 2);
+	CU_ASSERT(h[0].via == DP_VIA_RELAY_UDP && h[0].tag == TAG && h[0].ifindex == 3);
+	CU_ASSERT(tt_ip_equal(&h[0].dst, &dst) && tt_endpoint_equal(&h[0].src, &relay));
+	CU_ASSERT_EQUAL(memcmp(h[0].bytes, wire + 8, 148), 0);
+	CU_ASSERT(h[1].via == DP_VIA_UDP && h[1].tag == 0);
 	wire[20] ^= 1;
 	CU_ASSERT_EQUAL(dp_plane_relay_push(f.pl, NODE, wire + 8, 148), TT_DROP_HS_BAD_MAC1);
 	CU_ASSERT_EQUAL(dp_plane_relay_push(f.pl, NODE, wire + 8, 149), TT_DROP_HS_BAD_LENGTH);
@@ -327,6 +337,42 @@ static void tcp_in(void)
 			TT_DROP_RX_TRUNCATED);
 	wire[1] = 1;
 	CU_ASSERT_EQUAL(dp_plane_relay_push(f.pl, NODE, wire, 64), TT_DROP_RX_BAD_TYPE);
+	fx_close(&f);
+}
+
+/* Data that the kernel has coalesced with a handshake: a worker gets it all the same. */
+static void from_controls_socket(void)
+{
+	static uint8_t wire[DP_RELAY_MESSAGE_MAX + 64];
+	struct tt_endpoint relay = relay_endpoint(1), other = relay_endpoint(2);
+	const struct tt_ip dst = here();
+	struct dp_roam roam[DP_ROAMS];
+	unsigned sources;
+
+	fx_open(&f, 0, DP_BETWEEN_KERNEL);
+	use_relay();
+	size_t len = fx_udp(pkt, false, 2, FX_SELF, 5, 0);
+	uint32_t n = relayed(0, pkt, len, wire);
+
+	CU_ASSERT_EQUAL(dp_plane_udp_push(f.pl, &other, &dst, 3, wire, n), TT_DROP_RX_RELAY_SOURCE);
+	CU_ASSERT_EQUAL(dp_plane_udp_push(f.pl, &relay, &dst, 3, wire, n), TT_DROP_NONE);
+	fx_turn(&f);
+	CU_ASSERT_EQUAL(fx_inner_take(&f, &vnet, &in), (int)len);
+	dp_peer_take_facts(f.peer[0].p, roam, &sources);
+	CU_ASSERT(sources == 1 && roam[0].via == DP_VIA_RELAY_UDP && roam[0].tag == TAG);
+	n = seal(0, pkt, len, wire);
+	CU_ASSERT_EQUAL(dp_plane_udp_push(f.pl, &other, &dst, 3, wire, n), TT_DROP_NONE);
+	fx_turn(&f);
+	CU_ASSERT_EQUAL(fx_inner_take(&f, &vnet, &in), (int)len);
+	dp_peer_take_facts(f.peer[0].p, roam, &sources);
+	CU_ASSERT(sources == 1 && roam[0].via == DP_VIA_UDP && roam[0].ifindex == 3);
+	CU_ASSERT(tt_endpoint_equal(&roam[0].src, &other));
+	CU_ASSERT_EQUAL(dp_plane_udp_push(f.pl, &other, &dst, 3, wire, 0), TT_DROP_RX_TOO_SHORT);
+	CU_ASSERT_EQUAL(dp_plane_udp_push(f.pl, &other, &dst, 3, wire, 31), TT_DROP_RX_TOO_SHORT);
+	wire[0] = 0xa7;
+	wire[1] = 1;
+	CU_ASSERT_EQUAL(dp_plane_udp_push(f.pl, &relay, &dst, 3, wire, 60), TT_DROP_RX_BAD_TYPE);
+	CU_ASSERT_EQUAL(fx_all_drops(&f), 0);
 	fx_close(&f);
 }
 
@@ -552,6 +598,7 @@ static void datagrams(void)
 
 TT_TESTS("plane_relay", {"udp out", udp_out}, {"udp in", udp_in}, {"udp odd", udp_odd},
 	 {"handshakes", handshakes}, {"tcp out", tcp_out}, {"tcp out overflow", tcp_out_overflow},
-	 {"tcp in", tcp_in}, {"tcp longest", tcp_longest}, {"ways mixed", ways_mixed},
+	 {"tcp in", tcp_in}, {"tcp longest", tcp_longest},
+	 {"from control's socket", from_controls_socket}, {"ways mixed", ways_mixed},
 	 {"managed", managed}, {"managed flood", managed_flood},
 	 {"managed by relay", managed_by_relay}, {"links", links}, {"datagrams", datagrams})
