@@ -261,7 +261,7 @@ static void enrolled(void)
 	CU_ASSERT_EQUAL(to_node(), MESH_HUB_OK);
 }
 
-static void node_names(void)
+static void case_27_node_names(void)
 {
 	static const struct {
 		const char *name;
@@ -585,7 +585,7 @@ static size_t put_varint(uint8_t *p, uint64_t v)
 }
 
 /* A MapUpdate of many empty peers, as many as a frame holds. */
-static void a_million_peers(void)
+static void case_27_a_million_peers(void)
 {
 	size_t body = MESH_FRAME_CONTROL_MAX - 8;
 
@@ -703,8 +703,9 @@ static void fill(void)
 }
 
 TT_TESTS("hub_codec", {"fill", fill}, {"enroll", enroll}, {"hello", hello},
-	 {"to the hub", rest_to_hub}, {"enrolled", enrolled}, {"node names", node_names},
-	 {"relay", relay}, {"to the node", rest_to_node}, {"map peer", map_peer},
-	 {"prefix lists", prefix_lists}, {"largest maps", largest_maps_fit},
-	 {"a million peers", a_million_peers}, {"truncated", truncated}, {"unknown", unknown},
-	 {"repeated oneof", repeated_oneof}, {"random bytes", random_bytes}, {"names", names})
+	 {"to the hub", rest_to_hub}, {"enrolled", enrolled},
+	 {"case_27 node names", case_27_node_names}, {"relay", relay},
+	 {"to the node", rest_to_node}, {"map peer", map_peer}, {"prefix lists", prefix_lists},
+	 {"largest maps", largest_maps_fit}, {"case_27 a million peers", case_27_a_million_peers},
+	 {"truncated", truncated}, {"unknown", unknown}, {"repeated oneof", repeated_oneof},
+	 {"random bytes", random_bytes}, {"names", names})

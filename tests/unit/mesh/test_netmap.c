@@ -292,7 +292,7 @@ static void chains(void)
 }
 
 /* One bad peer behind a good one. */
-static void hostile_peers(void)
+static void case_27_hostile_peers(void)
 {
 	Taltun__Hub__V1__Peer *p;
 
@@ -564,7 +564,7 @@ static void cache_damaged(void)
 	CU_ASSERT(memcmp(cache_key, other, sizeof(other)) != 0);
 }
 
-static void largest(void)
+static void case_27_largest(void)
 {
 	size_t size = mesh_netmap_memory_size(MESH_HUB_PEERS_MAX, 5000);
 	void *big = calloc(1, size);
@@ -613,7 +613,7 @@ static void names(void)
 
 TT_TESTS("netmap", {"full map", full_map}, {"deltas", deltas}, {"each field", each_field},
 	 {"exchange", exchange}, {"versions", versions}, {"chains", chains},
-	 {"hostile peers", hostile_peers}, {"subnets", subnets}, {"capacity", capacity},
-	 {"subnet capacity", subnet_capacity}, {"cache", cache_there_and_back},
-	 {"cache, other rules", cache_other_rules}, {"cache, damaged", cache_damaged},
-	 {"largest", largest}, {"names", names})
+	 {"case_27 hostile peers", case_27_hostile_peers}, {"subnets", subnets},
+	 {"capacity", capacity}, {"subnet capacity", subnet_capacity},
+	 {"cache", cache_there_and_back}, {"cache, other rules", cache_other_rules},
+	 {"cache, damaged", cache_damaged}, {"case_27 largest", case_27_largest}, {"names", names})
