@@ -4,6 +4,8 @@
  * thread. Run one in each namespace; see twonode.sh.
  *
  *	twonode IFNAME REMOTE:UDP_PORT INNER_PREFIX a|b SECONDS [WORKERS] [adaptive|busy|interrupt]
+ *
+ * With RELAY=1 in the environment each side is the other's UDP relay; INNER_MTU=N is the path's.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +102,20 @@ static void report(struct dp_plane *pl, const char *name)
 			printf("%s drop %s %lu\n", name, tt_drop_name(i), st.drops[i]);
 }
 
+static void set_path(struct dp_plane *pl, struct dp_peer *p, const struct plat_udp_dest *dest)
+{
+	struct dp_route route = {.dest = *dest};
+
+	if (getenv("INNER_MTU"))
+		route.inner_mtu = (uint32_t)atoi(getenv("INNER_MTU"));
+	if (getenv("RELAY")) {
+		route.via = DP_VIA_RELAY_UDP;
+		route.tag = 1;
+		dp_plane_set_relays(pl, &dest->to, 1);
+	}
+	dp_peer_set_path(pl, p, &route, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	struct dp_config cfg = {.workers = argc > 6 ? (unsigned)atoi(argv[6]) : 1, .mtu = 1420};
@@ -128,7 +144,7 @@ int main(int argc, char **argv)
 		die("plane", err);
 	struct dp_peer *p = dp_peer_add(pl, 0);
 
-	dp_peer_set_path(pl, p, &(struct dp_route){.dest = dest}, NULL);
+	set_path(pl, p, &dest);
 	dp_plane_publish_lpm(pl, lpm_of(argv[3]));
 	dp_session_publish(pl, &session);
 	dp_peer_set_session(pl, p, &session);
