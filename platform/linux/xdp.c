@@ -17,6 +17,7 @@
 #include "plat/xsk.h"
 #include "steer/shared.h"
 #include "xdp_object.h"
+#include "xdp_threaded.h"
 
 _Static_assert(STEER_SLOTS == PLAT_XDP_SLOTS, "the contract tells the size of the index map");
 _Static_assert(STEER_QUEUES == PLAT_XDP_QUEUES_MAX, "and of the socket map");
@@ -30,6 +31,7 @@ struct plat_xdp {
 	struct bpf_object *object;
 	uint32_t ifindex;
 	int link;
+	int threaded_before; /* what plat_xdp_set_threaded() found; -1: nothing to put back */
 	int config_fd, index_fd, ports_fd, addrs_fd, counters_fd, xsks_fd;
 	struct steer_config *config;
 	uint64_t *ports;
@@ -210,6 +212,7 @@ int plat_xdp_attach(const struct plat_xdp_options *opt, struct plat_xdp **out,
 		return -ENOMEM;
 	x->ifindex = opt->ifindex;
 	x->link = -1;
+	x->threaded_before = -1;
 	err = xdp_load(x, opt->share);
 	if (!err) {
 		xdp_configure(x, opt, &f);
@@ -229,6 +232,8 @@ void plat_xdp_detach(struct plat_xdp *x)
 {
 	if (!x)
 		return;
+	if (x->threaded_before >= 0)
+		(void)xdp_threaded_write(x->ifindex, x->threaded_before);
 	if (x->link >= 0) {
 		/* Now, and not when the last duplicate of the descriptor goes. */
 		bpf_link_detach(x->link);
@@ -238,6 +243,18 @@ void plat_xdp_detach(struct plat_xdp *x)
 	xdp_map_munmap(x->ports, PORTS_BYTES);
 	bpf_object__close(x->object);
 	free(x);
+}
+
+int plat_xdp_set_threaded(struct plat_xdp *x, bool on)
+{
+	if (x->threaded_before < 0 && !on)
+		return 0;
+	if (x->threaded_before < 0)
+		x->threaded_before = xdp_threaded_read(x->ifindex);
+	if (x->threaded_before < 0)
+		return x->threaded_before;
+	/* an operator who has turned it on means it */
+	return x->threaded_before ? 0 : xdp_threaded_write(x->ifindex, on);
 }
 
 bool plat_xdp_is_attached(const struct plat_xdp *x)

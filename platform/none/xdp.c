@@ -74,6 +74,13 @@ void plat_xdp_set_frame_limit(struct plat_xdp *x, uint32_t bytes)
 	(void)bytes;
 }
 
+int plat_xdp_set_threaded(struct plat_xdp *x, bool on)
+{
+	(void)x;
+	(void)on;
+	return -ENOTSUP;
+}
+
 bool plat_xdp_is_attached(const struct plat_xdp *x)
 {
 	(void)x;

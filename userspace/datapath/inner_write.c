@@ -70,11 +70,18 @@ static void write_apart(struct dp_worker *w, const struct dp_gro_out *out)
 	}
 }
 
+/* Of a super-packet. */
+static inline bool is_udp(const struct dp_gro_out *out)
+{
+	const struct plat_vnet_hdr *vnet = out->iov[0].iov_base;
+
+	return vnet->gso_type == PLAT_VNET_GSO_UDP_L4;
+}
+
 /* The kernel took the offload when it was asked for, and refuses it now: do without. */
 static void turn_offload_off(struct dp_worker *w, const struct dp_gro_out *out)
 {
-	const struct plat_vnet_hdr *vnet = out->iov[0].iov_base;
-	unsigned off = vnet->gso_type == PLAT_VNET_GSO_UDP_L4 ? PLAT_TUN_USO : PLAT_TUN_TSO;
+	unsigned off = is_udp(out) ? PLAT_TUN_USO : PLAT_TUN_TSO;
 
 	w->inner->flags &= ~off;
 	w->gro_flags_stale = true;
@@ -91,6 +98,8 @@ static void write_out(struct dp_worker *w, const struct dp_gro_out *out)
 	dp_count(&w->counters.tun_tx_writes, 1);
 	if (tt_likely(n >= 0)) {
 		dp_count(&w->counters.tun_tx_packets, out->packets);
+		if (out->packets > 1 && !is_udp(out))
+			dp_count(&w->counters.tun_tx_tcp, out->packets);
 	} else if (n == -EINVAL && out->packets > 1) {
 		turn_offload_off(w, out);
 		write_apart(w, out);

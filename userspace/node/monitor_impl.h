@@ -214,6 +214,8 @@ int node_monitor_xdp_attach(struct node_monitor *m, const struct node_priv_reque
 int node_monitor_xdp_detach(struct node_monitor *m, const struct node_priv_request *req);
 int node_monitor_xdp_limit(struct node_monitor *m, const struct node_priv_request *req,
 			   struct node_priv_reply *reply);
+int node_monitor_xdp_threaded(struct node_monitor *m, const struct node_priv_request *req,
+			      struct node_priv_reply *reply);
 int node_monitor_xsk_offer(struct node_monitor *m, const struct node_priv_request *req,
 			   struct node_priv_reply *reply, int *fds, unsigned *nfds);
 /* The open udp_ports have changed. */

@@ -160,6 +160,8 @@ static bool request_valid(const struct node_monitor *m, const struct node_priv_r
 		return req->u.xdp.mode == 0 && req->u.xdp.frame_limit == 0;
 	case NODE_PRIV_XDP_LIMIT:
 		return req->u.xdp.ifindex && frame_limit_valid(req->u.xdp.frame_limit);
+	case NODE_PRIV_XDP_THREADED:
+		return req->u.xdp_threaded.ifindex && req->u.xdp_threaded.on <= 1;
 	case NODE_PRIV_XSK_OFFER:
 		return umem_valid(req->u.xsk.umem_bytes);
 	case NODE_PRIV_NET_MTU:
@@ -260,6 +262,8 @@ static int request_act(struct node_monitor *m, const struct node_priv_request *r
 		return node_monitor_xdp_detach(m, req);
 	case NODE_PRIV_XDP_LIMIT:
 		return node_monitor_xdp_limit(m, req, reply);
+	case NODE_PRIV_XDP_THREADED:
+		return node_monitor_xdp_threaded(m, req, reply);
 	case NODE_PRIV_XSK_OFFER:
 		a->close_fds = true;
 		return node_monitor_xsk_offer(m, req, reply, a->fds, &a->nfds);

@@ -185,10 +185,13 @@ int node_monitor_xdp_attach(struct node_monitor *m, const struct node_priv_reque
 		xdp_detach(m, i);
 		i = -1;
 	}
-	if (i >= 0)
+	if (i >= 0) {
 		plat_xdp_set_frame_limit(m->xdp.at[i].xdp, req->u.xdp.frame_limit);
-	else
+		/* this engine has not asked for it */
+		(void)plat_xdp_set_threaded(m->xdp.at[i].xdp, false);
+	} else {
 		i = xdp_attach(m, req, reply);
+	}
 	if (i < 0)
 		return i;
 	plat_xdp_fds_get(m->xdp.at[i].xdp, &maps);
@@ -230,6 +233,16 @@ void node_monitor_xdp_review(struct node_monitor *m)
 		    plat_netcfg_link_get(m->xdp.at[i].ifindex, NULL, &link) == 0 &&
 		    !node_monitor_xdp_is_allowed(m, link.name, m->xdp.at[i].mode))
 			xdp_detach(m, i);
+}
+
+int node_monitor_xdp_threaded(struct node_monitor *m, const struct node_priv_request *req,
+			      struct node_priv_reply *reply)
+{
+	int i = xdp_find(m, req->u.xdp_threaded.ifindex);
+
+	if (i < 0)
+		return node_monitor_fail(reply, -ENOENT, "not attached");
+	return plat_xdp_set_threaded(m->xdp.at[i].xdp, req->u.xdp_threaded.on);
 }
 
 void node_monitor_xdp_close(struct node_monitor *m)

@@ -55,6 +55,8 @@ enum node_priv_op {
 	NODE_PRIV_XDP_ATTACH,
 	NODE_PRIV_XDP_DETACH, /* xdp.ifindex; 0: all of them. Not attached: 0 */
 	NODE_PRIV_XDP_LIMIT,  /* xdp.ifindex, xdp.frame_limit: the MTU has changed */
+	/* xdp_threaded.ifindex (attached), .on: as plat_xdp_set_threaded(). */
+	NODE_PRIV_XDP_THREADED,
 	/*
 	 * xsk.umem_bytes -> AF_XDP socket and its memory, which the monitor does not keep. -ENOSPC:
 	 * this engine has asked for too many.
@@ -129,6 +131,10 @@ struct node_priv_request {
 			uint32_t mode;	      /* enum plat_xdp_mode */
 			uint32_t frame_limit; /* bytes of a frame, Ethernet header included */
 		} xdp;
+		struct {
+			uint32_t ifindex;
+			uint8_t on;
+		} xdp_threaded;
 		struct {
 			uint32_t umem_bytes;
 		} xsk;

@@ -294,6 +294,7 @@ void node_xdp_tick(struct node_xdp *x, struct tt_mono now)
 	for (unsigned k = 0; k < NODE_XDP_INTERFACES; k++)
 		if (x->at[k].name[0] && x->at[k].ifindex)
 			interface_tick(x, &x->at[k], now);
+	node_xdp_threaded_tick(x);
 	node_xdp_path_tick(x);
 }
 

@@ -44,9 +44,17 @@ struct xdp_interface {
 	bool tried, foreign;
 	struct plat_xdp_facts tried_with;
 	struct tt_mono retry_at, not_before; /* 0: none */
+	bool threaded;			     /* it was asked for */
 	/* zero-copy: packets that the NIC does not take */
 	unsigned stuck_ticks;
 	uint32_t stuck_pending;
+};
+
+/* What the workers wrote to TUN, for xdp_threaded.c. */
+struct xdp_bulk {
+	uint64_t packets, tcp; /* until the last tick */
+	unsigned busy, idle;   /* ticks in a row */
+	bool on;
 };
 
 struct node_xdp {
@@ -61,6 +69,7 @@ struct node_xdp {
 	struct xdp_interface at[NODE_XDP_INTERFACES];
 	uint32_t out_workers; /* taken out by the watchdog */
 	bool gro_refused;
+	struct xdp_bulk bulk;
 	/* Sockets that a hanging worker may still hold: stopped when it has let go. */
 	struct plat_xsk *held[DP_WORKERS_MAX][DP_XSK_LANES];
 };
@@ -85,6 +94,9 @@ int node_xdp_queues_open(struct node_xdp *x, struct xdp_interface *i, enum node_
 /* Out of the map and out of the workers' hands; the sockets are left to be closed afterwards. */
 void node_xdp_queues_withdraw(struct node_xdp *x, struct xdp_interface *i);
 void node_xdp_queues_close(struct node_xdp *x, struct xdp_interface *i);
+
+/* xdp_threaded.c: every tick. */
+void node_xdp_threaded_tick(struct node_xdp *x);
 
 /* xdp_path.c */
 int node_xdp_path_open(struct node_xdp *x);

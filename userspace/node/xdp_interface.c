@@ -46,6 +46,7 @@ static void detach(struct node_xdp *x, struct xdp_interface *i)
 	plat_xdp_view_close(i->view);
 	i->view = NULL;
 	i->attached = PLAT_XDP_MODE_NONE;
+	i->threaded = false;
 	i->program_id = 0;
 }
 

@@ -123,6 +123,12 @@ int plat_xdp_set_udp_ports(struct plat_xdp *x, const uint16_t *udp_ports, unsign
 int plat_xdp_set_addresses(struct plat_xdp *x, const struct tt_ip *ips, unsigned n);
 /* After a change of MTU. bytes as frame_limit above. */
 void plat_xdp_set_frame_limit(struct plat_xdp *x, uint32_t bytes);
+/*
+ * Lets a kernel thread of the interface's own receive for it, instead of whoever happens to run
+ * when packets come; or not. What it was before comes back with plat_xdp_detach(). 0; -ENOTSUP: the
+ * kernel or driver cannot; -errno.
+ */
+int plat_xdp_set_threaded(struct plat_xdp *x, bool on);
 /* False: the link is gone (interface deleted, or replaced by force): detach, attach again. */
 bool plat_xdp_is_attached(const struct plat_xdp *x);
 

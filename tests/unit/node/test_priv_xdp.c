@@ -108,6 +108,16 @@ static int ask_detach(uint32_t ifindex)
 	return ask(NODE_PRIV_XDP_DETACH, &req, &r, NULL);
 }
 
+static int ask_threaded(uint32_t ifindex, bool on)
+{
+	struct node_priv_request req = {0};
+	struct node_priv_reply r;
+
+	req.u.xdp_threaded.ifindex = ifindex;
+	req.u.xdp_threaded.on = on;
+	return ask(NODE_PRIV_XDP_THREADED, &req, &r, NULL);
+}
+
 /* --- attachments ------------------------------------------------------------------------------ */
 
 static int engine_attach(const struct node_engine_start *start)
@@ -126,6 +136,11 @@ static int engine_attach(const struct node_engine_start *start)
 	ENGINE_CHECK(ask_attach(v0, PLAT_XDP_MODE_DRIVER, &r, fds) == 0 && r.fds == 4);
 	node_wire_close(fds, r.fds);
 	ENGINE_CHECK(program_on(v0) == first);
+	/* a thread that receives: kernels before 5.12 have none */
+	int threaded = ask_threaded(v0, true);
+	ENGINE_CHECK(threaded == 0 || threaded == -ENOTSUP || threaded == -EPERM);
+	ENGINE_CHECK(ask_threaded(v0, false) == threaded);
+	ENGINE_CHECK(ask_threaded(1, true) == -ENOENT);
 	/* in another mode: anew */
 	ENGINE_CHECK(ask_attach(v0, PLAT_XDP_MODE_GENERIC, &r, fds) == 0 && r.fds == 4);
 	node_wire_close(fds, r.fds);
@@ -433,6 +448,8 @@ static const struct {
 	{"unknown mode", {.op = NODE_PRIV_XDP_ATTACH, .u.xdp = {2, 77, 1518}}},
 	{"no limit", {.op = NODE_PRIV_XDP_ATTACH, .u.xdp = {2, 1, 0}}},
 	{"limit beyond a frame", {.op = NODE_PRIV_XDP_LIMIT, .u.xdp = {2, 0, 4097}}},
+	{"thread of none", {.op = NODE_PRIV_XDP_THREADED, .u.xdp_threaded = {0, 1}}},
+	{"half a thread", {.op = NODE_PRIV_XDP_THREADED, .u.xdp_threaded = {2, 2}}},
 	{"limit of none", {.op = NODE_PRIV_XDP_LIMIT, .u.xdp = {0, 0, 1518}}},
 	{"detach with more", {.op = NODE_PRIV_XDP_DETACH, .u.xdp = {2, 1, 0}}},
 	{"no memory", {.op = NODE_PRIV_XSK_OFFER}},
