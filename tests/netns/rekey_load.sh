@@ -41,6 +41,8 @@ for reason in data_unknown_index data_replayed data_too_old data_bad_auth data_e
 	tx_counter_limit tx_staging_full; do
 	equal "the gateway dropped none as $reason" 0 "$(drops gw "$g" $reason)"
 done
+[ -z "$TT_MODE" ] || equal "nor did the pinhole" 0 \
+	"$(status gw "$g" '[.datapath.interfaces[].steering.unknown_index] | add')"
 equal "the peer met no unknown session" 0 "$(storm unknown)"
 equal "nor a packet it could not open" 0 "$(storm bad)"
 equal "every ping was answered" "$(storm sent)" "$(storm received)"
