@@ -3,9 +3,11 @@
  * One side of a two-node tunnel over the data plane alone: static session, no handshake, no control
  * thread. Run one in each namespace; see twonode.sh.
  *
- *	twonode IFNAME REMOTE:UDP_PORT INNER_PREFIX a|b SECONDS [WORKERS] [adaptive|busy|interrupt]
+ *	twonode IFNAME REMOTE:UDP_PORT PREFIX[,PREFIX] a|b SECONDS [WORKERS]
+ *[adaptive|busy|interrupt]
  *
- * With RELAY=1 in the environment each side is the other's UDP relay; INNER_MTU=N is the path's.
+ * With RELAY=1 in the environment each side is the other's UDP relay. INNER_MTU=N is the path's
+ *MTU, with INNER_MTU_AT=SECONDS only from then on.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +38,7 @@ static void session_init(bool a)
 	wg_replay_init(&session.replay);
 }
 
-static struct wg_lpm *lpm_of(const char *prefix)
+static struct wg_lpm *lpm_of(char *prefixes)
 {
 	static struct wg_allowedips set;
 	static struct wg_allowedips_entry entries[4];
@@ -44,10 +46,12 @@ static struct wg_lpm *lpm_of(const char *prefix)
 	static struct wg_allowedips_peer peers[1];
 	struct tt_cidr cidr;
 
-	if (tt_cidr_parse(prefix, &cidr))
-		die("prefix", -22);
 	wg_allowedips_init(&set, entries, buckets, 4, peers, 1);
-	wg_allowedips_insert(&set, &cidr, 0);
+	for (char *p; (p = strsep(&prefixes, ",")) != NULL;) {
+		if (tt_cidr_parse(p, &cidr))
+			die("prefix", -22);
+		wg_allowedips_insert(&set, &cidr, 0);
+	}
 	return wg_lpm_build(&set, aligned_alloc(64, TT_ALIGN_UP(wg_lpm_size(&set), (size_t)64)));
 }
 
@@ -102,12 +106,18 @@ static void report(struct dp_plane *pl, const char *name)
 			printf("%s drop %s %lu\n", name, tt_drop_name(i), st.drops[i]);
 }
 
-static void set_path(struct dp_plane *pl, struct dp_peer *p, const struct plat_udp_dest *dest)
+static unsigned env_number(const char *name)
 {
-	struct dp_route route = {.dest = *dest};
+	const char *value = getenv(name);
 
-	if (getenv("INNER_MTU"))
-		route.inner_mtu = (uint32_t)atoi(getenv("INNER_MTU"));
+	return value ? (unsigned)atoi(value) : 0;
+}
+
+static void set_path(struct dp_plane *pl, struct dp_peer *p, const struct plat_udp_dest *dest,
+		     uint32_t inner_mtu)
+{
+	struct dp_route route = {.dest = *dest, .inner_mtu = inner_mtu};
+
 	if (getenv("RELAY")) {
 		route.via = DP_VIA_RELAY_UDP;
 		route.tag = 1;
@@ -144,14 +154,20 @@ int main(int argc, char **argv)
 		die("plane", err);
 	struct dp_peer *p = dp_peer_add(pl, 0);
 
-	set_path(pl, p, &dest);
+	unsigned later = env_number("INNER_MTU_AT");
+
+	set_path(pl, p, &dest, later ? 0 : env_number("INNER_MTU"));
 	dp_plane_publish_lpm(pl, lpm_of(argv[3]));
 	dp_session_publish(pl, &session);
 	dp_peer_set_session(pl, p, &session);
 	err = dp_plane_start(pl);
 	if (err)
 		die("start", err);
-	nanosleep(&(struct timespec){atoi(argv[5]), 0}, NULL);
+	if (later) {
+		nanosleep(&(struct timespec){later, 0}, NULL);
+		set_path(pl, p, &dest, env_number("INNER_MTU"));
+	}
+	nanosleep(&(struct timespec){atoi(argv[5]) - (int)later, 0}, NULL);
 	report(pl, argv[1]);
 	/* the process ends here: descriptors and threads go with it */
 	return 0;
