@@ -251,6 +251,33 @@ static void note_rtt(struct mesh_path *p, uint64_t ns)
 	p->rtt_us = p->rtt_us ? (uint32_t)((7 * (uint64_t)p->rtt_us + us) / 8) : (uint32_t)us;
 }
 
+bool mesh_paths_awaits(const struct mesh_paths *ps, enum mesh_path_kind kind,
+		       const struct tt_endpoint *remote, const uint8_t id[MESH_CHECK_ID_LEN])
+{
+	for (unsigned i = 0; i < MESH_PATHS_MAX; i++) {
+		const struct mesh_path *p = &ps->path[i];
+
+		if (p->state == MESH_PATH_UNUSED ||
+		    (is_relay(p) ? p->kind != kind
+				 : kind == MESH_PATH_RELAY_UDP || kind == MESH_PATH_RELAY_TCP ||
+					   !tt_endpoint_equal(&p->remote, remote)))
+			continue;
+		for (unsigned k = 0; k < MESH_CHECKS_PENDING; k++)
+			if (tt_mono_is_set(p->sent[k].at) &&
+			    memcmp(p->sent[k].id, id, MESH_CHECK_ID_LEN) == 0)
+				return true;
+	}
+	return false;
+}
+
+void mesh_paths_offer_again(struct mesh_paths *ps)
+{
+	const struct mesh_path *p = mesh_paths_selected(ps);
+
+	if (!p || is_relay(p))
+		ps->exchange_due = true;
+}
+
 bool mesh_paths_check_answered(struct mesh_paths *ps, enum mesh_path_kind kind,
 			       const struct tt_endpoint *remote,
 			       const uint8_t id[MESH_CHECK_ID_LEN], struct tt_mono now)

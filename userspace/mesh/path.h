@@ -153,6 +153,12 @@ bool mesh_paths_check_answered(struct mesh_paths *ps, enum mesh_path_kind kind,
 			       const struct tt_endpoint *remote,
 			       const uint8_t id[MESH_CHECK_ID_LEN], struct tt_mono now);
 
+/* Whether this id is of a check under way over this path: whose answer it may be. */
+bool mesh_paths_awaits(const struct mesh_paths *ps, enum mesh_path_kind kind,
+		       const struct tt_endpoint *remote, const uint8_t id[MESH_CHECK_ID_LEN]);
+/* What we told the peer of ourselves is out of date: it is told anew where that may help. */
+void mesh_paths_offer_again(struct mesh_paths *ps);
+
 /* --- time ------------------------------------------------------------------------------------- */
 
 /* Fills out (MESH_PATH_ACTIONS_MAX) in the order in which to act; returns the number. */

@@ -92,7 +92,8 @@ static void remove_absent(struct node_device *d, const struct by_key *wanted)
 		struct node_peer *next = node_device_next_peer(d, p);
 		struct node_peer_info info;
 		node_peer_get_info(d, p, &info);
-		if (!by_key_find(wanted, info.public_key))
+		/* those of the hub's map come and go with it */
+		if (!node_peer_is_managed(p) && !by_key_find(wanted, info.public_key))
 			node_device_remove_peer(d, p);
 		p = next;
 	}

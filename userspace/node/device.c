@@ -346,6 +346,8 @@ void node_device_remove_peer(struct node_device *d, struct node_peer *p)
 {
 	struct wg_displaced gone = {.count = 0};
 
+	if (p->managed && d->opt.gone)
+		d->opt.gone(d->opt.ctx, p);
 	node_peer_clear_allowed_ips(d, p);
 	tt_heap_remove(&d->deadlines, &p->deadline);
 	dp_peer_set_session(d->opt.plane, p->dp, NULL);

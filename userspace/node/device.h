@@ -59,6 +59,7 @@ struct node_device_options {
 	int (*send_route)(void *ctx, const struct dp_route *route, const void *data, size_t len);
 	void (*heard)(void *ctx, struct node_peer *p, const struct dp_roam *from);
 	void (*wanted)(void *ctx, struct node_peer *p);
+	void (*gone)(void *ctx, struct node_peer *p); /* it is being removed */
 	/* How messages to this destination leave past the kernel. NULL: they do not. */
 	enum node_link (*find_link)(void *ctx, const struct plat_udp_dest *dest,
 				    struct dp_link *out);
@@ -107,6 +108,11 @@ void *node_peer_user(const struct node_peer *p);
  * tried again at once. */
 void node_peer_set_route(struct node_device *d, struct node_peer *p, const struct dp_route *route,
 			 bool restart);
+/* The DH of both long-term keys, in locked memory; NULL where the peer's key is of low order. */
+const uint8_t *node_peer_shared_secret(struct node_device *d, struct node_peer *p);
+/* What the workers say: last data sent, first data sent that nothing has answered. */
+void node_peer_send_facts(const struct node_peer *p, struct tt_mono *last_data_tx,
+			  struct tt_mono *unanswered_tx_since);
 void node_peer_set_keepalive(struct node_device *d, struct node_peer *p, uint16_t seconds);
 int node_peer_add_allowed_ip(struct node_device *d, struct node_peer *p, const struct tt_cidr *c);
 void node_peer_remove_allowed_ip(struct node_device *d, struct node_peer *p,

@@ -53,6 +53,20 @@ void *node_peer_user(const struct node_peer *p)
 	return p->user;
 }
 
+const uint8_t *node_peer_shared_secret(struct node_device *d, struct node_peer *p)
+{
+	return d->wg->has_key && wg_peer_static_static(d->wg, p->wg) ? p->wg->remote.static_static
+								     : NULL;
+}
+
+void node_peer_send_facts(const struct node_peer *p, struct tt_mono *last_data_tx,
+			  struct tt_mono *unanswered_tx_since)
+{
+	last_data_tx->ns = atomic_load_explicit(&p->dp->last_data_tx, memory_order_relaxed);
+	unanswered_tx_since->ns =
+		atomic_load_explicit(&p->dp->unanswered_tx_since, memory_order_relaxed);
+}
+
 void node_peer_set_route(struct node_device *d, struct node_peer *p, const struct dp_route *route,
 			 bool restart)
 {

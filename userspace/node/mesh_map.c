@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From the hub's map to peers of the device, and the copy of it that outlives the hub.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "crypto/mem.h"
+#include "node/mesh_impl.h"
+
+/* --- one peer --------------------------------------------------------------------------------- */
+
+static void set_allowed(struct node_mesh *m, struct node_mesh_peer *p,
+			const struct mesh_netmap_peer *is)
+{
+	struct tt_cidr c;
+
+	node_peer_clear_allowed_ips(m->opt.device, p->peer);
+	for (unsigned i = 0; i < is->address_count; i++) {
+		memset(&c, 0, sizeof(c));
+		c.ip = is->addresses[i];
+		c.bits = c.ip.family == TT_FAMILY_V4 ? 32 : 128;
+		node_peer_add_allowed_ip(m->opt.device, p->peer, &c);
+	}
+	for (unsigned i = 0; i < is->subnet_count; i++)
+		node_peer_add_allowed_ip(m->opt.device, p->peer, &is->subnets[i]);
+	m->allowed_changed = true;
+}
+
+/* NULL: the configuration has this peer, and it wins; or there is no room. */
+static struct node_peer *make_device_peer(struct node_mesh *m, struct node_mesh_peer *p)
+{
+	struct node_device *d = m->opt.device;
+	struct node_peer *peer = node_device_find_peer(d, p->key);
+
+	if (peer && (node_peer_is_managed(peer) || m->opt.is_configured(m->opt.ctx, p->key))) {
+		tt_log(TT_LOG_INFO, "mesh.peer_configured", TT_F_STR("peer", p->name),
+		       TT_F_STR("hint", "the configuration's peer is used as it is"));
+		return NULL;
+	}
+	/* one that a predecessor of this engine has left in the memory file is ours again */
+	int err = peer ? 0 : node_device_add_peer(d, p->key, &peer);
+
+	if (err) {
+		tt_log(TT_LOG_WARN, "mesh.peer_refused", TT_F_STR("peer", p->name),
+		       TT_F_ERRNO("error", err));
+		return NULL;
+	}
+	node_peer_set_managed(d, peer, p);
+	return peer;
+}
+
+static void set_online(struct node_mesh *m, struct node_mesh_peer *p)
+{
+	struct node_hub_link_info hub;
+
+	node_hub_link_get_info(m->link, &hub);
+	mesh_paths_relay(&p->paths, MESH_PATH_RELAY_TCP, p->online && hub.state == NODE_HUB_UP,
+			 plat_clock_mono());
+	if (!p->online)
+		node_mesh_relay_drop(m, p);
+}
+
+static void take(struct node_mesh *m, struct node_mesh_peer *p, const struct mesh_netmap_peer *is)
+{
+	memcpy(p->name, is->name, sizeof(p->name));
+	p->gateway = is->role == MESH_NETMAP_GATEWAY;
+	p->online = is->online;
+	if (!p->peer)
+		return;
+	node_peer_set_name(p->peer, p->name);
+	uint16_t keepalive = is->keepalive_s	  ? is->keepalive_s
+			     : m->hub_keepalive_s ? m->hub_keepalive_s
+						  : NODE_MESH_KEEPALIVE_S;
+
+	node_peer_set_keepalive(m->opt.device, p->peer, keepalive);
+	set_allowed(m, p, is);
+}
+
+static void add(struct node_mesh *m, const struct mesh_netmap_peer *is)
+{
+	struct node_mesh_peer *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return;
+	p->node_id = is->node_id;
+	p->mesh = m;
+	memcpy(p->name, is->name, sizeof(p->name));
+	memcpy(p->key, is->wg_public_key, sizeof(p->key));
+	mesh_paths_init(&p->paths);
+	tt_list_add_tail(&m->peers, &p->link);
+	struct node_mesh_peer **bucket = &m->by_id[p->node_id & (m->by_id_size - 1)];
+	p->next_by_id = *bucket;
+	*bucket = p;
+	p->peer = make_device_peer(m, p);
+	take(m, p, is);
+	set_online(m, p);
+	node_mesh_say(m, NODE_MESH_PEER_ADDED, p, "the hub's map names it");
+	node_mesh_run_peer(m, p);
+}
+
+static void forget(struct node_mesh *m, struct node_mesh_peer *p, bool with_device)
+{
+	struct node_mesh_peer **at = &m->by_id[p->node_id & (m->by_id_size - 1)];
+
+	while (*at != p)
+		at = &(*at)->next_by_id;
+	*at = p->next_by_id;
+	tt_list_del(&p->link);
+	tt_heap_remove(&m->deadlines, &p->deadline);
+	node_mesh_forget_ufrags(m, p);
+	node_mesh_relay_drop(m, p);
+	if (p->peer && with_device)
+		node_device_remove_peer(m->opt.device, p->peer);
+	m->allowed_changed = true;
+	crypto_wipe(p, sizeof(*p));
+	free(p);
+}
+
+static void change(struct node_mesh *m, const struct mesh_netmap_change *c)
+{
+	struct node_mesh_peer *p = node_mesh_find(m, c->is->node_id);
+
+	/* another key is another peer under the same id */
+	if (!p || (c->fields & MESH_NETMAP_FIELD_KEY)) {
+		if (p)
+			forget(m, p, true);
+		add(m, c->is);
+		return;
+	}
+	bool was_online = p->online;
+	take(m, p, c->is);
+	if (p->online != was_online) {
+		set_online(m, p);
+		node_mesh_run_peer(m, p);
+	}
+}
+
+static void on_change(void *ctx, const struct mesh_netmap_change *c)
+{
+	struct node_mesh *m = ctx;
+	struct node_mesh_peer *p;
+
+	m->dirty = true;
+	switch (c->kind) {
+	case MESH_NETMAP_ADDED:
+		add(m, c->is);
+		break;
+	case MESH_NETMAP_CHANGED:
+		change(m, c);
+		break;
+	case MESH_NETMAP_REMOVED:
+		p = node_mesh_find(m, c->was->node_id);
+		if (!p)
+			break;
+		node_mesh_say(m, NODE_MESH_PEER_REMOVED, p, "the hub's map has it no more");
+		forget(m, p, true);
+		break;
+	}
+}
+
+static void commit(struct node_mesh *m)
+{
+	if (m->allowed_changed)
+		node_device_commit(m->opt.device);
+	m->allowed_changed = false;
+}
+
+/* --- updates ---------------------------------------------------------------------------------- */
+
+void node_mesh_map_update(struct node_mesh *m, const Taltun__Hub__V1__MapUpdate *u)
+{
+	struct mesh_netmap_listener listener = {on_change, m};
+	enum mesh_netmap_outcome o = mesh_netmap_apply(&m->map, u, &m->opt.rules, &listener);
+	Taltun__Hub__V1__ToHub ask = TALTUN__HUB__V1__TO_HUB__INIT;
+	Taltun__Hub__V1__MapRequest request = TALTUN__HUB__V1__MAP_REQUEST__INIT;
+
+	if (o == MESH_NETMAP_STAGED)
+		return;
+	if (o == MESH_NETMAP_APPLIED) {
+		commit(m);
+		m->dirty = true;
+		m->map_refusals = 0;
+		return;
+	}
+	tt_log(TT_LOG_WARN, "mesh.map_refused", TT_F_STR("why", mesh_netmap_outcome_name(o)),
+	       TT_F_U64("node", m->map.refused_node_id),
+	       TT_F_STR("hint", "the map from before stays in force"));
+	node_mesh_say(m, NODE_MESH_MAP_REFUSED, NULL, mesh_netmap_outcome_name(o));
+	/* a whole map may do better; where that is refused as well, it is of no use to ask on */
+	if (m->map_refusals++)
+		return;
+	mesh_netmap_forget_version(&m->map);
+	ask.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_MAP_REQUEST;
+	ask.map_request = &request;
+	node_hub_link_send(m->link, &ask);
+}
+
+/* --- the copy --------------------------------------------------------------------------------- */
+
+int node_mesh_map_open(struct node_mesh *m, const void *cached, size_t cached_len)
+{
+	struct mesh_netmap_listener listener = {on_change, m};
+	struct node_device_info info;
+	uint64_t seed;
+
+	m->map_memory =
+		calloc(1, mesh_netmap_memory_size(NODE_MESH_PEERS_MAX, NODE_MESH_SUBNETS_MAX));
+	if (!m->map_memory)
+		return -ENOMEM;
+	tt_rng_fill(&m->opt.rng, &seed, sizeof(seed));
+	mesh_netmap_init(&m->map, m->map_memory, NODE_MESH_PEERS_MAX, NODE_MESH_SUBNETS_MAX, seed);
+	node_device_get_info(m->opt.device, &info);
+	if (!info.has_private_key)
+		return -ENOKEY;
+	mesh_netmap_cache_key(m->cache_key, info.private_key);
+	memcpy(m->opt.rules.own_public_key, info.public_key, sizeof(m->opt.rules.own_public_key));
+	if (!cached)
+		return 0;
+	enum mesh_netmap_outcome o = mesh_netmap_cache_read(&m->map, &m->opt.rules, &listener,
+							    m->cache_key, cached, cached_len);
+
+	if (o != MESH_NETMAP_APPLIED) {
+		tt_log(TT_LOG_WARN, "mesh.map_damaged",
+		       TT_F_STR("why", mesh_netmap_outcome_name(o)),
+		       TT_F_STR("hint", "it comes anew from the hub"));
+	} else if (!mesh_netmap_is_valid(&m->map, plat_clock_wall())) {
+		tt_log(TT_LOG_WARN, "mesh.map_expired",
+		       TT_F_STR("hint", "peers come back with the hub"));
+		mesh_netmap_clear(&m->map, &listener);
+	}
+	commit(m);
+	m->dirty = false;
+	return 0;
+}
+
+void node_mesh_map_keep(struct node_mesh *m, bool at_once)
+{
+	struct tt_mono now = plat_clock_mono();
+
+	if (!m->dirty || !m->map.version ||
+	    (!at_once && tt_mono_since(now, m->saved) < NODE_MESH_KEEP_NS))
+		return;
+	size_t size = mesh_netmap_cache_size(&m->map);
+	uint8_t *bytes = malloc(size);
+	size_t len =
+		bytes ? mesh_netmap_cache_write(&m->map, &m->opt.rules, m->cache_key, bytes, size)
+		      : 0;
+
+	if (len)
+		m->opt.save_map(m->opt.ctx, bytes, len);
+	free(bytes);
+	m->dirty = false;
+	m->saved = now;
+}
+
+void node_mesh_map_close(struct node_mesh *m)
+{
+	struct tt_list *at, *next;
+
+	/* the device goes as well, with its peers: they only must not point here */
+	tt_list_for_each_safe (at, next, &m->peers) {
+		struct node_mesh_peer *p = TT_CONTAINER_OF(at, struct node_mesh_peer, link);
+		if (p->peer)
+			node_peer_set_managed(m->opt.device, p->peer, NULL);
+		forget(m, p, false);
+	}
+	free(m->map_memory);
+}

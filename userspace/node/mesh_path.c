@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From the path machine's decisions to what the workers send by.
+ */
+#include "node/mesh_impl.h"
+
+/* What a packet through the TLS connection may measure: DP_RELAY_MESSAGE_MAX less WireGuard's own.
+ */
+#define RELAY_TCP_INNER_MTU (DP_RELAY_MESSAGE_MAX - 32 - 16)
+
+static struct mesh_path_facts facts_of(const struct node_mesh_peer *p)
+{
+	struct mesh_path_facts f = {{0}, {0}};
+
+	if (p->peer)
+		node_peer_send_facts(p->peer, &f.last_data_tx, &f.unanswered_tx_since);
+	return f;
+}
+
+static bool route_of(struct node_mesh_peer *p, struct dp_route *r)
+{
+	const struct mesh_path *path = mesh_paths_selected(&p->paths);
+
+	memset(r, 0, sizeof(*r));
+	r->managed = true;
+	if (!path)
+		return false;
+	switch ((enum mesh_path_kind)path->kind) {
+	case MESH_PATH_DIRECT:
+	case MESH_PATH_PUNCHED:
+		r->via = DP_VIA_UDP;
+		r->dest.to = path->remote;
+		break;
+	case MESH_PATH_RELAY_UDP:
+		r->via = DP_VIA_RELAY_UDP;
+		r->tag = p->bind.tag;
+		r->dest.to = *mesh_relay_bind_address(&p->bind);
+		break;
+	case MESH_PATH_RELAY_TCP:
+		r->via = DP_VIA_RELAY_TCP;
+		r->tag = p->node_id;
+		r->inner_mtu = RELAY_TCP_INNER_MTU;
+		break;
+	case MESH_PATH_NONE:
+		return false;
+	}
+	return true;
+}
+
+void node_mesh_publish(struct node_mesh *m, struct node_mesh_peer *p)
+{
+	struct dp_route route;
+	bool has = route_of(p, &route);
+
+	if (!p->peer || (has == p->has_route && memcmp(&route, &p->route, sizeof(route)) == 0))
+		return;
+	/* what waits for an answer that went to a dead path is asked again on the new one */
+	bool restart = has && (!p->has_route || p->paths.cause != MESH_CAUSE_BETTER_KIND);
+
+	p->route = route;
+	p->has_route = has;
+	node_peer_set_route(m->opt.device, p->peer, has ? &route : NULL, restart);
+}
+
+static void selected(struct node_mesh *m, struct node_mesh_peer *p, enum mesh_path_kind was)
+{
+	const struct mesh_path *path = mesh_paths_selected(&p->paths);
+	const char *why = mesh_path_cause_text((enum mesh_path_cause)p->paths.cause);
+	struct tt_endpoint remote;
+	struct node_mesh_event e = {.kind = NODE_MESH_PATH_CHANGED,
+				    .peer = p->name,
+				    .path = path ? (enum mesh_path_kind)path->kind : MESH_PATH_NONE,
+				    .path_was = was,
+				    .why = why};
+
+	memset(&remote, 0, sizeof(remote));
+	if (path)
+		remote = path->remote;
+	tt_log(TT_LOG_INFO, "peer.path", TT_F_STR("peer", p->name),
+	       TT_F_STR("was", mesh_path_kind_name(was)),
+	       TT_F_STR("is", mesh_path_kind_name(e.path)), TT_F_ENDPOINT("remote", &remote),
+	       TT_F_STR("why", why), TT_F_U64("rtt_us", path ? path->rtt_us : 0));
+	if (m->opt.event)
+		m->opt.event(m->opt.ctx, &e);
+}
+
+static void ask_relay(struct node_mesh *m, struct node_mesh_peer *p)
+{
+	Taltun__Hub__V1__ToHub msg = TALTUN__HUB__V1__TO_HUB__INIT;
+	Taltun__Hub__V1__RelayOpen open = TALTUN__HUB__V1__RELAY_OPEN__INIT;
+
+	open.node_id = p->node_id;
+	msg.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_RELAY_OPEN;
+	msg.relay_open = &open;
+	node_hub_link_send(m->link, &msg);
+}
+
+static void act(struct node_mesh *m, struct node_mesh_peer *p, const struct mesh_path_action *a,
+		enum mesh_path_kind was)
+{
+	switch (a->act) {
+	case MESH_ACT_CHECK:
+		node_mesh_send_check(m, p, a->index, a->id);
+		break;
+	case MESH_ACT_SELECT:
+		node_mesh_publish(m, p);
+		selected(m, p, was);
+		break;
+	case MESH_ACT_EXCHANGE:
+		node_mesh_send_offer(m, p, true);
+		break;
+	case MESH_ACT_ANSWER:
+		node_mesh_send_offer(m, p, false);
+		break;
+	case MESH_ACT_OPEN_RELAY:
+		ask_relay(m, p);
+		break;
+	}
+}
+
+void node_mesh_run_peer(struct node_mesh *m, struct node_mesh_peer *p)
+{
+	struct mesh_path_action action[MESH_PATH_ACTIONS_MAX];
+	struct tt_mono now = plat_clock_mono();
+	struct mesh_path_facts f = facts_of(p);
+
+	/* an action may lead back here (a new route sends a handshake, which is a wish) */
+	if (p->running)
+		return;
+	p->running = true;
+	node_mesh_relay_run(m, p, now);
+	const struct mesh_path *before = mesh_paths_selected(&p->paths);
+	enum mesh_path_kind was = before ? (enum mesh_path_kind)before->kind : MESH_PATH_NONE;
+	unsigned n = mesh_paths_run(&p->paths, &f, now, &m->opt.rng, action);
+
+	for (unsigned i = 0; i < n; i++)
+		act(m, p, &action[i], was);
+	struct tt_mono next = mesh_paths_next_deadline(&p->paths, &f, now);
+	struct tt_mono bind = mesh_relay_bind_deadline(&p->bind);
+
+	if (tt_mono_is_set(bind) && tt_mono_before(bind, next))
+		next = bind;
+	if (next.ns == UINT64_MAX)
+		tt_heap_remove(&m->deadlines, &p->deadline);
+	else
+		tt_heap_set(&m->deadlines, &p->deadline, next.ns);
+	p->running = false;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Our legs of the hub's UDP relay, one for each peer that needs it.
+ */
+#include "node/mesh_impl.h"
+
+/* Relay datagrams are taken from these addresses alone. */
+static void know_relay(struct node_mesh *m, const struct tt_endpoint *at)
+{
+	for (unsigned i = 0; i < m->relay_count; i++)
+		if (tt_endpoint_equal(&m->relays[i], at))
+			return;
+	if (m->relay_count == DP_RELAYS_MAX) /* a hub that changes its addresses: the oldest goes */
+		memmove(m->relays, m->relays + 1, --m->relay_count * sizeof(m->relays[0]));
+	m->relays[m->relay_count++] = *at;
+	dp_plane_set_relays(node_device_plane(m->opt.device), m->relays, m->relay_count);
+}
+
+void node_mesh_relay_opened(struct node_mesh *m, const Taltun__Hub__V1__RelayOpened *o)
+{
+	struct node_mesh_peer *p = node_mesh_find(m, o->node_id);
+	struct tt_endpoint at[MESH_HUB_ENDPOINTS_MAX];
+	struct tt_mono now = plat_clock_mono();
+	int n = mesh_hub_endpoints_read(&o->addresses, at, TT_ARRAY_LEN(at));
+
+	if (!p || !p->peer || n <= 0)
+		return;
+	if (mesh_relay_bind_start(&p->bind, o->tag, o->key.data, at, (size_t)n, m->opt.loopback_too,
+				  now) != MESH_RELAY_BIND_STARTED) {
+		m->drops[TT_DROP_RX_RELAY_SOURCE]++;
+		return;
+	}
+	for (int i = 0; i < n; i++)
+		know_relay(m, &at[i]);
+	mesh_paths_relay(&p->paths, MESH_PATH_RELAY_UDP, false, now);
+	node_mesh_run_peer(m, p);
+}
+
+void node_mesh_relay_drop(struct node_mesh *m, struct node_mesh_peer *p)
+{
+	(void)m;
+	if (p->bind.state == MESH_RELAY_BIND_IDLE)
+		return;
+	mesh_relay_bind_stop(&p->bind);
+	mesh_paths_relay(&p->paths, MESH_PATH_RELAY_UDP, false, plat_clock_mono());
+}
+
+/* Once a better path is in use the leg is let go: it would be kept alive for nothing. */
+static bool still_needed(const struct node_mesh_peer *p, struct tt_mono now)
+{
+	const struct mesh_path *path = mesh_paths_selected(&p->paths);
+
+	return !path || path->kind == MESH_PATH_RELAY_UDP || path->kind == MESH_PATH_RELAY_TCP ||
+	       tt_mono_since(now, p->paths.selected_at) < NODE_MESH_LEG_KEEP_NS;
+}
+
+void node_mesh_relay_run(struct node_mesh *m, struct node_mesh_peer *p, struct tt_mono now)
+{
+	struct mesh_relay_bind_send send;
+	struct plat_udp_dest dest;
+	bool lost_source;
+
+	if (p->bind.state == MESH_RELAY_BIND_IDLE)
+		return;
+	if (!still_needed(p, now)) {
+		node_mesh_relay_drop(m, p);
+		return;
+	}
+	while (mesh_relay_bind_poll(&p->bind, now, p->relay_sent, p->relay_heard, &send)) {
+		memset(&dest, 0, sizeof(dest));
+		dest.to = send.to;
+		plat_udp_dest_prepare(&dest);
+		(void)m->opt.send(m->opt.ctx, &dest, send.bytes, send.len, &lost_source);
+	}
+	mesh_paths_relay(&p->paths, MESH_PATH_RELAY_UDP, mesh_relay_bind_is_usable(&p->bind), now);
+	/* the relay's next address may have been taken */
+	if (mesh_paths_selected(&p->paths) &&
+	    mesh_paths_selected(&p->paths)->kind == MESH_PATH_RELAY_UDP)
+		node_mesh_publish(m, p);
+}
+
+static struct node_mesh_peer *by_tag(struct node_mesh *m, uint32_t tag)
+{
+	struct tt_list *at;
+
+	tt_list_for_each (at, &m->peers) {
+		struct node_mesh_peer *p = TT_CONTAINER_OF(at, struct node_mesh_peer, link);
+		if (p->bind.state != MESH_RELAY_BIND_IDLE && p->bind.tag == tag)
+			return p;
+	}
+	return NULL;
+}
+
+static bool is_relay(const struct node_mesh *m, const struct tt_endpoint *src)
+{
+	for (unsigned i = 0; i < m->relay_count; i++)
+		if (tt_endpoint_equal(&m->relays[i], src))
+			return true;
+	return false;
+}
+
+/* A packet that a peer sent by the relay, and that no worker took. */
+static void take_data(struct node_mesh *m, struct node_mesh_peer *p, const struct tt_endpoint *src,
+		      const struct tt_ip *dst, uint32_t ifindex, const struct mesh_relay_message *r)
+{
+	struct dp_handshake h = {.src = *src,
+				 .dst = *dst,
+				 .ifindex = ifindex,
+				 .via = DP_VIA_RELAY_UDP,
+				 .tag = r->tag,
+				 .len = (uint16_t)r->inner_len};
+
+	p->relay_heard = plat_clock_mono();
+	if (mesh_stun_is(r->inner, r->inner_len)) {
+		node_mesh_take_stun(m, DP_VIA_RELAY_UDP, p, src, r->inner, r->inner_len);
+		return;
+	}
+	if (r->inner_len > sizeof(h.bytes)) {
+		m->drops[TT_DROP_HS_BAD_LENGTH]++;
+		return;
+	}
+	memcpy(h.bytes, r->inner, r->inner_len);
+	enum tt_drop why = dp_handshake_push(node_device_plane(m->opt.device), &h);
+
+	if (why != TT_DROP_NONE)
+		m->drops[why]++;
+}
+
+void node_mesh_relay_take(struct node_mesh *m, const struct tt_endpoint *src,
+			  const struct tt_ip *dst, uint32_t ifindex, const uint8_t *bytes,
+			  size_t len)
+{
+	struct mesh_relay_message r;
+
+	if (!is_relay(m, src) || mesh_relay_parse(&r, bytes, len) != MESH_RELAY_OK) {
+		m->drops[TT_DROP_RX_RELAY_SOURCE]++;
+		return;
+	}
+	struct node_mesh_peer *p = by_tag(m, r.tag);
+
+	if (!p) {
+		m->drops[TT_DROP_RX_RELAY_SOURCE]++;
+		return;
+	}
+	if (r.type == MESH_RELAY_DATA)
+		take_data(m, p, src, dst, ifindex, &r);
+	else
+		mesh_relay_bind_receive(&p->bind, &r, src, plat_clock_mono());
+	node_mesh_run_peer(m, p);
+}
