@@ -10,6 +10,10 @@
 #define UFRAG_TEXT   (2 * MESH_UFRAG_LEN)
 #define USERNAME_LEN (2 * UFRAG_TEXT + 1)
 
+_Static_assert(MESH_CHECK_LEN_MIN == MESH_STUN_HEADER_LEN + MESH_STUN_ATTR_LEN +
+					     TT_ALIGN_UP(USERNAME_LEN, 4) + MESH_STUN_ATTR_LEN + 32,
+	       "header, USERNAME, MESSAGE-INTEGRITY-SHA256");
+
 /* --- keys ------------------------------------------------------------------------------------- */
 
 static void push(struct mesh_frag frag[2], const uint8_t ufrag[MESH_UFRAG_LEN],
@@ -127,13 +131,12 @@ size_t mesh_check_request(const struct mesh_check_keys *k, const struct mesh_pai
 			  const uint8_t id[MESH_CHECK_ID_LEN], size_t len, uint8_t *out,
 			  size_t room)
 {
-	static const uint8_t zeros[1500];
 	struct mesh_stun_writer w;
 	struct mesh_stun_id sid;
 	char username[USERNAME_LEN];
 	uint8_t key[32];
 
-	if (!mesh_check_ready(k))
+	if (!mesh_check_ready(k) || (len && (len % 4 || len < MESH_CHECK_LEN_MIN)))
 		return 0;
 	to_hex(username, k->remote[0].ufrag);
 	username[UFRAG_TEXT] = ':';
@@ -141,15 +144,9 @@ size_t mesh_check_request(const struct mesh_check_keys *k, const struct mesh_pai
 	memcpy(sid.b, id, sizeof(sid.b));
 	mesh_stun_write_begin(&w, out, room, MESH_STUN_REQUEST, MESH_STUN_BINDING, &sid);
 	mesh_stun_write_attr(&w, MESH_STUN_USERNAME, username, sizeof(username));
-	/* padding in pieces, so that no size needs an array of its own */
-	for (size_t left = len > MESH_CHECK_LEN_MIN ? len - MESH_CHECK_LEN_MIN : 0; left >= 4;) {
-		size_t n = TT_MIN(left - 4, sizeof(zeros));
-		/* what remains must be able to hold a header */
-		if (left - 4 - n > 0 && left - 4 - n < 4)
-			n -= 4;
-		mesh_stun_write_attr(&w, MESH_STUN_PADDING, zeros, n);
-		left -= 4 + n;
-	}
+	if (len > MESH_CHECK_LEN_MIN)
+		mesh_stun_write_zeros(&w, MESH_STUN_PADDING,
+				      len - MESH_CHECK_LEN_MIN - MESH_STUN_ATTR_LEN);
 	derive(key, pair, k->local[0].key, k->remote[0].key);
 	mesh_stun_write_sha256(&w, key, sizeof(key));
 	crypto_wipe(key, sizeof(key));

@@ -17,7 +17,7 @@
 
 #define MESH_CHECK_OLD_NS  (60 * TT_NS_PER_SEC)
 #define MESH_STUN_PADDING  0x0026 /* RFC 5780 */
-#define MESH_CHECK_LEN_MIN 92	  /* of a request without padding */
+#define MESH_CHECK_LEN_MIN 96	  /* of a request without padding */
 
 struct mesh_frag {
 	bool set;
@@ -44,7 +44,7 @@ bool mesh_check_knows(const struct mesh_check_keys *k, const uint8_t ufrag[MESH_
 
 /*
  * A request with this id; len: what the whole message is to measure (a multiple of 4, at least
- * MESH_CHECK_LEN_MIN), 0: as short as it is. Bytes written; 0: no keys, or no room.
+ * MESH_CHECK_LEN_MIN), 0: as short as it is. Bytes written; 0: no keys, no room, or no such length.
  */
 size_t mesh_check_request(const struct mesh_check_keys *k, const struct mesh_pair *pair,
 			  const uint8_t id[MESH_CHECK_ID_LEN], size_t len, uint8_t *out,

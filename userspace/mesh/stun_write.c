@@ -65,6 +65,14 @@ void mesh_stun_write_attr(struct mesh_stun_writer *w, uint16_t type, const void 
 		memcpy(at, value, len);
 }
 
+void mesh_stun_write_zeros(struct mesh_stun_writer *w, uint16_t type, size_t len)
+{
+	uint8_t *at = append_open(w, type, len);
+
+	if (at)
+		memset(at, 0, len);
+}
+
 void mesh_stun_write_address(struct mesh_stun_writer *w, enum mesh_stun_type type,
 			     const struct tt_endpoint *e)
 {

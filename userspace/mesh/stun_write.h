@@ -32,6 +32,9 @@ void mesh_stun_write_begin(struct mesh_stun_writer *w, uint8_t *buf, size_t cap,
 /* Any attribute; padded with zeros. value may be NULL where len is 0. */
 void mesh_stun_write_attr(struct mesh_stun_writer *w, uint16_t type, const void *value, size_t len);
 
+/* An attribute of len zeros. */
+void mesh_stun_write_zeros(struct mesh_stun_writer *w, uint16_t type, size_t len);
+
 /* XOR_MAPPED_ADDRESS, or anything else plainly. The endpoint has an address. */
 void mesh_stun_write_address(struct mesh_stun_writer *w, enum mesh_stun_type type,
 			     const struct tt_endpoint *e);
