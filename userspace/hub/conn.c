@@ -376,6 +376,11 @@ int hub_conns_create(uv_loop_t *loop, struct tls_context *tls, const struct hub_
 	return 0;
 }
 
+void hub_conns_set_limits(struct hub_conns *s, const struct hub_conn_limits *limits)
+{
+	s->limits = *limits;
+}
+
 void hub_conns_set_tls(struct hub_conns *s, struct tls_context *tls)
 {
 	s->tls = tls;

@@ -84,6 +84,8 @@ int hub_conns_create(uv_loop_t *loop, struct tls_context *tls, const struct hub_
 int hub_conns_listen(struct hub_conns *s, const struct tt_endpoint *at);
 /* The same for a descriptor that is bound already, as a service manager passes it. */
 int hub_conns_listen_fd(struct hub_conns *s, int fd);
+/* For connections that come from now on; packet_bytes stays. */
+void hub_conns_set_limits(struct hub_conns *s, const struct hub_conn_limits *limits);
 void hub_conns_set_tls(struct hub_conns *s, struct tls_context *tls);
 /* Accepts nothing more and closes all; done() runs when the last one is gone. */
 void hub_conns_stop(struct hub_conns *s, void (*done)(void *arg), void *arg);

@@ -28,8 +28,15 @@ const char *hub_db_outcome_text(enum hub_db_outcome o); /* for people; never NUL
 
 /* create: makes the file (0600) and its tables; it must not be there. Otherwise it must be. */
 enum hub_db_outcome hub_db_open(const char *path, bool create, struct hub_db **out);
-void hub_db_close(struct hub_db *db);		   /* NULL is allowed */
-const char *hub_db_error(const struct hub_db *db); /* of the last call that said FAILED */
+void hub_db_close(struct hub_db *db); /* NULL is allowed */
+const char *
+hub_db_error(const struct hub_db *db); /* what more there is to say of the last failure */
+
+/* Many calls as one, for one disk write or one moment's view. end: commits where o is OK. */
+enum hub_db_outcome hub_db_write_begin(struct hub_db *db);
+enum hub_db_outcome hub_db_write_end(struct hub_db *db, enum hub_db_outcome o);
+enum hub_db_outcome hub_db_read_begin(struct hub_db *db);
+void hub_db_read_end(struct hub_db *db);
 
 /* --- settings: what init wrote ---------------------------------------------------------------- */
 

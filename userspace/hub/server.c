@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "crypto/mem.h"
 #include "hub/server_impl.h"
 
 bool hub_bucket_take(struct hub_bucket *b, uint64_t n, uint64_t rate, uint64_t burst,
@@ -257,15 +258,85 @@ void hub_server_stop(struct hub_server *s, void (*done)(void *arg), void *arg)
 	hub_store_stop(s->store, on_part_gone, s);
 }
 
+static bool same_der(const struct tls_der *a, const struct tls_der *b)
+{
+	return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
+static int change_tls(struct hub_server *s, const struct tls_der *cert, const struct tls_der *key)
+{
+	struct tls_context_options opt = {
+		.server = true, .cert = cert, .key = key, .ca = &s->opt.ca};
+	struct hub_old_tls *old = calloc(1, sizeof(*old));
+	struct tls_context *tls;
+	int err = old ? tls_context_create(&opt, &tls) : -ENOMEM;
+
+	if (err) {
+		free(old);
+		return err;
+	}
+	*old = (struct hub_old_tls){.next = s->old_tls, .tls = s->tls};
+	s->old_tls = old;
+	s->tls = tls;
+	hub_conns_set_tls(s->conns, tls);
+	s->opt.cert = *cert;
+	s->opt.key = *key;
+	return 0;
+}
+
+int hub_server_reload(struct hub_server *s, const struct tls_der *cert, const struct tls_der *key,
+		      const struct hub_conn_limits *limits)
+{
+	int err = same_der(cert, &s->opt.cert) && same_der(key, &s->opt.key)
+			  ? 0
+			  : change_tls(s, cert, key);
+
+	if (err)
+		return err;
+	/* slots are as many as at the start */
+	s->opt.limits = *limits;
+	s->opt.limits.connections = TT_MIN(limits->connections, s->slot_count);
+	hub_conns_set_limits(s->conns, &s->opt.limits);
+	return 0;
+}
+
+static void forget_old_tls(struct hub_server *s)
+{
+	while (s->old_tls) {
+		struct hub_old_tls *old = s->old_tls;
+
+		s->old_tls = old->next;
+		tls_context_destroy(old->tls);
+		free(old);
+	}
+}
+
 void hub_server_destroy(struct hub_server *s)
 {
 	if (!s)
 		return;
+	forget_old_tls(s);
+	crypto_wipe(&s->opt.key, sizeof(s->opt.key));
 	hub_conns_destroy(s->conns);
 	hub_registry_destroy(s->registry);
 	tls_context_destroy(s->tls);
 	free(s->slots);
 	free(s);
+}
+
+void hub_server_each_online(const struct hub_server *s,
+			    void (*each)(void *ctx, const struct hub_server_online *o), void *ctx)
+{
+	const struct tt_list *at;
+
+	tt_list_for_each (at, &s->up) {
+		const struct hub_session *e = TT_CONTAINER_OF(at, const struct hub_session, link);
+		struct hub_server_online o = {.node = &e->node->is,
+					      .from = hub_conn_source(e->conn),
+					      .since_s = e->up_since_s,
+					      .version = e->version};
+		each(ctx, &o);
+	}
 }
 
 void hub_server_get_stats(const struct hub_server *s, struct hub_server_stats *out)

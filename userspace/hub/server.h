@@ -35,6 +35,10 @@ int hub_server_create(uv_loop_t *loop, const struct hub_server_options *opt,
 /* After create and before the loop runs: 0 or -errno. */
 int hub_server_listen(struct hub_server *s, const struct tt_endpoint *at);
 int hub_server_listen_fd(struct hub_server *s, int fd);
+/* New connections get this certificate; limits of the connections as well. 0 or -errno: nothing has
+ * changed. packet_bytes of the limits stays what it was. */
+int hub_server_reload(struct hub_server *s, const struct tls_der *cert, const struct tls_der *key,
+		      const struct hub_conn_limits *limits);
 /* Tells every node that the hub restarts, closes, and calls done(). */
 void hub_server_stop(struct hub_server *s, void (*done)(void *arg), void *arg);
 void hub_server_destroy(struct hub_server *s);
@@ -47,6 +51,16 @@ struct hub_server_stats {
 	uint64_t renewed, signals, signals_refused, map_frames, relay_refused_policy,
 		relay_refused_rate;
 };
+
+/* Who is connected, in the order of arrival. */
+struct hub_server_online {
+	const struct hub_node_facts *node;
+	const struct tt_endpoint *from;
+	uint64_t since_s; /* wall time */
+	const char *version;
+};
+void hub_server_each_online(const struct hub_server *s,
+			    void (*each)(void *ctx, const struct hub_server_online *o), void *ctx);
 void hub_server_get_stats(const struct hub_server *s, struct hub_server_stats *out);
 
 #endif

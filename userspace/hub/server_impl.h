@@ -62,12 +62,21 @@ struct hub_session {
 
 	struct hub_bucket signals, relay;
 	bool renewing;
+	uint64_t up_since_s;
+	char version[64];
+};
+
+/* A context that has sessions still. */
+struct hub_old_tls {
+	struct hub_old_tls *next;
+	struct tls_context *tls;
 };
 
 struct hub_server {
 	uv_loop_t *loop;
 	struct hub_server_options opt;
 	struct tls_context *tls;
+	struct hub_old_tls *old_tls;
 	struct hub_conns *conns;
 	struct hub_store *store;
 	struct hub_registry *registry;

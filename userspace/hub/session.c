@@ -224,6 +224,8 @@ static void take_hello(struct hub_session *e, const Taltun__Hub__V1__Hello *m)
 	e->map_epoch = m->map_epoch;
 	e->map_version = m->map_version;
 	e->map_seen = m->map_version;
+	e->up_since_s = hub_wall_s();
+	mesh_hub_text_copy(e->version, sizeof(e->version), &m->version);
 	tt_list_add_tail(&s->up, &e->link);
 	if (was_here)
 		n->session = e;

@@ -25,6 +25,7 @@ struct hub_signer;
 int hub_signer_fork(const char *ca_cert_path, const char *ca_key_path, struct hub_signer **out);
 /* Answers come on this loop from now on. */
 int hub_signer_attach(struct hub_signer *s, uv_loop_t *loop);
+/* closed() runs when the child has ended; what is pending is not answered. */
 void hub_signer_stop(struct hub_signer *s, void (*closed)(void *arg), void *arg);
 
 struct hub_sign_request {
@@ -48,5 +49,7 @@ bool hub_signer_sign(struct hub_signer *s, const struct hub_sign_request *req,
 		     void (*done)(void *ctx, uint64_t cookie, enum hub_sign_outcome o,
 				  const struct tls_der *cert),
 		     void *ctx, uint64_t cookie);
+/* False: it has ended; nothing can be signed before the hub starts again. */
+bool hub_signer_works(const struct hub_signer *s);
 
 #endif

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+#include "hub/control.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/b64.h"
+#include "hub/server_impl.h"
+
+#define CLIENT_MS 5000 /* to take what it asked for */
+
+struct client {
+	struct hub_control *control;
+	uv_pipe_t pipe;
+	uv_timer_t timer;
+	uv_write_t write;
+	char *text;
+	unsigned handles;
+};
+
+struct hub_control {
+	uv_loop_t *loop;
+	struct hub_control_sources from;
+	uv_pipe_t listener;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	unsigned clients;
+	bool stopping, listener_closed;
+	void (*closed)(void *arg);
+	void *closed_arg;
+};
+
+/* --- what it says ----------------------------------------------------------------------------- */
+
+static void put(json_t *o, const char *key, uint64_t v)
+{
+	json_object_set_new(o, key, json_integer((json_int_t)v));
+}
+
+static const char *turned_away_name(unsigned i)
+{
+	static const char *const name[] = {"full", "source", "rate", "memory"};
+
+	return i < TT_ARRAY_LEN(name) ? name[i] : "unknown";
+}
+
+static json_t *conn_stats(const struct hub_conn_stats *c)
+{
+	json_t *o = json_object(), *away = json_object(), *closed = json_object();
+	json_t *tls = json_object();
+
+	put(o, "connections", c->connections);
+	put(o, "accepted", c->accepted);
+	put(o, "opened", c->opened);
+	for (unsigned i = 0; i < HUB_TURNED_AWAY_COUNT; i++)
+		put(away, turned_away_name(i), c->turned_away[i]);
+	for (unsigned i = 1; i < HUB_CLOSE_COUNT; i++)
+		put(closed, hub_close_name((enum hub_close)i), c->closed[i]);
+	for (unsigned i = 1; i < TLS_FAIL_COUNT; i++)
+		put(tls, tls_failure_name((enum tls_failure)i), c->tls_failed[i]);
+	json_object_set_new(o, "turned_away", away);
+	json_object_set_new(o, "closed", closed);
+	json_object_set_new(o, "tls_failed", tls);
+	put(o, "relayed_packets", c->relayed_packets);
+	put(o, "relayed_bytes", c->relayed_bytes);
+	put(o, "relay_dropped_oldest", c->relay_dropped_oldest);
+	put(o, "relay_dropped_memory", c->relay_dropped_memory);
+	put(o, "packet_bytes", c->packet_bytes);
+	return o;
+}
+
+static json_t *relay_stats(const struct hub_relay_stats *r)
+{
+	json_t *o = json_object();
+
+	put(o, "allocations", r->allocations);
+	put(o, "bound_legs", r->bound_legs);
+	put(o, "rx_packets", r->rx_packets);
+	put(o, "tx_packets", r->tx_packets);
+	put(o, "tx_bytes", r->tx_bytes);
+	put(o, "dropped_form", r->dropped_form);
+	put(o, "dropped_tag", r->dropped_tag);
+	put(o, "dropped_source", r->dropped_source);
+	put(o, "dropped_mac", r->dropped_mac);
+	put(o, "dropped_cookie", r->dropped_cookie);
+	put(o, "dropped_unbound", r->dropped_unbound);
+	put(o, "dropped_rate", r->dropped_rate);
+	put(o, "dropped_socket", r->dropped_socket);
+	return o;
+}
+
+static json_t *stun_stats(const struct hub_stun *s)
+{
+	struct hub_stun_stats st;
+	json_t *o = json_object();
+
+	hub_stun_get_stats(s, &st);
+	put(o, "udp_port", hub_stun_udp_port(s));
+	put(o, "answered", st.answered);
+	put(o, "dropped_form", st.dropped_form);
+	put(o, "dropped_rate", st.dropped_rate);
+	put(o, "dropped_socket", st.dropped_socket);
+	return o;
+}
+
+static void add_online(void *ctx, const struct hub_server_online *n)
+{
+	char text[TT_ENDPOINT_TEXT_MAX], key[TT_KEY_B64_LEN + 1];
+	json_t *o = json_object(), *addresses = json_array();
+
+	tt_key_to_b64(n->node->wg_public_key, key);
+	put(o, "id", n->node->id);
+	json_object_set_new(o, "name", json_string(n->node->name));
+	json_object_set_new(o, "role",
+			    json_string(n->node->role == HUB_ROLE_GATEWAY ? "gateway" : "client"));
+	for (unsigned i = 0; i < n->node->address_count; i++)
+		json_array_append_new(addresses,
+				      json_string(tt_ip_format(&n->node->addresses[i], text)));
+	json_object_set_new(o, "addresses", addresses);
+	json_object_set_new(o, "public_key", json_string(key));
+	json_object_set_new(o, "from", json_string(tt_endpoint_format(n->from, text)));
+	json_object_set_new(o, "version", json_string(n->version));
+	put(o, "since", n->since_s);
+	json_array_append_new(ctx, o);
+}
+
+static json_t *counters(const struct hub_server_stats *s)
+{
+	json_t *o = json_object();
+
+	put(o, "enrolled", s->enrolled);
+	put(o, "enrol_refused_token", s->enrol_refused_token);
+	put(o, "enrol_refused_proof", s->enrol_refused_proof);
+	put(o, "enrol_refused_other", s->enrol_refused_other);
+	put(o, "renewed", s->renewed);
+	put(o, "signals", s->signals);
+	put(o, "signals_refused", s->signals_refused);
+	put(o, "map_frames", s->map_frames);
+	put(o, "relay_refused_policy", s->relay_refused_policy);
+	put(o, "relay_refused_rate", s->relay_refused_rate);
+	return o;
+}
+
+static char *status_text(const struct hub_control_sources *f)
+{
+	struct hub_server_stats st;
+	json_t *o = json_object(), *online = json_array();
+
+	hub_server_get_stats(f->server, &st);
+	json_object_set_new(o, "name", json_string(f->name));
+	json_object_set_new(o, "version", json_string(TALTUN_VERSION));
+	put(o, "pid", (uint64_t)getpid());
+	put(o, "started", f->started_s);
+	put(o, "now", hub_wall_s());
+	put(o, "nodes", st.nodes);
+	put(o, "online", st.online);
+	json_object_set_new(o, "signer", json_boolean(hub_signer_works(f->signer)));
+	json_object_set_new(o, "counters", counters(&st));
+	json_object_set_new(o, "connections", conn_stats(&st.conns));
+	json_object_set_new(o, "relay", relay_stats(&st.relay));
+	if (f->stun)
+		json_object_set_new(o, "stun", stun_stats(f->stun));
+	hub_server_each_online(f->server, add_online, online);
+	json_object_set_new(o, "connected", online);
+	char *text = json_dumps(o, JSON_COMPACT);
+	json_decref(o);
+	return text;
+}
+
+/* --- clients ---------------------------------------------------------------------------------- */
+
+static void maybe_gone(struct hub_control *c)
+{
+	if (!c->stopping || !c->listener_closed || c->clients)
+		return;
+	if (c->closed)
+		c->closed(c->closed_arg);
+	free(c);
+}
+
+static void on_client_closed(uv_handle_t *h)
+{
+	struct client *k = h->data;
+	struct hub_control *c = k->control;
+
+	if (--k->handles)
+		return;
+	free(k->text);
+	free(k);
+	c->clients--;
+	maybe_gone(c);
+}
+
+static void client_close(struct client *k)
+{
+	if (uv_is_closing((uv_handle_t *)&k->pipe))
+		return;
+	uv_close((uv_handle_t *)&k->pipe, on_client_closed);
+	uv_close((uv_handle_t *)&k->timer, on_client_closed);
+}
+
+static void on_late(uv_timer_t *t)
+{
+	client_close(t->data);
+}
+
+static void on_written(uv_write_t *w, int status)
+{
+	(void)status;
+	client_close(w->data);
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+	struct hub_control *c = listener->data;
+	struct client *k = status == 0 ? calloc(1, sizeof(*k)) : NULL;
+
+	if (!k)
+		return;
+	k->control = c;
+	k->handles = 2;
+	c->clients++;
+	uv_pipe_init(c->loop, &k->pipe, 0);
+	uv_timer_init(c->loop, &k->timer);
+	k->pipe.data = k->timer.data = k->write.data = k;
+	bool welcome = uv_accept(listener, (uv_stream_t *)&k->pipe) == 0 && !c->stopping &&
+		       c->clients <= HUB_CONTROL_CLIENTS_MAX;
+	k->text = welcome ? status_text(&c->from) : NULL;
+	if (!k->text) {
+		client_close(k);
+		return;
+	}
+	uv_buf_t buf = uv_buf_init(k->text, (unsigned)strlen(k->text));
+	uv_timer_start(&k->timer, on_late, CLIENT_MS, 0);
+	if (uv_write(&k->write, (uv_stream_t *)&k->pipe, &buf, 1, on_written) != 0)
+		client_close(k);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static bool answers(const char *path)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	memcpy(un.sun_path, path, strlen(path) + 1);
+	bool yes = fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0;
+	if (fd >= 0)
+		close(fd);
+	return yes;
+}
+
+static void on_listener_freed(uv_handle_t *h)
+{
+	free(h->data);
+}
+
+int hub_control_open(uv_loop_t *loop, const char *path, const struct hub_control_sources *sources,
+		     struct hub_control **out)
+{
+	struct hub_control *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	if (strlen(path) >= sizeof(c->path)) {
+		free(c);
+		return -ENAMETOOLONG;
+	}
+	memcpy(c->path, path, strlen(path) + 1);
+	if (answers(path)) {
+		free(c);
+		return -EADDRINUSE;
+	}
+	unlink(path);
+	c->loop = loop;
+	c->from = *sources;
+	uv_pipe_init(loop, &c->listener, 0);
+	c->listener.data = c;
+	mode_t before = umask(0177);
+	int err = uv_pipe_bind(&c->listener, path);
+	umask(before);
+	if (!err)
+		err = uv_listen((uv_stream_t *)&c->listener, HUB_CONTROL_CLIENTS_MAX,
+				on_connection);
+	if (err) {
+		uv_close((uv_handle_t *)&c->listener, on_listener_freed);
+		return err;
+	}
+	*out = c;
+	return 0;
+}
+
+static void on_listener_closed(uv_handle_t *h)
+{
+	struct hub_control *c = h->data;
+
+	c->listener_closed = true;
+	maybe_gone(c);
+}
+
+void hub_control_stop(struct hub_control *c, void (*closed)(void *arg), void *arg)
+{
+	c->stopping = true;
+	c->closed = closed;
+	c->closed_arg = arg;
+	unlink(c->path);
+	uv_close((uv_handle_t *)&c->listener, on_listener_closed);
+}

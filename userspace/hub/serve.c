@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT */
+#include "hub/serve.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "crypto/mem.h"
+#include "hub/control.h"
+#include "hub/file.h"
+#include "hub/server.h"
+#include "plat/sandbox.h"
+
+#define END_MS 1500 /* then it ends without saying more */
+
+struct serve {
+	const struct hub_paths *paths;
+	struct hub_config config;
+	struct hub_server_options opt;
+	uv_loop_t loop;
+	struct hub_server *server;
+	struct hub_signer *signer;
+	struct hub_relay *relay;
+	struct hub_stun *stun;
+	struct hub_control *control;
+	int listeners[HUB_LISTEN_MAX];
+	unsigned listener_count;
+	uv_signal_t term, interrupt, hangup;
+	uv_timer_t late;
+	unsigned parts; /* that have not ended */
+	bool ending, ended;
+};
+
+static enum hub_serve_outcome refuse(const char *what, const char *path, const char *why)
+{
+	fprintf(stderr, "taltun-hub: %s%s%s: %s\n", what, path ? " " : "", path ? path : "", why);
+	return HUB_SERVE_FAILED;
+}
+
+/* --- before the loop -------------------------------------------------------------------------- */
+
+static int load_files(struct serve *s)
+{
+	int err = hub_file_read_cert(s->paths->ca_cert, &s->opt.ca);
+
+	if (!err)
+		err = hub_file_read_cert(s->paths->cert, &s->opt.cert);
+	if (!err)
+		err = hub_file_read_key(s->paths->key, &s->opt.key);
+	return err;
+}
+
+static enum hub_serve_outcome load_settings(struct serve *s)
+{
+	struct hub_db *db;
+	enum hub_db_outcome o = hub_db_open(s->paths->db, false, &db);
+
+	if (o == HUB_DB_OK) {
+		o = hub_db_settings_load(db, &s->opt.settings);
+		hub_db_close(db);
+	}
+	return o == HUB_DB_OK ? HUB_SERVE_ENDED
+			      : refuse("the database", s->paths->db, hub_db_outcome_text(o));
+}
+
+/* Every connection is a descriptor. */
+static void raise_descriptors(const struct serve *s)
+{
+	rlim_t wanted = s->config.limits.connections + 512;
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= wanted)
+		return;
+	struct rlimit more = {.rlim_cur = wanted, .rlim_max = TT_MAX(l.rlim_max, wanted)};
+	if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+		return;
+	l.rlim_cur = l.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &l);
+	if (l.rlim_cur < wanted)
+		tt_log(TT_LOG_WARN, "hub.few_descriptors", TT_F_U64("limit", l.rlim_cur),
+		       TT_F_U64("wanted", wanted));
+}
+
+static int listen_one(const struct tt_endpoint *at)
+{
+	struct sockaddr_storage ss = {0};
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&ss;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&ss;
+	bool is_v6 = at->ip.family == TT_FAMILY_V6;
+	int one = 1;
+	int fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (is_v6) {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons(at->udp_port);
+		memcpy(&v6->sin6_addr, at->ip.b, 16);
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	} else {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(at->udp_port);
+		memcpy(&v4->sin_addr, at->ip.b, 4);
+	}
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&ss, is_v6 ? sizeof(*v6) : sizeof(*v4)) < 0) {
+		int err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* Where the file says nothing: the port of the hub's name, both families. */
+static void default_listen(struct serve *s)
+{
+	static const uint8_t any[16];
+	struct hub_config *c = &s->config;
+
+	if (c->listen_count)
+		return;
+	c->listen[0] =
+		(struct tt_endpoint){.ip = tt_ip_v4(any), .udp_port = s->opt.settings.tcp_port};
+	c->listen[1] = (struct tt_endpoint){.ip = {.family = TT_FAMILY_V6},
+					    .udp_port = s->opt.settings.tcp_port};
+	c->listen_count = 2;
+}
+
+static enum hub_serve_outcome bind_all(struct serve *s)
+{
+	char text[TT_ENDPOINT_TEXT_MAX];
+
+	default_listen(s);
+	for (unsigned i = 0; i < s->config.listen_count; i++) {
+		int fd = listen_one(&s->config.listen[i]);
+
+		if (fd == -EAFNOSUPPORT)
+			continue;
+		if (fd < 0)
+			return refuse("cannot listen at",
+				      tt_endpoint_format(&s->config.listen[i], text),
+				      strerror(-fd));
+		s->listeners[s->listener_count++] = fd;
+	}
+	if (s->config.stun_udp_port) {
+		int err = hub_stun_open(s->config.stun_udp_port, &s->stun);
+		if (err)
+			return refuse("cannot serve STUN", NULL, strerror(-err));
+		s->opt.stun_udp_port = hub_stun_udp_port(s->stun);
+	}
+	return HUB_SERVE_ENDED;
+}
+
+/* What nodes are told where the file says nothing: what the hub's name means here. */
+static void find_relay_addresses(struct serve *s)
+{
+	struct addrinfo hint = {.ai_socktype = SOCK_DGRAM}, *list = NULL;
+	unsigned *n = &s->config.relay_at_count;
+
+	if (*n || getaddrinfo(s->opt.settings.name, NULL, &hint, &list) != 0)
+		return;
+	for (struct addrinfo *a = list; a && *n < MESH_HUB_ENDPOINTS_MAX; a = a->ai_next) {
+		const struct sockaddr_in *v4 = (const void *)a->ai_addr;
+		const struct sockaddr_in6 *v6 = (const void *)a->ai_addr;
+		struct tt_endpoint *e = &s->config.relay_at[*n];
+
+		memset(e, 0, sizeof(*e));
+		if (a->ai_family == AF_INET)
+			e->ip = tt_ip_v4((const uint8_t *)&v4->sin_addr);
+		else if (a->ai_family == AF_INET6)
+			e->ip = tt_ip_v6((const uint8_t *)&v6->sin6_addr);
+		else
+			continue;
+		e->udp_port = s->config.relay_udp_port;
+		(*n)++;
+	}
+	freeaddrinfo(list);
+}
+
+static enum hub_serve_outcome start_relay(struct serve *s)
+{
+	static const uint8_t any[16];
+	struct hub_relay_options o = {
+		.listen = {{.ip = tt_ip_v4(any), .udp_port = s->config.relay_udp_port},
+			   {.ip = {.family = TT_FAMILY_V6}, .udp_port = s->config.relay_udp_port}},
+		.listen_count = 2,
+		.node_bytes_per_s = s->config.relay_udp_bytes_per_s,
+		.node_burst_bytes = TT_MAX(s->config.relay_udp_bytes_per_s / 4, 1u << 20)};
+
+	if (!s->config.relay_udp_port)
+		return HUB_SERVE_ENDED;
+	find_relay_addresses(s);
+	if (!s->config.relay_at_count) {
+		tt_log(TT_LOG_WARN, "hub.no_udp_relay",
+		       TT_F_STR("hint", "the hub's name has no address: set relay.public"));
+		return HUB_SERVE_ENDED;
+	}
+	int err = hub_relay_start(&o, &s->relay);
+	if (err)
+		return refuse("cannot relay by UDP", NULL, strerror(-err));
+	s->opt.relay = s->relay;
+	s->opt.relay_at_count = s->config.relay_at_count;
+	memcpy(s->opt.relay_at, s->config.relay_at, sizeof(s->opt.relay_at));
+	return HUB_SERVE_ENDED;
+}
+
+/* The directory stays root's and sticky, so that the hub's user cannot put another key in the place
+ * of the CA's. */
+static int own_state(const struct hub_paths *p, const struct plat_sandbox_user *u)
+{
+	const char *const files[] = {p->db, p->cert, p->key};
+	char beside[HUB_PATH_MAX + 8];
+
+	if (lchown(p->state_dir, 0, u->gid) < 0 || chmod(p->state_dir, 01770) < 0)
+		return -errno;
+	for (size_t i = 0; i < TT_ARRAY_LEN(files); i++)
+		if (lchown(files[i], u->uid, u->gid) < 0)
+			return -errno;
+	snprintf(beside, sizeof(beside), "%s-wal", p->db);
+	if (lchown(beside, u->uid, u->gid) < 0 && errno != ENOENT)
+		return -errno;
+	snprintf(beside, sizeof(beside), "%s-shm", p->db);
+	return lchown(beside, u->uid, u->gid) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* Its own user where there is one; otherwise root that may do no more than its owner of files. */
+static enum hub_serve_outcome drop_rights(struct serve *s)
+{
+	struct plat_sandbox_user u;
+	int err = 0;
+
+	plat_sandbox_user(s->config.user, &u);
+	if (geteuid() == 0 && !u.fallback)
+		err = own_state(s->paths, &u);
+	else
+		u.uid = geteuid(), u.gid = getegid();
+	if (geteuid() == 0 && u.uid == 0)
+		tt_log(TT_LOG_WARN, "hub.runs_as_root", TT_F_STR("hint", "make the user"),
+		       TT_F_STR("user", s->config.user));
+	if (!err)
+		err = plat_sandbox_drop(u.uid, u.gid);
+	return err ? refuse("cannot give up the rights of root", NULL, strerror(-err))
+		   : HUB_SERVE_ENDED;
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+static void on_part_gone(void *arg)
+{
+	struct serve *s = arg;
+
+	if (--s->parts)
+		return;
+	s->ended = true;
+	uv_stop(&s->loop);
+}
+
+static void on_late(uv_timer_t *t)
+{
+	tt_log(TT_LOG_WARN, "hub.ended_early");
+	uv_stop(t->loop);
+}
+
+static void on_server_stopped(void *arg)
+{
+	struct serve *s = arg;
+
+	/* nobody asks it any more */
+	hub_signer_stop(s->signer, on_part_gone, s);
+}
+
+static void end(struct serve *s)
+{
+	if (s->ending)
+		return;
+	s->ending = true;
+	tt_log(TT_LOG_INFO, "hub.ending");
+	uv_timer_start(&s->late, on_late, END_MS, 0);
+	s->parts = 2 + (s->stun != NULL);
+	hub_server_stop(s->server, on_server_stopped, s);
+	hub_control_stop(s->control, on_part_gone, s);
+	if (s->stun)
+		hub_stun_stop(s->stun, on_part_gone, s);
+}
+
+static void on_end_signal(uv_signal_t *h, int number)
+{
+	(void)number;
+	end(h->data);
+}
+
+static void on_hangup(uv_signal_t *h, int number)
+{
+	struct serve *s = h->data;
+	struct hub_config config;
+	char error[HUB_CONFIG_ERROR_MAX];
+	struct tls_der cert, key;
+
+	(void)number;
+	if (s->ending)
+		return;
+	int err = hub_config_load(s->paths->config, &config, error);
+	if (err) {
+		tt_log(TT_LOG_ERROR, "hub.reload_failed", TT_F_STR("error", error));
+		return;
+	}
+	err = hub_file_read_cert(s->paths->cert, &cert);
+	if (!err)
+		err = hub_file_read_key(s->paths->key, &key);
+	if (!err)
+		err = hub_server_reload(s->server, &cert, &key, &config.limits);
+	crypto_wipe(&key, sizeof(key));
+	if (err)
+		tt_log(TT_LOG_ERROR, "hub.reload_failed", TT_F_ERRNO("error", err));
+	else
+		tt_log(TT_LOG_INFO, "hub.reloaded");
+	tt_log_set_level((enum tt_log_level)config.log_level);
+}
+
+/* --- the loop --------------------------------------------------------------------------------- */
+
+static void watch(struct serve *s, uv_signal_t *h, uv_signal_cb fn, int number)
+{
+	uv_signal_init(&s->loop, h);
+	h->data = s;
+	uv_signal_start(h, fn, number);
+}
+
+static enum hub_serve_outcome make_server(struct serve *s)
+{
+	s->opt.db_path = s->paths->db;
+	s->opt.signer = s->signer;
+	s->opt.limits = s->config.limits;
+	s->opt.node_cert_days = s->config.node_cert_days;
+	s->opt.relay_tcp_bytes_per_s = s->config.relay_tcp_bytes_per_s;
+	int err = hub_server_create(&s->loop, &s->opt, &s->server);
+	if (!err)
+		err = hub_signer_attach(s->signer, &s->loop);
+	if (!err && s->stun)
+		err = hub_stun_attach(s->stun, &s->loop);
+	for (unsigned i = 0; !err && i < s->listener_count; i++)
+		err = hub_server_listen_fd(s->server, s->listeners[i]);
+	if (err)
+		return refuse("cannot start", NULL, strerror(-err));
+	struct hub_control_sources from = {.server = s->server,
+					   .stun = s->stun,
+					   .signer = s->signer,
+					   .name = s->opt.settings.name,
+					   .started_s = (uint64_t)time(NULL)};
+	err = hub_control_open(&s->loop, s->paths->control, &from, &s->control);
+	return err ? refuse("cannot make", s->paths->control, strerror(-err)) : HUB_SERVE_ENDED;
+}
+
+static enum hub_serve_outcome run(struct serve *s)
+{
+	uv_loop_init(&s->loop);
+	enum hub_serve_outcome o = make_server(s);
+	if (o != HUB_SERVE_ENDED)
+		return o;
+	watch(s, &s->term, on_end_signal, SIGTERM);
+	watch(s, &s->interrupt, on_end_signal, SIGINT);
+	watch(s, &s->hangup, on_hangup, SIGHUP);
+	uv_timer_init(&s->loop, &s->late);
+	s->late.data = s;
+	tt_log(TT_LOG_INFO, "hub.ready", TT_F_STR("name", s->opt.settings.name),
+	       TT_F_ENDPOINT("listen", &s->config.listen[0]),
+	       TT_F_U64("stun_udp_port", s->opt.stun_udp_port),
+	       TT_F_U64("relay_udp_port", s->relay ? hub_relay_udp_port(s->relay) : 0));
+	uv_run(&s->loop, UV_RUN_DEFAULT);
+	if (!s->ended)
+		return HUB_SERVE_ENDED; /* what hangs is left to the end of the process */
+	hub_server_destroy(s->server);
+	hub_relay_stop(s->relay);
+	uv_close((uv_handle_t *)&s->term, NULL);
+	uv_close((uv_handle_t *)&s->interrupt, NULL);
+	uv_close((uv_handle_t *)&s->hangup, NULL);
+	uv_close((uv_handle_t *)&s->late, NULL);
+	uv_run(&s->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&s->loop);
+	tt_log(TT_LOG_INFO, "hub.ended");
+	return HUB_SERVE_ENDED;
+}
+
+static enum hub_serve_outcome prepare(struct serve *s)
+{
+	if (access(s->paths->db, F_OK) != 0)
+		return refuse("no hub here:", s->paths->db,
+			      "make one with `taltun-hub init --name HOST`");
+	/* forked first: before any thread, and before anything but files was read */
+	if (hub_signer_fork(s->paths->ca_cert, s->paths->ca_key, &s->signer) != 0)
+		return refuse("the signer did not start with", s->paths->ca_key,
+			      "the log says why");
+	if (load_files(s) != 0)
+		return refuse("certificate or key cannot be read in", s->paths->state_dir,
+			      "the log says why");
+	enum hub_serve_outcome o = load_settings(s);
+
+	if (o == HUB_SERVE_ENDED)
+		o = bind_all(s);
+	if (o == HUB_SERVE_ENDED)
+		o = drop_rights(s);
+	return o == HUB_SERVE_ENDED ? start_relay(s) : o;
+}
+
+enum hub_serve_outcome hub_serve(const struct hub_serve_options *opt)
+{
+	struct serve *s = calloc(1, sizeof(*s));
+	char error[HUB_CONFIG_ERROR_MAX];
+
+	if (!s)
+		return HUB_SERVE_FAILED;
+	s->paths = opt->paths;
+	if (hub_config_load(opt->paths->config, &s->config, error) != 0) {
+		fprintf(stderr, "taltun-hub: %s\n", error);
+		free(s);
+		return HUB_SERVE_BAD_CONFIG;
+	}
+	if (opt->no_udp_relay)
+		s->config.relay_udp_port = 0;
+	tt_log_setup((enum tt_log_level)s->config.log_level,
+		     (enum tt_log_format)s->config.log_format, STDERR_FILENO);
+	signal(SIGPIPE, SIG_IGN);
+	raise_descriptors(s);
+	enum hub_serve_outcome o = prepare(s);
+	if (o == HUB_SERVE_ENDED)
+		o = run(s);
+	crypto_wipe(&s->opt.key, sizeof(s->opt.key));
+	/* after an early end parts of it may still be in use by a thread */
+	if (s->ended)
+		free(s);
+	return o;
+}

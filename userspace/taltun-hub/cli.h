@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the subcommands of taltun-hub share: exit codes, options, and how output looks.
+ */
+#ifndef TT_TALTUN_HUB_CLI_H
+#define TT_TALTUN_HUB_CLI_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "hub/config.h"
+#include "hub/db.h"
+
+/* Those of taltun(8). */
+enum cli_exit {
+	CLI_OK = 0,
+	CLI_FAILED = 1,
+	CLI_USAGE = 2,
+	CLI_NOT_RUNNING = 3,
+	CLI_CONFIG = 78,
+};
+
+struct cli_command {
+	const char *name;
+	const char *usage; /* behind "taltun-hub NAME " */
+	const char *summary;
+	const char *help;
+	int (*run)(int argc, char **argv);
+};
+
+/* One table per file, ends with a NULL name. */
+extern const struct cli_command cli_commands_hub[];
+extern const struct cli_command cli_commands_token[];
+extern const struct cli_command cli_commands_node[];
+extern const struct cli_command cli_commands_policy[];
+extern const struct cli_command cli_commands_status[];
+
+extern struct hub_paths cli_paths; /* as --dir says */
+
+/* Prints "taltun-hub: ..." to stderr and returns status. */
+int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Takes "--json" (or another flag) out of argv; true where it was there. */
+bool cli_take_flag(int *argc, char **argv, const char *flag);
+/* Takes "--name VALUE" or "--name=VALUE" out: 1, *value is set; 0: not there; -1: without a value.
+ */
+int cli_take_value(int *argc, char **argv, const char *option, const char **value);
+
+/* --- the database (output.c) ---------------------------------------------------------------------
+ */
+
+/* NULL with a message printed. */
+struct hub_db *cli_open(void);
+/* Prints what went wrong; CLI_OK where nothing did. */
+int cli_outcome(struct hub_db *db, enum hub_db_outcome o);
+
+/* --- output (output.c) ---------------------------------------------------------------------------
+ */
+
+const char *cli_role(enum hub_role role);
+/* "2026-01-01 12:00", or "never"; buf >= 32 bytes; returns buf. */
+const char *cli_time(char *buf, uint64_t wall_s);
+void cli_print_json(json_t *o); /* consumes it */
+/* Names with spaces between them to a list of strings. */
+json_t *cli_words(const char *text);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "taltun-hub/cli.h"
+
+#define WAIT_S 5
+
+static json_t *ask(int *status)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	struct timeval wait = {.tv_sec = WAIT_S};
+	json_error_t error;
+
+	if (strlen(cli_paths.control) >= sizeof(un.sun_path)) {
+		*status = cli_fail(CLI_USAGE, "the name of the directory is too long");
+		return NULL;
+	}
+	memcpy(un.sun_path, cli_paths.control, strlen(cli_paths.control) + 1);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0) {
+		*status = cli_fail(CLI_NOT_RUNNING, "no hub answers at %s: %s", cli_paths.control,
+				   strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	json_t *o = json_loadfd(fd, 0, &error);
+	close(fd);
+	if (!o)
+		*status = cli_fail(CLI_NOT_RUNNING, "the hub at %s gives no answer",
+				   cli_paths.control);
+	return o;
+}
+
+static long long number(const json_t *o, const char *section, const char *key)
+{
+	if (section)
+		o = json_object_get(o, section);
+	return (long long)json_integer_value(json_object_get(o, key));
+}
+
+static const char *text(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s ? s : "";
+}
+
+static void print_connected(json_t *list)
+{
+	size_t i, a;
+	json_t *n, *address;
+	char since[32];
+
+	json_array_foreach(list, i, n)
+	{
+		if (i == 0)
+			printf("\n%-20s %-8s %-24s %-17s %s\n", "NAME", "ROLE", "FROM", "SINCE",
+			       "ADDRESSES");
+		printf("%-20s %-8s %-24s %-17s", text(n, "name"), text(n, "role"), text(n, "from"),
+		       cli_time(since, (uint64_t)number(n, NULL, "since")));
+		json_array_foreach(json_object_get(n, "addresses"), a, address)
+			printf(" %s", json_string_value(address));
+		putchar('\n');
+	}
+}
+
+static void print_text(json_t *o)
+{
+	char started[32];
+
+	printf("hub %s, version %s, since %s\n", text(o, "name"), text(o, "version"),
+	       cli_time(started, (uint64_t)number(o, NULL, "started")));
+	printf("  nodes        %lld, %lld connected\n", number(o, NULL, "nodes"),
+	       number(o, NULL, "online"));
+	printf("  connections  %lld, %lld accepted\n", number(o, "connections", "connections"),
+	       number(o, "connections", "accepted"));
+	printf("  enrolled     %lld, refused %lld\n", number(o, "counters", "enrolled"),
+	       number(o, "counters", "enrol_refused_token") +
+		       number(o, "counters", "enrol_refused_proof") +
+		       number(o, "counters", "enrol_refused_other"));
+	printf("  signals      %lld, refused %lld\n", number(o, "counters", "signals"),
+	       number(o, "counters", "signals_refused"));
+	printf("  relay, TCP   %lld packets\n", number(o, "connections", "relayed_packets"));
+	printf("  relay, UDP   %lld packets, %lld allocations\n", number(o, "relay", "tx_packets"),
+	       number(o, "relay", "allocations"));
+	printf("  STUN         %lld answers\n", number(o, "stun", "answered"));
+	if (!json_is_true(json_object_get(o, "signer")))
+		printf("  signer       is gone: nodes cannot be enrolled or renewed; restart the "
+		       "hub\n");
+	print_connected(json_object_get(o, "connected"));
+}
+
+static int run(int argc, char **argv)
+{
+	bool json = cli_take_flag(&argc, argv, "--json");
+	int status = CLI_OK;
+
+	if (argc > 1)
+		return cli_usage("status", "unexpected argument \"%s\"", argv[1]);
+	json_t *o = ask(&status);
+	if (!o)
+		return status;
+	if (json) {
+		cli_print_json(o);
+		return CLI_OK;
+	}
+	print_text(o);
+	json_decref(o);
+	return CLI_OK;
+}
+
+const struct cli_command cli_commands_status[] = {
+	{"status", "[--json]", "Ask the running hub: who is connected, and its counters.", NULL,
+	 run},
+	{0},
+};

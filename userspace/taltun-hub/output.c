@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "taltun-hub/cli.h"
+
+struct hub_db *cli_open(void)
+{
+	struct hub_db *db;
+
+	if (access(cli_paths.db, F_OK) != 0) {
+		if (errno == EACCES)
+			cli_fail(CLI_FAILED, "%s: permission denied; run as root", cli_paths.db);
+		else
+			cli_fail(CLI_FAILED,
+				 "no hub here: %s is missing; make one with `taltun-hub init "
+				 "--name HOST`",
+				 cli_paths.db);
+		return NULL;
+	}
+	enum hub_db_outcome o = hub_db_open(cli_paths.db, false, &db);
+	if (o == HUB_DB_OK)
+		return db;
+	cli_fail(CLI_FAILED, "%s: %s", cli_paths.db, hub_db_outcome_text(o));
+	return NULL;
+}
+
+int cli_outcome(struct hub_db *db, enum hub_db_outcome o)
+{
+	if (o == HUB_DB_OK)
+		return CLI_OK;
+	const char *more = hub_db_error(db);
+	bool says_more = *more && o != HUB_DB_NOT_FOUND && o != HUB_DB_FULL;
+
+	if (says_more && (o == HUB_DB_BAD || o == HUB_DB_EXISTS))
+		return cli_fail(CLI_FAILED, "%s", more);
+	return cli_fail(CLI_FAILED, "%s%s%s", hub_db_outcome_text(o), says_more ? ": " : "",
+			says_more ? more : "");
+}
+
+const char *cli_role(enum hub_role role)
+{
+	return role == HUB_ROLE_GATEWAY ? "gateway" : "client";
+}
+
+const char *cli_time(char *buf, uint64_t wall_s)
+{
+	time_t t = (time_t)wall_s;
+	struct tm tm;
+
+	if (!wall_s || !localtime_r(&t, &tm) || !strftime(buf, 32, "%Y-%m-%d %H:%M", &tm))
+		snprintf(buf, 32, "never");
+	return buf;
+}
+
+void cli_print_json(json_t *o)
+{
+	json_dumpf(o, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(o);
+}
+
+json_t *cli_words(const char *text)
+{
+	json_t *list = json_array();
+
+	while (*text) {
+		size_t len = strcspn(text, " ");
+
+		if (len)
+			json_array_append_new(list, json_stringn(text, len));
+		text += len + (text[len] == ' ');
+	}
+	return list;
+}
