@@ -50,13 +50,18 @@ static int udp_set_family_options(int fd, enum tt_family family)
 	return err ? err : udp_option_needed(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
 }
 
-static int udp_bind_any(int fd, enum tt_family family, uint16_t udp_port)
+static int udp_bind(int fd, const struct plat_udp_options *opt)
 {
-	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(udp_port)};
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(udp_port)};
+	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(opt->udp_port)};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(opt->udp_port)};
 	int r;
 
-	if (family == TT_FAMILY_V4)
+	if (opt->local.family != TT_FAMILY_NONE && opt->local.family != opt->family)
+		return -EINVAL;
+	memcpy(&v4.sin_addr, opt->local.b, 4); /* zero: any */
+	memcpy(&v6.sin6_addr, opt->local.b, 16);
+	v6.sin6_scope_id = opt->local.scope_id;
+	if (opt->family == TT_FAMILY_V4)
 		r = bind(fd, (struct sockaddr *)&v4, sizeof(v4));
 	else
 		r = bind(fd, (struct sockaddr *)&v6, sizeof(v6));
@@ -92,7 +97,7 @@ int plat_udp_open(const struct plat_udp_options *opt, uint16_t *bound_port)
 		err = udp_set_family_options(fd, opt->family);
 	udp_set_buffers(fd, opt->buffer_bytes);
 	if (!err)
-		err = udp_bind_any(fd, opt->family, opt->udp_port);
+		err = udp_bind(fd, opt);
 	if (!err)
 		err = udp_port_of(fd, bound_port);
 	if (err) {

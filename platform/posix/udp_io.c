@@ -80,12 +80,16 @@ static int udp_set_options(int fd, const struct plat_udp_options *opt)
 	return opt->fwmark ? -ENOTSUP : 0;
 }
 
-static int udp_bind_any(int fd, const struct plat_udp_options *opt, uint16_t *bound_port)
+static int udp_bind(int fd, const struct plat_udp_options *opt, uint16_t *bound_port)
 {
-	struct tt_endpoint any = {.ip.family = opt->family, .udp_port = opt->udp_port};
+	struct tt_endpoint local = {.ip = opt->local, .udp_port = opt->udp_port};
 	union udp_address a;
-	socklen_t len = udp_address_from(&any, &a);
+	socklen_t len;
 
+	if (local.ip.family != TT_FAMILY_NONE && local.ip.family != opt->family)
+		return -EINVAL;
+	local.ip.family = opt->family; /* zero: any */
+	len = udp_address_from(&local, &a);
 	if (bind(fd, &a.sa, len) < 0 || getsockname(fd, &a.sa, &len) < 0)
 		return -errno;
 	*bound_port = ntohs(opt->family == TT_FAMILY_V4 ? a.v4.sin_port : a.v6.sin6_port);
@@ -103,7 +107,7 @@ int plat_udp_open(const struct plat_udp_options *opt, uint16_t *bound_port)
 		return -errno;
 	err = udp_set_options(fd, opt);
 	if (!err)
-		err = udp_bind_any(fd, opt, bound_port);
+		err = udp_bind(fd, opt, bound_port);
 	if (err) {
 		close(fd);
 		return err;

@@ -21,14 +21,15 @@ enum plat_udp_flags {
 
 struct plat_udp_options {
 	enum tt_family family;
-	uint16_t udp_port; /* 0: the kernel picks */
-	uint32_t fwmark;   /* 0: none */
-	bool reuseport;	   /* join or open a SO_REUSEPORT group */
-	int buffer_bytes;  /* receive and send; the …FORCE variants are tried first */
+	uint16_t udp_port;  /* 0: the kernel picks */
+	uint32_t fwmark;    /* 0: none */
+	bool reuseport;	    /* join or open a SO_REUSEPORT group */
+	int buffer_bytes;   /* receive and send; the …FORCE variants are tried first */
+	struct tt_ip local; /* bound to this address of the family; NONE: any */
 };
 
 /*
- * Monitor. Opens, binds (any address) and prepares one socket: non-blocking, close-on-exec,
+ * Monitor. Opens, binds and prepares one socket: non-blocking, close-on-exec,
  * pktinfo, ECN on receive, IPv6 only v6, path-MTU policy "fragment where needed", no GRO yet.
  * Descriptor or -errno: -EAFNOSUPPORT where the host lacks the family, -EADDRINUSE, -EPERM
  * (fwmark). *bound_port is the number the kernel gave.

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Allocations: the loop's side of the relay.
+ */
+#include "hub/relay_udp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "crypto/mem.h"
+#include "hub/relay_impl.h"
+#include "plat/clock.h"
+
+#define CHAINS 65536u
+
+static uint32_t chain_of(uint32_t a, uint32_t b)
+{
+	uint64_t h = ((uint64_t)a << 32 | b) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return (uint32_t)(h >> 48) % CHAINS;
+}
+
+/* --- nodes ------------------------------------------------------------------------------------ */
+
+static uint32_t *node_slot(struct hub_relay *r, uint32_t id)
+{
+	uint32_t *at = &r->node_chain[chain_of(id, 0)];
+
+	while (*at != RELAY_NONE && r->node[*at].id != id)
+		at = &r->node[*at].next;
+	return at;
+}
+
+/* There is one for every leg, so room is where there is room for an allocation. */
+static uint32_t node_get(struct hub_relay *r, uint32_t id)
+{
+	uint32_t *slot = node_slot(r, id);
+
+	if (*slot == RELAY_NONE) {
+		uint32_t n = r->free_node;
+
+		if (n != RELAY_NONE)
+			r->free_node = r->node[n].next;
+		else
+			n = r->used_nodes++;
+		r->node[n] = (struct relay_node){.id = id, .first = RELAY_NONE, .next = RELAY_NONE};
+		r->bucket[n] = (struct relay_bucket){0};
+		*slot = n;
+	}
+	return *slot;
+}
+
+static void node_put_if_unused(struct hub_relay *r, uint32_t id)
+{
+	uint32_t *slot = node_slot(r, id), n = *slot;
+
+	if (n == RELAY_NONE || r->node[n].first != RELAY_NONE)
+		return;
+	*slot = r->node[n].next;
+	r->node[n].next = r->free_node;
+	r->free_node = n;
+}
+
+static void link_to_node(struct hub_relay *r, uint32_t leg)
+{
+	struct relay_allocation *a = &r->allocation[leg / 2];
+	struct relay_node *n = &r->node[a->owner[leg & 1]];
+
+	a->prev_of[leg & 1] = RELAY_NONE;
+	a->next_of[leg & 1] = n->first;
+	if (n->first != RELAY_NONE)
+		r->allocation[n->first / 2].prev_of[n->first & 1] = leg;
+	n->first = leg;
+}
+
+static void unlink_from_node(struct hub_relay *r, uint32_t leg)
+{
+	struct relay_allocation *a = &r->allocation[leg / 2];
+	uint32_t prev = a->prev_of[leg & 1], next = a->next_of[leg & 1];
+
+	if (prev != RELAY_NONE)
+		r->allocation[prev / 2].next_of[prev & 1] = next;
+	else
+		r->node[a->owner[leg & 1]].first = next;
+	if (next != RELAY_NONE)
+		r->allocation[next / 2].prev_of[next & 1] = prev;
+}
+
+/* --- allocations ------------------------------------------------------------------------------ */
+
+/* The lower id is leg 2i's node. */
+static uint32_t *pair_slot(struct hub_relay *r, uint32_t low, uint32_t high)
+{
+	uint32_t *at = &r->pair_chain[chain_of(low, high)];
+
+	for (; *at != RELAY_NONE; at = &r->allocation[*at].next)
+		if (r->allocation[*at].node[0] == low && r->allocation[*at].node[1] == high)
+			break;
+	return at;
+}
+
+/* Legs whose tag is 0 are the loop's thread's when it returns. */
+static void wait_for_turn(struct hub_relay *r)
+{
+	uint64_t turn = atomic_load_explicit(&r->turn, memory_order_seq_cst);
+
+	if (turn % 2 == 0)
+		return;
+	while (atomic_load_explicit(&r->turn, memory_order_seq_cst) == turn)
+		plat_thread_yield();
+}
+
+static void withdraw(struct hub_relay *r, uint32_t i)
+{
+	for (unsigned side = 0; side < 2; side++)
+		atomic_store_explicit(&r->leg[2 * i + side].tag, 0, memory_order_seq_cst);
+}
+
+/* After withdraw() and wait_for_turn(). */
+static void release(struct hub_relay *r, uint32_t i)
+{
+	struct relay_allocation *a = &r->allocation[i];
+
+	for (unsigned side = 0; side < 2; side++) {
+		struct relay_leg *l = &r->leg[2 * i + side];
+
+		if (l->bound)
+			atomic_fetch_sub_explicit(&r->bound_legs, 1, memory_order_relaxed);
+		l->bound = false;
+		crypto_wipe(l->key, sizeof(l->key));
+		unlink_from_node(r, 2 * i + side);
+		node_put_if_unused(r, a->node[side]);
+	}
+	*pair_slot(r, a->node[0], a->node[1]) = a->next;
+	a->next = r->free_allocation;
+	r->free_allocation = i;
+	atomic_fetch_sub_explicit(&r->allocations, 1, memory_order_relaxed);
+}
+
+/* Not the one that this place had before, so that nobody talks on with what was closed. */
+static uint32_t draw_tag(const struct tt_rng *rng, uint32_t leg, uint16_t *last_random)
+{
+	uint16_t random;
+
+	do
+		random = (uint16_t)(tt_rng_u32(rng) >> RELAY_INDEX_BITS);
+	while (random == *last_random || random == 0);
+	*last_random = random;
+	return (uint32_t)random << RELAY_INDEX_BITS | leg;
+}
+
+static void open_leg(struct hub_relay *r, uint32_t leg, struct hub_leg *out)
+{
+	struct relay_allocation *a = &r->allocation[leg / 2];
+	struct relay_leg *l = &r->leg[leg];
+	struct tt_rng rng = plat_rng();
+
+	a->owner[leg & 1] = node_get(r, a->node[leg & 1]);
+	link_to_node(r, leg);
+	tt_rng_fill(&rng, out->key, sizeof(out->key));
+	out->tag = draw_tag(&rng, leg, &a->last_random[leg & 1]);
+	memcpy(l->key, out->key, sizeof(l->key));
+	atomic_store_explicit(&l->tag, 0, memory_order_relaxed);
+	l->node = a->owner[leg & 1];
+	l->bound = false;
+	l->gso_strikes = 0;
+	l->sequence = 0;
+	l->batch = 0;
+}
+
+bool hub_relay_open(struct hub_relay *r, uint32_t node_a, uint32_t node_b, struct hub_leg *a,
+		    struct hub_leg *b)
+{
+	uint32_t low = TT_MIN(node_a, node_b), high = TT_MAX(node_a, node_b);
+	bool swapped = low != node_a;
+
+	hub_relay_close(r, node_a, node_b);
+	uint32_t i = r->free_allocation;
+
+	if (low == high || (i == RELAY_NONE && r->used_allocations == HUB_RELAY_ALLOCATIONS_MAX))
+		return false;
+	if (i != RELAY_NONE)
+		r->free_allocation = r->allocation[i].next;
+	else
+		i = r->used_allocations++;
+	struct relay_allocation *e = &r->allocation[i];
+
+	e->node[0] = low;
+	e->node[1] = high;
+	e->next = r->pair_chain[chain_of(low, high)];
+	r->pair_chain[chain_of(low, high)] = i;
+	open_leg(r, 2 * i, swapped ? b : a);
+	open_leg(r, 2 * i + 1, swapped ? a : b);
+	atomic_store_explicit(&r->legs_used, 2 * r->used_allocations, memory_order_release);
+	atomic_fetch_add_explicit(&r->allocations, 1, memory_order_relaxed);
+	atomic_store_explicit(&r->leg[2 * i].tag, (swapped ? b : a)->tag, memory_order_seq_cst);
+	atomic_store_explicit(&r->leg[2 * i + 1].tag, (swapped ? a : b)->tag, memory_order_seq_cst);
+	return true;
+}
+
+void hub_relay_close(struct hub_relay *r, uint32_t node_a, uint32_t node_b)
+{
+	uint32_t i = *pair_slot(r, TT_MIN(node_a, node_b), TT_MAX(node_a, node_b));
+
+	if (i == RELAY_NONE)
+		return;
+	withdraw(r, i);
+	wait_for_turn(r);
+	release(r, i);
+}
+
+void hub_relay_close_node(struct hub_relay *r, uint32_t node)
+{
+	uint32_t n = *node_slot(r, node), leg;
+
+	if (n == RELAY_NONE)
+		return;
+	for (leg = r->node[n].first; leg != RELAY_NONE;
+	     leg = r->allocation[leg / 2].next_of[leg & 1])
+		withdraw(r, leg / 2);
+	wait_for_turn(r);
+	/* the node goes with its last allocation */
+	for (leg = r->node[n].first; leg != RELAY_NONE;) {
+		uint32_t next = r->allocation[leg / 2].next_of[leg & 1];
+
+		release(r, leg / 2);
+		leg = next;
+	}
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static void free_all(struct hub_relay *r)
+{
+	relay_sockets_close(r);
+	for (uint32_t i = 0; r->leg && i < 2 * r->used_allocations; i++)
+		crypto_wipe(r->leg[i].key, sizeof(r->leg[i].key));
+	free(r->leg);
+	free(r->bucket);
+	free(r->allocation);
+	free(r->node);
+	free(r->pair_chain);
+	free(r->node_chain);
+	free(r->buffers);
+	crypto_wipe(r, sizeof(*r));
+	free(r);
+}
+
+/* Tables are sized for the most there can be; what is never used never becomes memory. */
+static bool allocate(struct hub_relay *r)
+{
+	r->leg = aligned_alloc(TT_CACHELINE, RELAY_LEGS * sizeof(*r->leg));
+	r->bucket = calloc(RELAY_LEGS, sizeof(*r->bucket));
+	r->allocation = calloc(HUB_RELAY_ALLOCATIONS_MAX, sizeof(*r->allocation));
+	r->node = calloc(RELAY_LEGS, sizeof(*r->node));
+	r->pair_chain = malloc(CHAINS * sizeof(*r->pair_chain));
+	r->node_chain = malloc(CHAINS * sizeof(*r->node_chain));
+	r->buffers = malloc((size_t)RELAY_BATCH * RELAY_BUFFER);
+	if (!r->leg || !r->bucket || !r->allocation || !r->node || !r->pair_chain ||
+	    !r->node_chain || !r->buffers)
+		return false;
+	memset(r->pair_chain, 0xff, CHAINS * sizeof(*r->pair_chain));
+	memset(r->node_chain, 0xff, CHAINS * sizeof(*r->node_chain));
+	r->free_allocation = r->free_node = RELAY_NONE;
+	return true;
+}
+
+static void prepare(struct hub_relay *r)
+{
+	r->rng = plat_rng();
+	r->limit_seed = tt_rng_u32(&r->rng);
+	r->now = r->swept = plat_clock_mono();
+	r->batch = 1;
+	for (unsigned i = 0; i < RELAY_BATCH; i++)
+		r->rx[i] = (struct plat_udp_rx){.buf = r->buffers + (size_t)i * RELAY_BUFFER,
+						.cap = RELAY_BUFFER};
+}
+
+int hub_relay_start(const struct hub_relay_options *opt, struct hub_relay **out)
+{
+	struct hub_relay *r = aligned_alloc(TT_CACHELINE, sizeof(*r));
+	int err = -ENOMEM;
+
+	if (!r)
+		return -ENOMEM;
+	memset(r, 0, sizeof(*r));
+	r->opt = *opt;
+	for (unsigned i = 0; i < HUB_RELAY_LISTEN_MAX; i++)
+		r->fd[i] = -1;
+	if (allocate(r)) {
+		prepare(r);
+		err = relay_sockets_open(r);
+	}
+	if (!err)
+		err = plat_thread_start(&r->thread, "tt-relay", relay_main, r);
+	if (err) {
+		free_all(r);
+		return err;
+	}
+	*out = r;
+	return 0;
+}
+
+void hub_relay_stop(struct hub_relay *r)
+{
+	if (!r)
+		return;
+	atomic_store_explicit(&r->stopping, true, memory_order_relaxed);
+	plat_waiter_wake(&r->waiter);
+	plat_thread_join(&r->thread);
+	free_all(r);
+}
+
+uint16_t hub_relay_udp_port(const struct hub_relay *r)
+{
+	return r->udp_port;
+}
+
+static uint64_t value(const _Atomic uint64_t *c)
+{
+	return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+void hub_relay_get_stats(const struct hub_relay *r, struct hub_relay_stats *out)
+{
+	const struct relay_counters *c = &r->count;
+
+	*out = (struct hub_relay_stats){
+		.allocations = atomic_load_explicit(&r->allocations, memory_order_relaxed),
+		.bound_legs = atomic_load_explicit(&r->bound_legs, memory_order_relaxed),
+		.rx_packets = value(&c->rx_packets),
+		.rx_bytes = value(&c->rx_bytes),
+		.tx_packets = value(&c->tx_packets),
+		.tx_bytes = value(&c->tx_bytes),
+		.challenged = value(&c->challenged),
+		.dropped_form = value(&c->form),
+		.dropped_tag = value(&c->tag),
+		.dropped_source = value(&c->source),
+		.dropped_mac = value(&c->mac),
+		.dropped_cookie = value(&c->cookie),
+		.dropped_unbound = value(&c->unbound),
+		.dropped_limit = value(&c->limit),
+		.dropped_rate = value(&c->rate),
+		.dropped_socket = value(&c->socket),
+	};
+}
