@@ -290,8 +290,6 @@ unsigned node_device_handshakes(struct node_device *d, struct tt_mono now)
 
 void node_device_datagram(struct node_device *d, struct tt_mono now, const struct plat_udp_rx *rx)
 {
-	struct dp_handshake h = {.src = rx->src, .dst = rx->dst, .ifindex = rx->ifindex};
-
 	(void)now;
 	if (rx->truncated) {
 		drop(d, TT_DROP_RX_TRUNCATED);
@@ -303,14 +301,8 @@ void node_device_datagram(struct node_device *d, struct tt_mono now, const struc
 			drop(d, TT_DROP_HS_NO_KEY);
 			return;
 		}
-		if (len > sizeof(h.bytes)) {
-			drop(d, wg_message_type_of(rx->buf + off, len) ? TT_DROP_HS_BAD_LENGTH
-								       : TT_DROP_RX_BAD_TYPE);
-			continue;
-		}
-		h.len = (uint16_t)len;
-		memcpy(h.bytes, rx->buf + off, len);
-		enum tt_drop why = dp_handshake_push(d->opt.plane, &h);
+		enum tt_drop why = dp_plane_udp_push(d->opt.plane, &rx->src, &rx->dst, rx->ifindex,
+						     rx->buf + off, len);
 		if (why != TT_DROP_NONE)
 			drop(d, why);
 	}

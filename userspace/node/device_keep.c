@@ -33,7 +33,10 @@ _Static_assert(DP_PEERS_MAX <= UINT32_C(1) << 16, "a query is an id below a gene
 
 void node_peer_resolve(struct node_device *d, struct node_peer *p, struct tt_mono now)
 {
-	p->query = (uint32_t)++d->last_query << 16 | p->id;
+	/* generation 0 is for what is asked on nobody's behalf */
+	if (++d->last_query == 0)
+		d->last_query = 1;
+	p->query = (uint32_t)d->last_query << 16 | p->id;
 	p->resolve_after = tt_mono_add_ns(now, NODE_RESOLVE_LOST_NS);
 	d->opt.resolve(d->opt.ctx, p->query, p->host, p->host_port);
 }

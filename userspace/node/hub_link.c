@@ -324,7 +324,7 @@ static void on_connected(uv_connect_t *req, int status)
 		lost(l, l->why, false);
 		return;
 	}
-	if (tls_session_create(l->tls, l->opt.host, &tls) != 0) {
+	if (tls_session_create(l->tls, l->opt.name, &tls) != 0) {
 		lost(l, "out of memory", false);
 		return;
 	}
@@ -387,6 +387,13 @@ static void attempt(struct node_hub_link *l)
 		return;
 	}
 	enter(l, NODE_HUB_RESOLVING, STEP_MS);
+	struct tt_endpoint literal;
+	memset(&literal, 0, sizeof(literal));
+	if (tt_ip_parse(l->opt.host, &literal.ip) == 0) {
+		literal.udp_port = l->opt.tcp_port;
+		node_hub_link_resolved(l, &literal, 1);
+		return;
+	}
 	l->opt.on.resolve(l->opt.on.ctx, l->opt.host, l->opt.tcp_port);
 }
 

@@ -47,7 +47,8 @@ struct node_hub_link_handlers {
 struct node_hub_link_options {
 	uv_loop_t *loop;
 	struct tls_der ca, cert, key;
-	char host[254]; /* of the hub: what its certificate is for */
+	char host[254]; /* of the hub: a name or an address */
+	char name[254]; /* that its certificate is for */
 	uint16_t tcp_port;
 	struct tt_rng rng;
 	struct node_hub_link_handlers on;

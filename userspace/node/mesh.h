@@ -49,6 +49,8 @@ struct node_mesh_options {
 		    bool *lost_source);
 	int (*send_probe)(void *ctx, const struct plat_udp_dest *dest, const void *data,
 			  size_t len);
+	/* The MTU on the way to an address: of the route, else of its link. */
+	uint32_t (*route_mtu)(void *ctx, const struct tt_ip *to);
 	/* Whether the configuration has a peer of this key: then the map's is left out. */
 	bool (*is_configured)(void *ctx, const uint8_t key[32]);
 	/* Keeps the map (a blob) and a renewed certificate; asynchronous. */

@@ -2,6 +2,8 @@
  *
  * Checks and offers of one peer, to and from the wire.
  */
+#include <errno.h>
+
 #include "crypto/mem.h"
 #include "node/mesh_impl.h"
 
@@ -161,6 +163,34 @@ void node_mesh_send_check(struct node_mesh *m, struct node_mesh_peer *p, unsigne
 		send_over(m, p, (enum mesh_path_kind)path->kind, &path->remote, bytes, len);
 }
 
+void node_mesh_send_probe(struct node_mesh *m, struct node_mesh_peer *p,
+			  const struct mesh_pmtu_probe *probe)
+{
+	uint8_t bytes[MESH_RELAY_HEADER + 9000];
+	const struct mesh_path *path = mesh_paths_selected(&p->paths);
+	struct plat_udp_dest dest;
+	struct mesh_pair pair;
+	size_t before = path->kind == MESH_PATH_RELAY_UDP ? MESH_RELAY_HEADER : 0;
+
+	if (!pair_of(m, p, &pair))
+		return;
+	size_t len = mesh_check_request(&p->keys, &pair, probe->id, probe->check_len,
+					bytes + before, sizeof(bytes) - before);
+
+	if (!len)
+		return;
+	memset(&dest, 0, sizeof(dest));
+	dest.to = path->remote;
+	if (before) {
+		mesh_relay_data_write(bytes, p->bind.tag);
+		dest.to = *mesh_relay_bind_address(&p->bind);
+	}
+	plat_udp_dest_prepare(&dest);
+	/* the kernel knows better already: that is what an answer that never comes says, too */
+	if (m->opt.send_probe(m->opt.ctx, &dest, bytes, before + len) == -EMSGSIZE)
+		mesh_pmtu_too_big(&p->pmtu, m->opt.route_mtu(m->opt.ctx, &dest.to.ip));
+}
+
 /* --- receiving -------------------------------------------------------------------------------- */
 
 static enum mesh_path_kind kind_of(enum dp_via via)
@@ -215,7 +245,9 @@ static struct node_mesh_peer *asked(struct node_mesh *m, enum dp_via via,
 
 	tt_list_for_each (at, &m->peers) {
 		struct node_mesh_peer *p = TT_CONTAINER_OF(at, struct node_mesh_peer, link);
-		if (mesh_paths_awaits(&p->paths, kind_of(via), src, msg->id.b))
+		const struct mesh_path *used = mesh_paths_selected(&p->paths);
+		if (mesh_paths_awaits(&p->paths, kind_of(via), src, msg->id.b) ||
+		    (via == DP_VIA_UDP && used && tt_endpoint_equal(&used->remote, src)))
 			return p;
 	}
 	return NULL;
@@ -235,7 +267,9 @@ static enum tt_drop take_answer(struct node_mesh *m, enum dp_via via, struct nod
 
 	if (drop != TT_DROP_NONE)
 		return drop;
-	if (!mesh_paths_check_answered(&p->paths, kind_of(via), src, msg->id.b, now))
+	if (mesh_pmtu_answered(&p->pmtu, msg->id.b, now))
+		mesh_paths_heard(&p->paths, kind_of(via), src, now);
+	else if (!mesh_paths_check_answered(&p->paths, kind_of(via), src, msg->id.b, now))
 		return TT_DROP_STUN_UNEXPECTED;
 	node_mesh_run_peer(m, p);
 	return TT_DROP_NONE;

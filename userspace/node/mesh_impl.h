@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "mesh/check.h"
+#include "mesh/pmtu.h"
 #include "mesh/relay_bind.h"
 #include "mesh/stun_client.h"
 #include "node/mesh.h"
@@ -21,7 +22,8 @@
 #define NODE_MESH_CHECKS_PER_S 2000 /* requests that are looked at, over all sources */
 #define NODE_MESH_RENEW_LOOK_S 3600
 #define NODE_MESH_KEEPALIVE_S  10
-#define NODE_MESH_KEEP_NS      (5 * TT_NS_PER_SEC)   /* between two copies of the map */
+#define NODE_MESH_KEEP_NS      (5 * TT_NS_PER_SEC) /* between two copies of the map */
+#define NODE_MESH_BUSY_NS      (3 * TT_NS_PER_SEC)
 #define NODE_MESH_LEG_KEEP_NS  (60 * TT_NS_PER_SEC)  /* of a relay, after a direct path was found */
 #define NODE_MESH_REFLEXIVE_NS (120 * TT_NS_PER_SEC) /* a NAT may have forgotten it */
 
@@ -48,6 +50,7 @@ struct node_mesh_peer {
 	struct mesh_check_keys keys;
 	struct node_mesh_ufrag ufrag[2];
 	struct mesh_relay_bind bind;
+	struct mesh_pmtu pmtu;			/* of the path in use */
 	struct tt_mono relay_sent, relay_heard; /* DATA on our leg */
 	struct dp_route route;			/* as published */
 	bool has_route;
@@ -111,6 +114,9 @@ void node_mesh_publish(struct node_mesh *m, struct node_mesh_peer *p);
 /* mesh_check.c */
 void node_mesh_send_check(struct node_mesh *m, struct node_mesh_peer *p, unsigned index,
 			  const uint8_t id[MESH_CHECK_ID_LEN]);
+/* The same over the path in use, of an exact size and with DF. */
+void node_mesh_send_probe(struct node_mesh *m, struct node_mesh_peer *p,
+			  const struct mesh_pmtu_probe *probe);
 void node_mesh_send_offer(struct node_mesh *m, struct node_mesh_peer *p, bool asks);
 void node_mesh_take_offer(struct node_mesh *m, struct node_mesh_peer *p, const uint8_t *sealed,
 			  size_t len);

@@ -44,6 +44,10 @@ static bool route_of(struct node_mesh_peer *p, struct dp_route *r)
 	case MESH_PATH_NONE:
 		return false;
 	}
+	if (r->via != DP_VIA_RELAY_TCP && mesh_pmtu_is_known(&p->pmtu)) {
+		r->inner_mtu = mesh_pmtu_inner(&p->pmtu);
+		r->df = true;
+	}
 	return true;
 }
 
@@ -95,6 +99,60 @@ static void ask_relay(struct node_mesh *m, struct node_mesh_peer *p)
 	node_hub_link_send(m->link, &msg);
 }
 
+/* --- the path's MTU --------------------------------------------------------------------------- */
+
+/* A path that has just been chosen: nothing is known of it. */
+static void measure_anew(struct node_mesh *m, struct node_mesh_peer *p)
+{
+	const struct mesh_path *path = mesh_paths_selected(&p->paths);
+	bool relayed = path && path->kind == MESH_PATH_RELAY_UDP;
+
+	if (!path || path->kind == MESH_PATH_RELAY_TCP) {
+		memset(&p->pmtu, 0, sizeof(p->pmtu));
+		return;
+	}
+	const struct tt_ip *to =
+		relayed ? &mesh_relay_bind_address(&p->bind)->ip : &path->remote.ip;
+
+	mesh_pmtu_start(&p->pmtu, (enum tt_family)to->family, relayed,
+			m->opt.route_mtu(m->opt.ctx, to));
+}
+
+static bool busy(const struct mesh_path_facts *f, struct tt_mono now)
+{
+	return tt_mono_is_set(f->last_data_tx) &&
+	       tt_mono_since(now, f->last_data_tx) < NODE_MESH_BUSY_NS;
+}
+
+static void measure(struct node_mesh *m, struct node_mesh_peer *p, const struct mesh_path_facts *f,
+		    struct tt_mono now)
+{
+	struct mesh_pmtu_probe probe[MESH_PMTU_PROBES_MAX];
+	const struct mesh_path *path = mesh_paths_selected(&p->paths);
+	uint32_t was = p->route.inner_mtu;
+
+	if (!path || p->pmtu.state == MESH_PMTU_OFF || !mesh_check_ready(&p->keys))
+		return;
+	unsigned n = mesh_pmtu_run(&p->pmtu, busy(f, now), path->rtt_us, now, &m->opt.rng, probe);
+
+	for (unsigned i = 0; i < n; i++)
+		node_mesh_send_probe(m, p, &probe[i]);
+	node_mesh_publish(m, p);
+	if (p->route.inner_mtu == was)
+		return;
+	struct node_mesh_event e = {.kind = NODE_MESH_MTU_CHANGED,
+				    .peer = p->name,
+				    .path = (enum mesh_path_kind)path->kind,
+				    .path_was = (enum mesh_path_kind)path->kind,
+				    .mtu = p->route.inner_mtu,
+				    .why = "the path was measured"};
+
+	tt_log(TT_LOG_INFO, "peer.mtu", TT_F_STR("peer", p->name),
+	       TT_F_U64("inner_mtu", p->route.inner_mtu), TT_F_U64("was", was));
+	if (m->opt.event)
+		m->opt.event(m->opt.ctx, &e);
+}
+
 static void act(struct node_mesh *m, struct node_mesh_peer *p, const struct mesh_path_action *a,
 		enum mesh_path_kind was)
 {
@@ -103,6 +161,7 @@ static void act(struct node_mesh *m, struct node_mesh_peer *p, const struct mesh
 		node_mesh_send_check(m, p, a->index, a->id);
 		break;
 	case MESH_ACT_SELECT:
+		measure_anew(m, p);
 		node_mesh_publish(m, p);
 		selected(m, p, was);
 		break;
@@ -135,11 +194,17 @@ void node_mesh_run_peer(struct node_mesh *m, struct node_mesh_peer *p)
 
 	for (unsigned i = 0; i < n; i++)
 		act(m, p, &action[i], was);
+	measure(m, p, &f, now);
 	struct tt_mono next = mesh_paths_next_deadline(&p->paths, &f, now);
 	struct tt_mono bind = mesh_relay_bind_deadline(&p->bind);
 
 	if (tt_mono_is_set(bind) && tt_mono_before(bind, next))
 		next = bind;
+	if (mesh_paths_selected(&p->paths) && p->pmtu.state != MESH_PMTU_OFF &&
+	    mesh_check_ready(&p->keys)) {
+		struct tt_mono mtu = mesh_pmtu_next_deadline(&p->pmtu, busy(&f, now));
+		next.ns = TT_MIN(next.ns, mtu.ns);
+	}
 	if (next.ns == UINT64_MAX)
 		tt_heap_remove(&m->deadlines, &p->deadline);
 	else

@@ -99,28 +99,17 @@ static bool is_relay(const struct node_mesh *m, const struct tt_endpoint *src)
 	return false;
 }
 
-/* A packet that a peer sent by the relay, and that no worker took. */
+/* A packet that a peer sent by the relay, and that came here rather than to a worker. */
 static void take_data(struct node_mesh *m, struct node_mesh_peer *p, const struct tt_endpoint *src,
 		      const struct tt_ip *dst, uint32_t ifindex, const struct mesh_relay_message *r)
 {
-	struct dp_handshake h = {.src = *src,
-				 .dst = *dst,
-				 .ifindex = ifindex,
-				 .via = DP_VIA_RELAY_UDP,
-				 .tag = r->tag,
-				 .len = (uint16_t)r->inner_len};
-
 	p->relay_heard = plat_clock_mono();
 	if (mesh_stun_is(r->inner, r->inner_len)) {
 		node_mesh_take_stun(m, DP_VIA_RELAY_UDP, p, src, r->inner, r->inner_len);
 		return;
 	}
-	if (r->inner_len > sizeof(h.bytes)) {
-		m->drops[TT_DROP_HS_BAD_LENGTH]++;
-		return;
-	}
-	memcpy(h.bytes, r->inner, r->inner_len);
-	enum tt_drop why = dp_handshake_push(node_device_plane(m->opt.device), &h);
+	enum tt_drop why = dp_plane_udp_push(node_device_plane(m->opt.device), src, dst, ifindex,
+					     r->start, MESH_RELAY_HEADER + r->inner_len);
 
 	if (why != TT_DROP_NONE)
 		m->drops[why]++;
