@@ -40,6 +40,23 @@ static bool lines_fit(const struct node_config *cfg, struct node_config_range r)
 	return true;
 }
 
+static bool hub_fits(const struct node_config *cfg)
+{
+	const struct node_config_hub *h = &cfg->hub;
+	const struct node_config_text texts[] = {h->host,     h->name,	  h->certificate_file,
+						 h->key_file, h->ca_file, h->certificate,
+						 h->key,      h->ca};
+
+	if (!h->given)
+		return true;
+	for (size_t i = 0; i < TT_ARRAY_LEN(texts); i++) {
+		if (!texts[i].len || !text_fits(cfg, texts[i]))
+			return false;
+	}
+	return fits(cfg, h->accept, sizeof(struct tt_cidr)) &&
+	       fits(cfg, h->networks, sizeof(struct tt_cidr));
+}
+
 static bool peers_fit(const struct node_config *cfg)
 {
 	if (!fits(cfg, cfg->peers, sizeof(struct node_config_peer)))
@@ -70,5 +87,5 @@ bool node_config_valid(const void *blob, size_t size)
 		if (!lines_fit(cfg, cfg->hooks[i]))
 			return false;
 	}
-	return peers_fit(cfg);
+	return hub_fits(cfg) && peers_fit(cfg);
 }

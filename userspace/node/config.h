@@ -6,7 +6,8 @@
  *
  * The loader guarantees (node_config_load): a valid interface name and a private key; every
  * public key once and never our own; every allowed prefix at exactly one peer (the later one),
- * host bits zero; peers in the file's order. Whoever maps a blob calls node_config_valid() first.
+ * host bits zero; peers in the file's order; certificate and key of [hub] fit each other, the CA
+ * and the private key. Whoever maps a blob calls node_config_valid() first.
  */
 #ifndef TT_NODE_CONFIG_H
 #define TT_NODE_CONFIG_H
@@ -18,13 +19,16 @@
 #include "base/types.h"
 
 #define NODE_CONFIG_MAGIC   UINT32_C(0x54544346) /* "TTCF" */
-#define NODE_CONFIG_VERSION 2
+#define NODE_CONFIG_VERSION 3
 
 #define NODE_CONFIG_PEERS_MAX	    65536
 #define NODE_CONFIG_ALLOWED_IPS_MAX 1000000
 #define NODE_CONFIG_FILE_MAX	    (UINT32_C(64) << 20) /* bytes of text */
 #define NODE_CONFIG_IFNAME_MAX	    16			 /* with the terminating zero */
 #define NODE_CONFIG_XDP_INTERFACES  8
+#define NODE_CONFIG_HUB_PORT	    443 /* where none is given */
+#define NODE_CONFIG_ACCEPT_MAX	    256
+#define NODE_CONFIG_NETWORKS_MAX    16
 #define NODE_CONFIG_UMEM_MB	    256 /* where none is given */
 
 /* A range of the blob: `count` elements from byte `off`. */
@@ -72,6 +76,21 @@ struct node_config_peer {
 	struct node_config_range allowed_ips; /* struct tt_cidr */
 };
 
+/* [hub]: the server that this node is enrolled with. */
+struct node_config_hub {
+	uint8_t given; /* 0: there is none, and nothing below */
+	uint8_t pad;
+	uint16_t tcp_port;
+	struct node_config_text host; /* name or address, without brackets */
+	struct node_config_text name; /* that its certificate is for */
+	/* whole paths */
+	struct node_config_text certificate_file, key_file, ca_file;
+	struct node_config_text certificate, key, ca; /* DER */
+	/* struct tt_cidr: subnets and default routes that gateways may have for us; the mesh's own
+	 * addresses. Both become routes. */
+	struct node_config_range accept, networks;
+};
+
 struct node_config {
 	uint32_t magic;
 	uint32_t version;
@@ -113,6 +132,7 @@ struct node_config {
 	uint8_t log_format; /* enum tt_log_format */
 	uint8_t pad[2];
 
+	struct node_config_hub hub;
 	struct node_config_range peers; /* struct node_config_peer */
 };
 
@@ -133,7 +153,7 @@ static inline const struct node_config_peer *node_config_peer(const struct node_
 	return (const struct node_config_peer *)node_config_at(cfg, cfg->peers.off) + i;
 }
 
-/* Element i of addresses, routes or a peer's allowed_ips. */
+/* Element i of addresses, routes, a peer's allowed_ips, the hub's accept and networks. */
 static inline const struct tt_cidr *node_config_cidr(const struct node_config *cfg,
 						     struct node_config_range r, uint32_t i)
 {

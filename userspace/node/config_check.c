@@ -232,6 +232,10 @@ static int check_mtu(struct node_draft *d)
 
 	if (d->cfg.mtu == 0 || d->cfg.mtu >= 1280)
 		return 0;
+	if (!v6)
+		v6 = first_v6(d, &d->cfg.hub.networks);
+	if (!v6)
+		v6 = first_v6(d, &d->cfg.hub.accept);
 	for (uint32_t i = 0; !v6 && i < node_draft_peer_count(d); i++)
 		v6 = first_v6(d, &node_draft_peer(d, i)->allowed_ips);
 	if (!v6)
@@ -256,5 +260,11 @@ int node_draft_check(struct node_draft *d)
 		rc = check_range(d, &d->cfg.addresses);
 	if (!rc)
 		rc = check_range(d, &d->cfg.routes);
+	if (!rc)
+		rc = check_range(d, &d->cfg.hub.accept);
+	if (!rc)
+		rc = check_range(d, &d->cfg.hub.networks);
+	if (!rc)
+		rc = node_draft_check_hub(d);
 	return rc ? rc : check_allowed_ips(d);
 }

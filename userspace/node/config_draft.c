@@ -14,7 +14,7 @@ void node_draft_init(struct node_draft *d, const char *path, struct node_config_
 	d->cfg.log_level = TT_LOG_INFO;
 	d->cfg.log_format = TT_LOG_LOGFMT;
 	d->file = (struct node_where){path, 1, 1, NODE_LEVEL_FILE};
-	d->interface = d->private_key = d->mtu = d->file;
+	d->interface = d->private_key = d->mtu = d->hub.header = d->file;
 	err->text[0] = '\0';
 	err->warning_count = 0;
 }
@@ -211,6 +211,25 @@ static void seal_peers(const struct node_draft *d, struct node_config *cfg, cons
 	}
 }
 
+static void seal_hub(const struct node_draft *d, struct node_config *cfg, const struct layout *l,
+		     uint32_t *next_cidr)
+{
+	struct node_config_hub *hub = &cfg->hub;
+	struct node_config_text *const texts[] = {
+		&hub->host,    &hub->name, &hub->certificate_file, &hub->key_file,
+		&hub->ca_file, &hub->key,  &hub->certificate,	   &hub->ca,
+	};
+
+	if (!hub->given) {
+		*hub = (struct node_config_hub){0};
+		return;
+	}
+	for (size_t i = 0; i < TT_ARRAY_LEN(texts); i++)
+		seal_text(texts[i], l);
+	seal_cidrs(d, cfg, l, &hub->accept, next_cidr);
+	seal_cidrs(d, cfg, l, &hub->networks, next_cidr);
+}
+
 static void copy_pool(struct node_config *cfg, uint32_t off, const struct node_pool *pool)
 {
 	if (pool->len)
@@ -241,5 +260,6 @@ struct node_config *node_draft_seal(const struct node_draft *d)
 	struct node_config_text *lines = (struct node_config_text *)((char *)cfg + l.lines);
 	for (size_t i = 0; i < d->lines.len / sizeof(*lines); i++)
 		seal_text(&lines[i], &l);
+	seal_hub(d, cfg, &l, &next_cidr);
 	return cfg;
 }

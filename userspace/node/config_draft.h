@@ -36,6 +36,16 @@ struct node_draft_place {
 	uint32_t line, column;
 };
 
+/* The files of [hub], in the order of the schema's keys. */
+enum node_hub_file { NODE_HUB_CERTIFICATE, NODE_HUB_KEY, NODE_HUB_CA, NODE_HUB_FILE_COUNT };
+
+struct node_draft_hub {
+	bool seen; /* [hub], or a setting of it */
+	struct node_where header, server;
+	struct node_config_text file[NODE_HUB_FILE_COUNT]; /* as given; len 0: the default */
+	struct node_where file_at[NODE_HUB_FILE_COUNT];
+};
+
 struct node_draft {
 	struct node_config
 		cfg; /* ranges and texts count from the start of their pool until sealed */
@@ -58,6 +68,8 @@ struct node_draft {
 	struct node_where interface;		  /* the [interface] line, or file */
 	struct node_where private_key;
 	struct node_where mtu;
+	struct node_draft_hub hub;
+	const char *state_dir; /* where the hub's files are by default */
 	struct node_config_error *err;
 };
 
@@ -90,6 +102,8 @@ static inline uint32_t node_draft_peer_count(const struct node_draft *d)
 	return (uint32_t)(d->peers.len / sizeof(struct node_config_peer));
 }
 
+/* config_hub.c: reads the files of [hub] and looks whether they fit. 0 or -EINVAL, -ENOMEM. */
+int node_draft_check_hub(struct node_draft *d);
 /* The rules that no single key can judge (config_check.c). 0 or -EINVAL, -ENOMEM. */
 int node_draft_check(struct node_draft *d);
 /* The blob, or NULL without memory. Prefixes whose family is none are left out. */

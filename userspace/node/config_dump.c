@@ -74,6 +74,21 @@ static void dump_datapath(const struct node_config *cfg, FILE *out)
 		true_or_false(cfg->forward_between_peers));
 }
 
+static void dump_hub(const struct node_config *cfg, FILE *out)
+{
+	const struct node_config_hub *h = &cfg->hub;
+
+	if (!h->given)
+		return;
+	fprintf(out, "hub.server = %s port %u\n", node_config_str(cfg, h->host), h->tcp_port);
+	fprintf(out, "hub.name = %s\n", node_config_str(cfg, h->name));
+	fprintf(out, "hub.certificate_file = %s\n", node_config_str(cfg, h->certificate_file));
+	fprintf(out, "hub.key_file = %s\n", node_config_str(cfg, h->key_file));
+	fprintf(out, "hub.ca_file = %s\n", node_config_str(cfg, h->ca_file));
+	dump_cidrs(cfg, out, "hub.accept", h->accept);
+	dump_cidrs(cfg, out, "hub.networks", h->networks);
+}
+
 static void dump_peer(const struct node_config *cfg, FILE *out, const struct node_config_peer *p)
 {
 	char key[TT_KEY_B64_LEN + 1], text[TT_ENDPOINT_TEXT_MAX];
@@ -101,6 +116,7 @@ void node_config_dump(const struct node_config *cfg, FILE *out)
 	dump_datapath(cfg, out);
 	fprintf(out, "log.level = %s\n", levels[cfg->log_level & 3]);
 	fprintf(out, "log.format = %s\n", cfg->log_format == TT_LOG_JSON ? "json" : "logfmt");
+	dump_hub(cfg, out);
 	for (uint32_t i = 0; i < cfg->peers.count; i++)
 		dump_peer(cfg, out, node_config_peer(cfg, i));
 }

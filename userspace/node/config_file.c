@@ -64,8 +64,8 @@ void node_file_free(struct node_file *f)
 /* --- key files ------------------------------------------------------------------------------- */
 
 /* A relative path of the configuration file is relative to that file, whatever the cwd. */
-static bool full_path(const struct node_draft *d, enum node_level level, const char *path,
-		      char *out, size_t size)
+bool node_full_path(const struct node_draft *d, enum node_level level, const char *path, char *out,
+		    size_t size)
 {
 	const char *slash = strrchr(d->path, '/');
 	int dir = 0;
@@ -90,16 +90,23 @@ static const char *why_unreadable(int rc)
 	}
 }
 
+int node_named_file_is_private(struct node_draft *d, struct node_where at, const char *label,
+			       const char *path, const struct node_file *f)
+{
+	if (!(f->mode & 077))
+		return 0;
+	return node_draft_fail(d, at,
+			       "%s: %s is open to group or others (mode %04o); run: chmod 600 %s",
+			       label, path, (unsigned)(f->mode & 07777), path);
+}
+
 static int parse_keyfile(struct node_draft *d, struct node_where at, const char *label,
 			 const char *path, const struct node_file *f, uint8_t key[TT_KEY_LEN])
 {
 	size_t len = f->len;
 
-	if (f->mode & 077)
-		return node_draft_fail(d, at,
-				       "%s: %s is open to group or others (mode %04o); run: chmod "
-				       "600 %s",
-				       label, path, (unsigned)(f->mode & 07777), path);
+	if (node_named_file_is_private(d, at, label, path, f))
+		return -EINVAL;
 	while (len && strchr(" \t\r\n", f->text[len - 1]))
 		len--;
 	if (len == 0)
@@ -113,22 +120,31 @@ static int parse_keyfile(struct node_draft *d, struct node_where at, const char 
 	return 0;
 }
 
+int node_named_file_read(struct node_draft *d, struct node_where at, const char *label,
+			 const char *path, const char *full, size_t max, struct node_file *out)
+{
+	int rc = node_file_read(full, max, out);
+
+	if (!rc)
+		return 0;
+	if (rc == -ENOMEM)
+		return node_draft_no_memory(d);
+	const char *why = why_unreadable(rc);
+	return node_draft_fail(d, at, "%s: %s%s%s", label, path, why ? " " : ": ",
+			       why ? why : strerror(-rc));
+}
+
 int node_keyfile_read(struct node_draft *d, enum node_level level, struct node_where at,
 		      const char *label, const char *path, uint8_t key[TT_KEY_LEN])
 {
 	char full[4096];
 	struct node_file f;
 
-	if (!full_path(d, level, path, full, sizeof(full)))
+	if (!node_full_path(d, level, path, full, sizeof(full)))
 		return node_draft_fail(d, at, "%s: the path is too long", label);
-	int rc = node_file_read(full, 4096, &f);
-	if (rc == -ENOMEM)
-		return node_draft_no_memory(d);
-	if (rc) {
-		const char *why = why_unreadable(rc);
-		return node_draft_fail(d, at, "%s: %s%s%s", label, path, why ? " " : ": ",
-				       why ? why : strerror(-rc));
-	}
+	int rc = node_named_file_read(d, at, label, path, full, 4096, &f);
+	if (rc)
+		return rc;
 	rc = parse_keyfile(d, at, label, path, &f, key);
 	node_file_free(&f);
 	return rc;

@@ -148,7 +148,8 @@ static int unknown_section(struct node_draft *d, const struct toml_key *key)
 	}
 	return node_draft_fail(
 		d, key_place(d, key),
-		"unknown section %s; expected [interface], [datapath], [log] or [[peer]]", quote);
+		"unknown section %s; expected [interface], [datapath], [log], [hub] or [[peer]]",
+		quote);
 }
 
 static int visit_section(void *ctx, const struct toml_key *key, const struct toml_value *v)
@@ -174,6 +175,10 @@ static int visit_section(void *ctx, const struct toml_key *key, const struct tom
 	}
 	if (s == NODE_SECTION_INTERFACE)
 		d->interface = (struct node_where){d->path, v->line, v->column, NODE_LEVEL_FILE};
+	if (s == NODE_SECTION_HUB) {
+		d->hub.seen = true;
+		d->hub.header = (struct node_where){d->path, v->line, v->column, NODE_LEVEL_FILE};
+	}
 	struct walk w = {d, (enum node_section)s, &d->cfg};
 	return toml_each_key(v, visit_key, &w);
 }
@@ -230,7 +235,8 @@ static const struct node_schema_key *find_env(const char *name, size_t len)
 
 static int unknown_env(struct node_draft *d, const char *setting, size_t len)
 {
-	static const char *const ours[] = {"TALTUN_INTERFACE_", "TALTUN_DATAPATH_", "TALTUN_LOG_"};
+	static const char *const ours[] = {"TALTUN_INTERFACE_", "TALTUN_DATAPATH_", "TALTUN_LOG_",
+					   "TALTUN_HUB_"};
 	struct node_where at = {.source = setting, .level = NODE_LEVEL_ENV};
 	char key[64];
 
@@ -312,7 +318,7 @@ static int apply_flag(struct node_draft *d, const char *flag)
 		return k ? apply_setting(d, k, flag, eq)
 			 : node_schema_unknown_key(d, at, (enum node_section)s, key);
 	}
-	return node_draft_fail(d, at, "unknown section; expected interface, datapath or log");
+	return node_draft_fail(d, at, "unknown section; expected interface, datapath, log or hub");
 }
 
 static int apply_flags(struct node_draft *d, const char *const *set, size_t count)
@@ -443,6 +449,18 @@ int node_config_load_settings(const struct node_config_source *src, struct node_
 	return rc;
 }
 
+static const char *state_dir(const struct node_config_source *src)
+{
+	static const char variable[] = "TALTUN_STATE_DIR=";
+
+	if (src->state_dir)
+		return src->state_dir;
+	for (const char *const *e = src->env; e && *e; e++)
+		if (strncmp(*e, variable, sizeof(variable) - 1) == 0 && (*e)[sizeof(variable) - 1])
+			return *e + sizeof(variable) - 1;
+	return NODE_CONFIG_STATE_DIR;
+}
+
 int node_config_load(const struct node_config_source *src, struct node_config_error *err,
 		     struct node_config **out)
 {
@@ -451,6 +469,7 @@ int node_config_load(const struct node_config_source *src, struct node_config_er
 
 	node_draft_init(&d, src->path ? src->path : "(text)", err);
 	d.wgquick = is_wgquick(src);
+	d.state_dir = state_dir(src);
 	/* whoever brings a wg-quick file expects WireGuard, which never keeps peers apart */
 	d.cfg.forward_between_peers = d.wgquick;
 	rc = load(&d, src);

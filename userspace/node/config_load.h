@@ -12,6 +12,8 @@
 #define NODE_CONFIG_TEXT_MAX	 512
 #define NODE_CONFIG_WARNINGS_MAX 16
 
+#define NODE_CONFIG_STATE_DIR "/var/lib/taltun"
+
 enum node_config_syntax {
 	NODE_CONFIG_BY_NAME, /* *.conf: wg-quick; anything else: TOML */
 	NODE_CONFIG_TOML,
@@ -26,6 +28,9 @@ struct node_config_source {
 	/* "NAME=value" strings, NULL at the end, as environ; NULL: none. Only TALTUN_ ones count.
 	 */
 	const char *const *env;
+	/* where files of [hub] are by default; NULL: TALTUN_STATE_DIR of env, or
+	 * NODE_CONFIG_STATE_DIR */
+	const char *state_dir;
 	const char *const *set; /* "section.key=value" of each --set */
 	size_t set_count;
 };

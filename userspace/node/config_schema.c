@@ -5,8 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static const char *const section_names[] = {"interface", "datapath", "log", "peer"};
-static const char *const section_titles[] = {"[interface]", "[datapath]", "[log]", "[[peer]]"};
+static const char *const section_names[] = {"interface", "datapath", "log", "hub", "peer"};
+static const char *const section_titles[] = {"[interface]", "[datapath]", "[log]", "[hub]",
+					     "[[peer]]"};
 
 const char *node_section_name(enum node_section s)
 {
@@ -213,11 +214,13 @@ static int parse_boolean(struct node_draft *d, const struct node_schema_key *k,
 #define IFACE(n) .section = NODE_SECTION_INTERFACE, .name = n
 #define DPATH(n) .section = NODE_SECTION_DATAPATH, .name = n
 #define LOG(n)	 .section = NODE_SECTION_LOG, .name = n
+#define HUB(n)	 .section = NODE_SECTION_HUB, .name = n
 #define PEER(n)	 .section = NODE_SECTION_PEER, .name = n
 
 #define KEY_EXPECTED   "44 characters of base64"
 #define PATH_EXPECTED  "the path of a file that holds a key"
 #define CIDRS_EXPECTED "a list of prefixes as [\"10.77.0.1/24\"]"
+#define NETS_EXPECTED  "a list of prefixes as [\"10.90.0.0/16\"]"
 #define HOOK_EXPECTED  "a list of shell commands"
 
 static const struct node_schema_key keys[] = {
@@ -261,6 +264,17 @@ static const struct node_schema_key keys[] = {
 
 	{LOG("level"), TEXT, parse_word, FIELD(node_config, log_level), .words = level_words},
 	{LOG("format"), TEXT, parse_word, FIELD(node_config, log_format), .words = format_words},
+
+	{HUB("server"), TEXT, node_parse_hub_server, .expected = "\"host\" or \"host:port\""},
+	{HUB("name"), TEXT, node_parse_hub_name, .expected = "a host name"},
+	{HUB("certificate_file"), TEXT, node_parse_hub_file, .min = NODE_HUB_CERTIFICATE,
+	 .expected = "the path of a PEM file"},
+	{HUB("key_file"), TEXT, node_parse_hub_file, .min = NODE_HUB_KEY,
+	 .expected = "the path of a PEM file"},
+	{HUB("ca_file"), TEXT, node_parse_hub_file, .min = NODE_HUB_CA,
+	 .expected = "the path of a PEM file"},
+	{HUB("accept"), LIST, node_parse_hub_accept, .expected = NETS_EXPECTED},
+	{HUB("networks"), LIST, node_parse_hub_networks, .expected = NETS_EXPECTED},
 
 	{PEER("name"), TEXT, node_parse_peer_name, .expected = "a name as \"office\""},
 	{PEER("public_key"), TEXT, node_parse_public_key, .expected = KEY_EXPECTED},

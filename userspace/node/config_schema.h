@@ -12,6 +12,7 @@ enum node_section {
 	NODE_SECTION_INTERFACE,
 	NODE_SECTION_DATAPATH,
 	NODE_SECTION_LOG,
+	NODE_SECTION_HUB,
 	NODE_SECTION_PEER,
 	NODE_SECTION_COUNT
 };
@@ -103,6 +104,15 @@ node_parser node_parse_address, node_parse_routes, node_parse_dns, node_parse_dn
 node_parser node_parse_interfaces, node_parse_hook, node_parse_peer_name, node_parse_public_key,
 	node_parse_psk;
 node_parser node_parse_psk_file, node_parse_endpoint, node_parse_allowed_ips;
+/* config_hub.c */
+node_parser node_parse_hub_server, node_parse_hub_name, node_parse_hub_file;
+node_parser node_parse_hub_accept, node_parse_hub_networks;
+
+/* A list of prefixes into *r, host bits cut off (with a warning) where `mask` says so. */
+int node_parse_cidrs(struct node_draft *d, const struct node_value *v, struct node_config_range *r,
+		     bool mask);
+/* 1 to 65535, or -1. */
+int64_t node_parse_port_number(const char *text, size_t len);
 
 /* Length of the UTF-8 character at p, or 0 where there is none (or a zero byte). */
 size_t node_utf8_len(const uint8_t *p, size_t left);
@@ -111,8 +121,20 @@ size_t node_utf8_len(const uint8_t *p, size_t left);
 const char *node_ifname_complaint(const char *name, size_t len);
 
 /*
- * config_file.c: reads one key from a file whose mode keeps others out. A relative path starts at
- * the configuration's folder where `level` is the file. 0, or -EINVAL with the error set.
+ * config_file.c. The path that a setting means: relative to the configuration's folder where
+ * `level` is the file. False: too long.
+ */
+bool node_full_path(const struct node_draft *d, enum node_level level, const char *path, char *out,
+		    size_t size);
+struct node_file;
+/* Reads a file that a setting names. 0, or -EINVAL with the error set, -ENOMEM. */
+int node_named_file_read(struct node_draft *d, struct node_where at, const char *label,
+			 const char *path, const char *full, size_t max, struct node_file *out);
+/* Its mode keeps others out; 0, or -EINVAL with the error set. */
+int node_named_file_is_private(struct node_draft *d, struct node_where at, const char *label,
+			       const char *path, const struct node_file *f);
+/*
+ * Reads one key from a file whose mode keeps others out. 0, or -EINVAL with the error set.
  */
 int node_keyfile_read(struct node_draft *d, enum node_level level, struct node_where at,
 		      const char *label, const char *path, uint8_t key[TT_KEY_LEN]);

@@ -226,7 +226,7 @@ static bool all_digits_and_dots(const char *host, size_t len)
 	return true;
 }
 
-static int64_t read_udp_port(const char *text, size_t len)
+int64_t node_parse_port_number(const char *text, size_t len)
 {
 	int64_t n = 0;
 
@@ -256,7 +256,8 @@ int node_parse_endpoint(struct node_draft *d, const struct node_schema_key *k,
 	size_t len = (size_t)(colon - host) - brackets;
 	if (!brackets && memchr(host, ':', len))
 		return fail_endpoint(d, v, "an IPv6 address is written \"[address]:port\"");
-	int64_t udp_port = read_udp_port(colon + 1, (size_t)(v->text + v->len - colon - 1));
+	int64_t udp_port =
+		node_parse_port_number(colon + 1, (size_t)(v->text + v->len - colon - 1));
 	if (udp_port < 0)
 		return fail_endpoint(d, v, "expected a port from 1 to 65535 after the last \":\"");
 	if (!host_is_sane(host, len, brackets))
@@ -339,8 +340,8 @@ static int add_cidr(struct node_draft *d, const struct node_value *v, const stru
 	return 0;
 }
 
-static int parse_cidrs(struct node_draft *d, const struct node_value *v,
-		       struct node_config_range *r, bool mask)
+int node_parse_cidrs(struct node_draft *d, const struct node_value *v, struct node_config_range *r,
+		     bool mask)
 {
 	int rc = open_cidrs(d, v, r);
 
@@ -355,7 +356,7 @@ int node_parse_address(struct node_draft *d, const struct node_schema_key *k,
 	struct node_config *cfg = obj;
 
 	(void)k;
-	int rc = parse_cidrs(d, v, &cfg->addresses, false);
+	int rc = node_parse_cidrs(d, v, &cfg->addresses, false);
 	if (!rc && cfg->addresses.count > 256)
 		rc = node_draft_fail(d, v->at, "%s holds more than 256 addresses", v->label);
 	return rc;
@@ -369,7 +370,7 @@ int node_parse_routes(struct node_draft *d, const struct node_schema_key *k,
 
 	if (v->kind == NODE_VALUE_LIST) {
 		cfg->routes_mode = NODE_ROUTES_LIST;
-		return parse_cidrs(d, v, &cfg->routes, true);
+		return node_parse_cidrs(d, v, &cfg->routes, true);
 	}
 	for (const struct node_word *w = k->words; w->word; w++) {
 		if (strlen(w->word) == v->len && memcmp(w->word, v->text, v->len) == 0) {
@@ -392,7 +393,7 @@ int node_parse_allowed_ips(struct node_draft *d, const struct node_schema_key *k
 	if (d->allowed_ips > NODE_CONFIG_ALLOWED_IPS_MAX)
 		return node_draft_fail(d, v->at, "more than %d allowed IPs",
 				       NODE_CONFIG_ALLOWED_IPS_MAX);
-	return parse_cidrs(d, v, &peer->allowed_ips, true);
+	return node_parse_cidrs(d, v, &peer->allowed_ips, true);
 }
 
 int node_parse_dns(struct node_draft *d, const struct node_schema_key *k,

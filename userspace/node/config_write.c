@@ -137,6 +137,25 @@ static void put_log(const struct node_config *cfg, FILE *out)
 	put_pair(out, "format", cfg->log_format == TT_LOG_JSON ? "json" : "logfmt");
 }
 
+static void put_hub(const struct node_config *cfg, FILE *out)
+{
+	const struct node_config_hub *h = &cfg->hub;
+	const char *host = node_config_str(cfg, h->host);
+
+	if (!h->given)
+		return;
+	fprintf(out,
+		strchr(host, ':') ? "\n[hub]\nserver = \"[%s]:%u\"\n"
+				  : "\n[hub]\nserver = \"%s:%u\"\n",
+		host, h->tcp_port);
+	put_pair(out, "name", node_config_str(cfg, h->name));
+	put_pair(out, "certificate_file", node_config_str(cfg, h->certificate_file));
+	put_pair(out, "key_file", node_config_str(cfg, h->key_file));
+	put_pair(out, "ca_file", node_config_str(cfg, h->ca_file));
+	put_cidr_list(cfg, out, "accept", h->accept);
+	put_cidr_list(cfg, out, "networks", h->networks);
+}
+
 /* "host:port", "[v6]:port" */
 static void put_endpoint(const struct node_config *cfg, FILE *out, const struct node_config_peer *p)
 {
@@ -167,6 +186,7 @@ int node_config_to_toml(const struct node_config *cfg, FILE *out)
 	put_interface(cfg, out);
 	put_datapath(cfg, out);
 	put_log(cfg, out);
+	put_hub(cfg, out);
 	for (uint32_t i = 0; i < cfg->peers.count; i++)
 		put_peer(cfg, out, node_config_peer(cfg, i));
 	return fflush(out) || ferror(out) ? -EIO : 0;

@@ -53,6 +53,8 @@ void node_engine_config_forget_keys(struct node_config *cfg)
 	crypto_wipe(cfg->private_key, sizeof(cfg->private_key));
 	for (uint32_t i = 0; i < cfg->peers.count; i++)
 		crypto_wipe(p[i].preshared_key, sizeof(p[i].preshared_key));
+	if (cfg->hub.key.len)
+		crypto_wipe((char *)cfg + cfg->hub.key.off, cfg->hub.key.len);
 }
 
 static int take_reply(const struct node_priv_reply *reply, const int *fds, struct node_config **out,

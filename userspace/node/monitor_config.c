@@ -48,6 +48,7 @@ static void config_work(struct node_monitor *m, const struct node_monitor_job *j
 	struct node_config_source src = {.path = opt->config_path,
 					 .syntax = NODE_CONFIG_BY_NAME,
 					 .env = opt->env,
+					 .state_dir = m->state_dir,
 					 .set = opt->set,
 					 .set_count = opt->set_count};
 	struct node_config *cfg = NULL;

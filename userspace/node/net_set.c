@@ -30,20 +30,30 @@ static bool is_connected(const struct node_config *cfg, const struct tt_cidr *c)
 	return false;
 }
 
-static void add_allowed_ips(struct node_net_set *s, const struct node_config *cfg,
-			    const struct node_config_peer *p)
+static void add_routes(struct node_net_set *s, const struct node_config *cfg,
+		       struct node_config_range r)
 {
-	for (uint32_t i = 0; i < p->allowed_ips.count; i++) {
-		const struct tt_cidr *c = node_config_cidr(cfg, p->allowed_ips, i);
+	for (uint32_t i = 0; i < r.count; i++) {
+		const struct tt_cidr *c = node_config_cidr(cfg, r, i);
 		if (!is_connected(cfg, c))
 			set_add(s, c, true);
 	}
 }
 
+/* What peers are for: those of the file, and those that the hub will tell of. */
+static void add_all_routes(struct node_net_set *s, const struct node_config *cfg)
+{
+	for (uint32_t i = 0; i < cfg->peers.count; i++)
+		add_routes(s, cfg, node_config_peer(cfg, i)->allowed_ips);
+	add_routes(s, cfg, cfg->hub.networks);
+	add_routes(s, cfg, cfg->hub.accept);
+}
+
 /* Room for all that a configuration can ask for. */
 static size_t set_capacity(const struct node_config *cfg)
 {
-	size_t n = (size_t)cfg->addresses.count + cfg->routes.count + 1;
+	size_t n = (size_t)cfg->addresses.count + cfg->routes.count + 1 + cfg->hub.networks.count +
+		   cfg->hub.accept.count;
 
 	for (uint32_t i = 0; i < cfg->peers.count; i++)
 		n += node_config_peer(cfg, i)->allowed_ips.count;
@@ -73,8 +83,7 @@ int node_net_set_make(const struct node_config *cfg, struct node_net_set *out)
 		for (uint32_t i = 0; i < cfg->routes.count; i++)
 			set_add(out, node_config_cidr(cfg, cfg->routes, i), true);
 	if (cfg->routes_mode == NODE_ROUTES_ALLOWED_IPS)
-		for (uint32_t i = 0; i < cfg->peers.count; i++)
-			add_allowed_ips(out, cfg, node_config_peer(cfg, i));
+		add_all_routes(out, cfg);
 	sort_unique(out);
 	return 0;
 }

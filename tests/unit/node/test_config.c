@@ -425,8 +425,10 @@ static void wrong_settings(void)
 			 "did you mean \"listen_port\"?"},
 		{.set = {"peer.keepalive=1"},
 		 .want = "--set peer.keepalive: peers are set in the file only"},
-		{.set = {"hub.url=x"},
-		 .want = "--set hub.url: unknown section; expected interface, datapath or log"},
+		{.set = {"hub.url=x"}, .want = "--set hub.url: unknown key \"url\" in [hub]"},
+		{.set = {"mesh.url=x"},
+		 .want = "--set mesh.url: unknown section; expected interface, datapath, log or "
+			 "hub"},
 		{.set = {"datapath.forward_between_peers=yes"},
 		 .want = "--set datapath.forward_between_peers: forward_between_peers is \"yes\"; "
 			 "expected true or false"},
