@@ -140,7 +140,7 @@ static int show(const char *name, bool json)
 	return status;
 }
 
-static int revoke(const char *name)
+static int take_back(const char *name)
 {
 	struct hub_db *db = cli_open();
 
@@ -165,7 +165,7 @@ static int run(int argc, char **argv)
 	if (strcmp(what, "show") == 0 && argc == 3)
 		return show(argv[2], json);
 	if (strcmp(what, "revoke") == 0 && argc == 3)
-		return revoke(argv[2]);
+		return take_back(argv[2]);
 	return cli_usage("node", "expected list, show NAME or revoke NAME");
 }
 

@@ -195,7 +195,7 @@ static int list(bool json)
 	return status;
 }
 
-static int revoke(const char *text)
+static int take_back(const char *text)
 {
 	uint8_t id[MESH_TOKEN_ID_LEN];
 
@@ -221,7 +221,7 @@ static int run(int argc, char **argv)
 	if (strcmp(what, "list") == 0 && argc == 2)
 		return list(json);
 	if (strcmp(what, "revoke") == 0 && argc == 3)
-		return revoke(argv[2]);
+		return take_back(argv[2]);
 	return cli_usage("token", "expected create, list or revoke ID");
 }
 

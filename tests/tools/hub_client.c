@@ -1,0 +1,681 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A node as the hub sees one, without a tunnel: for tests of the hub.
+ *
+ *	hub_client enroll TOKEN DIR [OPTION]...      makes DIR/{node.crt,node.key,ca.crt,wg.pub}
+ *	hub_client run DIR [OPTION]...               prints what comes, one line each; reads
+ *commands
+ *	  --at ADDRESS:PORT    where the hub is, whatever the token or DIR says
+ *	  --name NAME          of the hub, to compare with its certificate
+ *	  --cert DIR           certificate and key of another node
+ *	  --tls12              tries TLS 1.2 and says what came of it
+ *
+ * Commands of run, one a line: signal ID TEXT, relay ID TEXT, flood ID COUNT BYTES, open ID, close
+ * ID, ping COUNT, map, request (a full map), renew, garbage, quit.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/addr.h"
+#include "base/b64.h"
+#include "hub/file.h"
+#include "mesh/hub_codec.h"
+#include "mesh/netmap.h"
+#include "mesh/token.h"
+#include "tls/session.h"
+
+typedef Taltun__Hub__V1__ToHub to_hub;
+typedef Taltun__Hub__V1__ToNode to_node;
+
+static int fd = -1;
+static struct tls_session *tls;
+static struct mesh_frame_reader reader;
+static uint8_t reader_buffer[MESH_FRAME_HEADER + MESH_FRAME_CONTROL_MAX];
+static struct mesh_hub_arena arena;
+static uint8_t arena_memory[MESH_HUB_ARENA_MAP];
+static uint8_t frame_space[MESH_FRAME_HEADER + MESH_FRAME_CONTROL_MAX];
+
+static const char *at_text, *name_text, *cert_dir;
+static bool tls12;
+static char dir_path[256];
+
+static struct mesh_netmap map;
+static struct mesh_netmap_rules rules;
+static uint32_t own_id;
+
+static _Noreturn void die(const char *what, const char *more)
+{
+	printf("failed %s%s%s\n", what, *more ? " " : "", more);
+	fflush(stdout);
+	exit(1);
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static const char *path_of(const char *dir, const char *name)
+{
+	static char path[2][512];
+	static unsigned turn;
+
+	turn ^= 1;
+	snprintf(path[turn], sizeof(path[turn]), "%s/%s", dir, name);
+	return path[turn];
+}
+
+/* --- connection ------------------------------------------------------------------------------- */
+
+static void dial(const char *host, uint16_t tcp_port)
+{
+	struct addrinfo hint = {.ai_socktype = SOCK_STREAM}, *list;
+	struct tt_endpoint e;
+	char name[256], service[8];
+	char ip[TT_IP_TEXT_MAX];
+
+	snprintf(name, sizeof(name), "%s", host);
+	if (at_text) {
+		if (tt_endpoint_parse(at_text, &e) != 0)
+			die("address", at_text);
+		snprintf(name, sizeof(name), "%s", tt_ip_format(&e.ip, ip));
+		tcp_port = e.udp_port;
+	}
+	snprintf(service, sizeof(service), "%u", tcp_port);
+	if (getaddrinfo(name, service, &hint, &list) != 0)
+		die("resolve", name);
+	fd = socket(list->ai_family, SOCK_STREAM, 0);
+	if (connect(fd, list->ai_addr, list->ai_addrlen) < 0)
+		die("connect", strerror(errno));
+	freeaddrinfo(list);
+}
+
+static void push_out(void)
+{
+	uint8_t buf[16384];
+	size_t n;
+
+	while ((n = tls_session_output(tls, buf, sizeof(buf))) > 0)
+		for (size_t off = 0; off < n;) {
+			ssize_t sent = send(fd, buf + off, n - off, MSG_NOSIGNAL);
+			if (sent <= 0)
+				return;
+			off += (size_t)sent;
+		}
+}
+
+/* False: the socket is at its end. */
+static bool pull_in(void)
+{
+	uint8_t buf[65536];
+	ssize_t n = recv(fd, buf, sizeof(buf), 0);
+
+	if (n <= 0)
+		return false;
+	tls_session_feed(tls, buf, (size_t)n);
+	push_out();
+	return true;
+}
+
+static void open_tls(const struct tls_context_options *opt, const char *server_name)
+{
+	struct tls_context *context;
+
+	if (tls_context_create(opt, &context) != 0 ||
+	    tls_session_create(context, server_name, &tls) != 0)
+		die("tls_context", "");
+	tls_session_feed(tls, NULL, 0);
+	push_out();
+	while (tls_session_state(tls) == TLS_HANDSHAKE)
+		if (!pull_in())
+			break;
+	if (tls_session_state(tls) != TLS_OPEN)
+		die("tls", tls_failure_name(tls_session_failure(tls)));
+	mesh_frame_reader_init(&reader, reader_buffer, sizeof(reader_buffer),
+			       MESH_FRAME_CONTROL_MAX, MESH_FRAME_RELAY_MAX);
+	mesh_hub_arena_init(&arena, arena_memory, sizeof(arena_memory));
+}
+
+static void send_message(const to_hub *m)
+{
+	size_t len;
+	enum mesh_hub_outcome o = mesh_hub_to_hub_pack(m, frame_space, sizeof(frame_space), &len);
+
+	if (o != MESH_HUB_OK)
+		die("pack", mesh_hub_outcome_name(o));
+	tls_session_write(tls, frame_space, len);
+	push_out();
+}
+
+/* The next frame; false where the connection has ended. */
+static bool next_frame(struct mesh_frame *f, bool block)
+{
+	static uint8_t plain[16384];
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	for (;;) {
+		enum mesh_frame_status st = mesh_frame_reader_next(&reader, f);
+		if (st == MESH_FRAME_READY)
+			return true;
+		if (st != MESH_FRAME_MORE)
+			die("frame", mesh_frame_status_name(st));
+		size_t n = tls_session_read(tls, plain, sizeof(plain));
+		if (n) {
+			mesh_frame_reader_feed(&reader, plain, n);
+			continue;
+		}
+		if (tls_session_state(tls) != TLS_OPEN)
+			return false;
+		if (!block && poll(&p, 1, 0) == 0) {
+			f->len = 0;
+			return true;
+		}
+		if (!pull_in())
+			return false;
+	}
+}
+
+static const to_node *unpack(const struct mesh_frame *f)
+{
+	const to_node *m;
+	enum mesh_hub_outcome o = mesh_hub_to_node_unpack(&arena, f->body, f->len, &m);
+
+	if (o != MESH_HUB_OK)
+		die("unpack", mesh_hub_outcome_name(o));
+	return m;
+}
+
+static const to_node *expect(int message)
+{
+	struct mesh_frame f;
+	const to_node *m;
+
+	if (!next_frame(&f, true)) {
+		char text[64];
+		snprintf(text, sizeof(text), "%s %s",
+			 tls_session_state(tls) == TLS_FAILED ? "tls" : "closed",
+			 tls_failure_name(tls_session_failure(tls)));
+		die("lost", text);
+	}
+	m = unpack(&f);
+	if (m->message_case == TALTUN__HUB__V1__TO_NODE__MESSAGE_ERROR) {
+		char text[300];
+		snprintf(text, sizeof(text), "%d %.*s", (int)m->error->code,
+			 (int)m->error->text.len, (const char *)m->error->text.data);
+		die("error", text);
+	}
+	if ((int)m->message_case != message)
+		die("unexpected", "");
+	return m;
+}
+
+/* --- enrolment -------------------------------------------------------------------------------- */
+
+static void print_prefixes(const ProtobufCBinaryData *field)
+{
+	struct tt_cidr list[MESH_HUB_ADDRESSES_MAX];
+	char text[TT_IP_TEXT_MAX];
+	int n = mesh_hub_prefixes_read(field, list, MESH_HUB_ADDRESSES_MAX);
+
+	for (int i = 0; i < n; i++)
+		printf("%s%s", i ? "," : "", tt_ip_format(&list[i].ip, text));
+}
+
+static void keep(const struct tls_der *key, const uint8_t wg[32],
+		 const Taltun__Hub__V1__Enrolled *e, const struct mesh_token *t)
+{
+	struct tls_der cert = {.len = (uint32_t)e->certificate.len},
+		       ca = {.len = (uint32_t)e->ca_chain.len};
+	char hub[300];
+
+	mkdir(dir_path, 0700);
+	memcpy(cert.bytes, e->certificate.data, cert.len);
+	memcpy(ca.bytes, e->ca_chain.data, ca.len);
+	snprintf(hub, sizeof(hub), "%s %u\n", t->host, t->tcp_port);
+	if (hub_file_write_cert(path_of(dir_path, "node.crt"), &cert, true) != 0 ||
+	    hub_file_write_cert(path_of(dir_path, "ca.crt"), &ca, true) != 0 ||
+	    hub_file_write_key(path_of(dir_path, "node.key"), key, true) != 0 ||
+	    hub_file_write(path_of(dir_path, "wg.pub"), wg, 32, 0600, true) != 0 ||
+	    hub_file_write(path_of(dir_path, "hub"), hub, strlen(hub), 0600, true) != 0)
+		die("write", dir_path);
+}
+
+static void prove(const struct mesh_token *t, const struct tls_der *csr, const uint8_t wg[32],
+		  const uint8_t *nonce)
+{
+	to_hub m = TALTUN__HUB__V1__TO_HUB__INIT;
+	Taltun__Hub__V1__EnrollProof p = TALTUN__HUB__V1__ENROLL_PROOF__INIT;
+	uint8_t exporter[32], hash[32], proof[32];
+	struct mesh_token_claim claim = {
+		.nonce = nonce, .exporter = exporter, .wg_public_key = wg, .csr_sha256 = hash};
+
+	tls_session_export(tls, MESH_TOKEN_EXPORTER_LABEL, exporter, sizeof(exporter));
+	tls_sha256(csr->bytes, csr->len, hash);
+	mesh_token_proof(proof, t->secret, &claim);
+	p.proof = mesh_hub_bytes(proof, 32);
+	p.csr = mesh_hub_bytes(csr->bytes, csr->len);
+	p.wg_public_key = mesh_hub_bytes(wg, 32);
+	p.version = mesh_hub_text("test");
+	p.hostname = mesh_hub_text("host");
+	m.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_ENROLL_PROOF;
+	m.enroll_proof = &p;
+	send_message(&m);
+}
+
+static int enroll(const char *text)
+{
+	struct mesh_token t;
+	struct tls_der key, csr;
+	uint8_t wg[32], nonce[32];
+	to_hub m = TALTUN__HUB__V1__TO_HUB__INIT;
+	Taltun__Hub__V1__EnrollStart start = TALTUN__HUB__V1__ENROLL_START__INIT;
+	enum mesh_token_outcome o = mesh_token_parse(text, strlen(text), &t);
+
+	if (o != MESH_TOKEN_OK)
+		die("token", mesh_token_outcome_text(o));
+	RAND_bytes(wg, sizeof(wg));
+	if (tls_key_generate(&key) != 0 || tls_csr_create(&key, &csr) != 0)
+		die("key", "");
+	dial(t.host, t.tcp_port);
+	struct tls_context_options opt = {.ca_key_hash = t.ca_fingerprint};
+	open_tls(&opt, name_text ? name_text : t.host);
+	start.token_id = mesh_hub_bytes(t.id, sizeof(t.id));
+	m.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_ENROLL_START;
+	m.enroll_start = &start;
+	send_message(&m);
+	const to_node *in = expect(TALTUN__HUB__V1__TO_NODE__MESSAGE_ENROLL_CHALLENGE);
+	memcpy(nonce, in->enroll_challenge->nonce.data, 32);
+	prove(&t, &csr, wg, nonce);
+	in = expect(TALTUN__HUB__V1__TO_NODE__MESSAGE_ENROLLED);
+	const Taltun__Hub__V1__Enrolled *e = in->enrolled;
+	keep(&key, wg, e, &t);
+	printf("enrolled id=%u name=%.*s addresses=", e->node_id, (int)e->name.len,
+	       (const char *)e->name.data);
+	print_prefixes(&e->addresses);
+	putchar('\n');
+	return 0;
+}
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+static void on_change(void *ctx, const struct mesh_netmap_change *c)
+{
+	const struct mesh_netmap_peer *p = c->is ? c->is : c->was;
+
+	(void)ctx;
+	printf("%s id=%u name=%s online=%d\n",
+	       c->kind == MESH_NETMAP_ADDED	? "peer-added"
+	       : c->kind == MESH_NETMAP_CHANGED ? "peer-changed"
+						: "peer-removed",
+	       p->node_id, p->name, p->online);
+}
+
+static void print_map(void)
+{
+	char text[TT_CIDR_TEXT_MAX];
+
+	printf("map epoch=%llu version=%llu count=%u\n", (unsigned long long)map.epoch,
+	       (unsigned long long)map.version, mesh_netmap_count(&map));
+	for (uint32_t i = 0; i < mesh_netmap_count(&map); i++) {
+		const struct mesh_netmap_peer *p = mesh_netmap_at(&map, i);
+		printf("peer id=%u name=%s role=%s online=%d addresses=", p->node_id, p->name,
+		       p->role == MESH_NETMAP_GATEWAY ? "gateway" : "client", p->online);
+		for (unsigned a = 0; a < p->address_count; a++)
+			printf("%s%s", a ? "," : "", tt_ip_format(&p->addresses[a], text));
+		printf(" subnets=");
+		for (unsigned s = 0; s < p->subnet_count; s++)
+			printf("%s%s", s ? "," : "", tt_cidr_format(&p->subnets[s], text));
+		putchar('\n');
+	}
+}
+
+static void take_map(const Taltun__Hub__V1__MapUpdate *u)
+{
+	struct mesh_netmap_listener listener = {.changed = on_change};
+	enum mesh_netmap_outcome o = mesh_netmap_apply(&map, u, &rules, &listener);
+
+	printf("update %s from=%llu version=%llu peers=%zu removed=%zu\n",
+	       mesh_netmap_outcome_name(o), (unsigned long long)u->from_version,
+	       (unsigned long long)u->version, u->n_peers, u->n_removed_ids);
+	if (o == MESH_NETMAP_APPLIED)
+		printf("map-count %u\n", mesh_netmap_count(&map));
+}
+
+static void take_control(const to_node *m)
+{
+	switch (m->message_case) {
+	case TALTUN__HUB__V1__TO_NODE__MESSAGE_WELCOME:
+		own_id = m->welcome->node_id;
+		printf("welcome id=%u name=%.*s stun=%u relay=%u\n", own_id,
+		       (int)m->welcome->name.len, (const char *)m->welcome->name.data,
+		       m->welcome->stun_udp_port, m->welcome->relay_udp_port);
+		break;
+	case TALTUN__HUB__V1__TO_NODE__MESSAGE_MAP_UPDATE:
+		take_map(m->map_update);
+		break;
+	case TALTUN__HUB__V1__TO_NODE__MESSAGE_SIGNAL:
+		printf("signal from=%u %.*s\n", m->signal->node_id, (int)m->signal->sealed.len,
+		       (const char *)m->signal->sealed.data);
+		break;
+	case TALTUN__HUB__V1__TO_NODE__MESSAGE_SIGNAL_FAILED:
+		printf("signal-failed id=%u reason=%d\n", m->signal_failed->node_id,
+		       (int)m->signal_failed->reason);
+		break;
+	case TALTUN__HUB__V1__TO_NODE__MESSAGE_RELAY_OPENED:
+		printf("relay-opened id=%u tag=%u\n", m->relay_opened->node_id,
+		       m->relay_opened->tag);
+		break;
+	case TALTUN__HUB__V1__TO_NODE__MESSAGE_RELAY_REFUSED:
+		printf("relay-refused id=%u reason=%d\n", m->relay_refused->node_id,
+		       (int)m->relay_refused->reason);
+		break;
+	case TALTUN__HUB__V1__TO_NODE__MESSAGE_RENEWED:
+		printf("renewed bytes=%zu\n", m->renewed->certificate.len);
+		break;
+	case TALTUN__HUB__V1__TO_NODE__MESSAGE_RESTARTING:
+		printf("restarting in_ms=%u for_ms=%u\n", m->restarting->reconnect_in_ms,
+		       m->restarting->try_for_ms);
+		break;
+	case TALTUN__HUB__V1__TO_NODE__MESSAGE_ERROR:
+		printf("error %d %.*s\n", (int)m->error->code, (int)m->error->text.len,
+		       (const char *)m->error->text.data);
+		break;
+	case TALTUN__HUB__V1__TO_NODE__MESSAGE_PONG:
+		break;
+	default:
+		printf("message %d\n", (int)m->message_case);
+	}
+}
+
+static uint64_t packets, packet_bytes;
+
+static void take_frame(const struct mesh_frame *f)
+{
+	uint32_t from, len;
+
+	if (f->kind == MESH_FRAME_CONTROL) {
+		take_control(unpack(f));
+		return;
+	}
+	const uint8_t *p = mesh_frame_relay_read(f, &from, &len);
+	packets++;
+	packet_bytes += len;
+	if (packets <= 20)
+		printf("packet from=%u len=%u %.*s\n", from, len,
+		       (int)strnlen((const char *)p, len), (const char *)p);
+}
+
+static void send_relay(uint32_t id, const void *data, uint32_t len)
+{
+	static uint8_t buf[MESH_FRAME_RELAY_BEFORE + MESH_FRAME_PACKET_MAX];
+
+	mesh_frame_relay_write(buf, id, len);
+	memcpy(buf + MESH_FRAME_RELAY_BEFORE, data, len);
+	tls_session_write(tls, buf, MESH_FRAME_RELAY_BEFORE + len);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* One after the other, 10 ms between them. */
+static void ping(unsigned count)
+{
+	uint64_t *us = calloc(count, sizeof(*us));
+	struct mesh_frame f;
+
+	for (unsigned i = 0; i < count; i++) {
+		to_hub m = TALTUN__HUB__V1__TO_HUB__INIT;
+		Taltun__Hub__V1__Ping p = TALTUN__HUB__V1__PING__INIT;
+		uint64_t began = now_us();
+
+		p.token = i + 1;
+		m.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_PING;
+		m.ping = &p;
+		send_message(&m);
+		for (;;) {
+			if (!next_frame(&f, true))
+				die("lost", "in ping");
+			const to_node *in = f.kind == MESH_FRAME_CONTROL ? unpack(&f) : NULL;
+			if (in && in->message_case == TALTUN__HUB__V1__TO_NODE__MESSAGE_PONG &&
+			    in->pong->token == p.token)
+				break;
+			take_frame(&f);
+		}
+		us[i] = now_us() - began;
+		usleep(10000);
+	}
+	qsort(us, count, sizeof(*us), by_size);
+	printf("pong count=%u median_us=%llu p99_us=%llu max_us=%llu\n", count,
+	       (unsigned long long)us[count / 2], (unsigned long long)us[count * 99 / 100],
+	       (unsigned long long)us[count - 1]);
+	free(us);
+}
+
+static void flood(uint32_t id, unsigned count, uint32_t bytes)
+{
+	static uint8_t data[MESH_FRAME_PACKET_MAX];
+
+	memset(data, 'x', sizeof(data));
+	for (unsigned i = 0; i < count; i++) {
+		send_relay(id, data,
+			   TT_MIN(TT_MAX(bytes, MESH_FRAME_PACKET_MIN), (uint32_t)sizeof(data)));
+		push_out();
+	}
+	printf("flooded %u\n", count);
+}
+
+static void ask_renew(void)
+{
+	to_hub m = TALTUN__HUB__V1__TO_HUB__INIT;
+	Taltun__Hub__V1__Renew r = TALTUN__HUB__V1__RENEW__INIT;
+	struct tls_der key, csr;
+
+	tls_key_generate(&key);
+	tls_csr_create(&key, &csr);
+	r.csr = mesh_hub_bytes(csr.bytes, csr.len);
+	m.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_RENEW;
+	m.renew = &r;
+	send_message(&m);
+}
+
+static void send_simple(const char *what, uint32_t id, const char *text)
+{
+	to_hub m = TALTUN__HUB__V1__TO_HUB__INIT;
+	Taltun__Hub__V1__Signal s = TALTUN__HUB__V1__SIGNAL__INIT;
+	Taltun__Hub__V1__RelayOpen o = TALTUN__HUB__V1__RELAY_OPEN__INIT;
+	Taltun__Hub__V1__RelayClose c = TALTUN__HUB__V1__RELAY_CLOSE__INIT;
+	Taltun__Hub__V1__MapRequest q = TALTUN__HUB__V1__MAP_REQUEST__INIT;
+
+	if (strcmp(what, "signal") == 0) {
+		s.node_id = id;
+		s.sealed = mesh_hub_text(text);
+		m.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_SIGNAL;
+		m.signal = &s;
+	} else if (strcmp(what, "open") == 0) {
+		o.node_id = id;
+		m.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_RELAY_OPEN;
+		m.relay_open = &o;
+	} else if (strcmp(what, "close") == 0) {
+		c.node_id = id;
+		m.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_RELAY_CLOSE;
+		m.relay_close = &c;
+	} else {
+		m.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_MAP_REQUEST;
+		m.map_request = &q;
+	}
+	send_message(&m);
+}
+
+/* False: the end is wanted. */
+static bool obey(char *line)
+{
+	char what[16] = "", text[1024] = "";
+	unsigned id = 0, more = 0;
+
+	sscanf(line, "%15s %u %1023[^\n]", what, &id, text);
+	if (strcmp(what, "quit") == 0)
+		return false;
+	if (strcmp(what, "relay") == 0) {
+		char packet[1100];
+		snprintf(packet, sizeof(packet), "%-24s", text);
+		send_relay(id, packet, (uint32_t)strlen(packet));
+		push_out();
+	} else if (strcmp(what, "flood") == 0) {
+		unsigned bytes = 1400;
+		sscanf(text, "%u %u", &more, &bytes);
+		flood(id, more, bytes);
+	} else if (strcmp(what, "ping") == 0)
+		ping(id ? id : 1);
+	else if (strcmp(what, "map") == 0)
+		print_map();
+	else if (strcmp(what, "count") == 0)
+		printf("packets %llu bytes %llu\n", (unsigned long long)packets,
+		       (unsigned long long)packet_bytes);
+	else if (strcmp(what, "renew") == 0)
+		ask_renew();
+	else if (strcmp(what, "garbage") == 0) {
+		static const uint8_t bad[] = {9, 0, 0, 4, 1, 2, 3, 4};
+		tls_session_write(tls, bad, sizeof(bad));
+		push_out();
+	} else if (*what)
+		send_simple(what, id, text);
+	return true;
+}
+
+static bool read_command(void)
+{
+	static char line[2048];
+	static size_t have;
+	ssize_t n = read(0, line + have, sizeof(line) - 1 - have);
+	char *end;
+
+	if (n <= 0)
+		return false;
+	have += (size_t)n;
+	line[have] = 0;
+	while ((end = strchr(line, '\n'))) {
+		*end = 0;
+		if (!obey(line))
+			return false;
+		have -= (size_t)(end + 1 - line);
+		memmove(line, end + 1, have + 1);
+	}
+	return true;
+}
+
+static void say_hello(void)
+{
+	to_hub m = TALTUN__HUB__V1__TO_HUB__INIT;
+	Taltun__Hub__V1__Hello h = TALTUN__HUB__V1__HELLO__INIT;
+
+	h.version = mesh_hub_text("test");
+	h.os = mesh_hub_text("test");
+	h.udp_port = 51820;
+	m.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_HELLO;
+	m.hello = &h;
+	send_message(&m);
+}
+
+/* Until the end of the connection, or of the commands. */
+static void serve(void)
+{
+	struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = 0, .events = POLLIN}};
+	struct mesh_frame f;
+
+	for (;;) {
+		for (;;) {
+			if (!next_frame(&f, false)) {
+				printf("closed %s\n", tls_failure_name(tls_session_failure(tls)));
+				return;
+			}
+			if (!f.len)
+				break;
+			take_frame(&f);
+		}
+		fflush(stdout);
+		if (poll(p, 2, -1) < 0)
+			continue;
+		if (p[1].revents && !read_command())
+			return;
+	}
+}
+
+static void try_tls12(void)
+{
+	SSL_CTX *c = SSL_CTX_new(TLS_client_method());
+
+	SSL_CTX_set_max_proto_version(c, TLS1_2_VERSION);
+	SSL *s = SSL_new(c);
+	SSL_set_fd(s, fd);
+	printf(SSL_connect(s) == 1 ? "tls12 accepted\n" : "tls12 refused\n");
+	exit(0);
+}
+
+static int run(void)
+{
+	struct tls_der cert, key, ca;
+	const char *dir = cert_dir ? cert_dir : dir_path;
+	char host[256], *text, *wg;
+	unsigned tcp_port;
+	size_t len;
+
+	if (hub_file_read_cert(path_of(dir, "node.crt"), &cert) != 0 ||
+	    hub_file_read_key(path_of(dir, "node.key"), &key) != 0 ||
+	    hub_file_read_cert(path_of(dir_path, "ca.crt"), &ca) != 0 ||
+	    hub_file_read(path_of(dir_path, "hub"), 512, &text, &len) != 0 ||
+	    hub_file_read(path_of(dir, "wg.pub"), 32, &wg, &len) != 0 ||
+	    sscanf(text, "%255s %u", host, &tcp_port) != 2)
+		die("files", dir);
+	memcpy(rules.own_public_key, wg, 32);
+	mesh_netmap_init(&map, calloc(1, mesh_netmap_memory_size(10000, 10000)), 10000, 10000, 1);
+	dial(host, (uint16_t)tcp_port);
+	if (tls12)
+		try_tls12();
+	struct tls_context_options opt = {.cert = &cert, .key = &key, .ca = &ca};
+	open_tls(&opt, name_text ? name_text : host);
+	printf("open\n");
+	say_hello();
+	serve();
+	tls_session_close(tls);
+	push_out();
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 3)
+		return 2;
+	for (int i = 3; i < argc; i++) {
+		if (strcmp(argv[i], "--tls12") == 0)
+			tls12 = true;
+		else if (strcmp(argv[i], "--at") == 0 && i + 1 < argc)
+			at_text = argv[++i];
+		else if (strcmp(argv[i], "--name") == 0 && i + 1 < argc)
+			name_text = argv[++i];
+		else if (strcmp(argv[i], "--cert") == 0 && i + 1 < argc)
+			cert_dir = argv[++i];
+		else
+			snprintf(dir_path, sizeof(dir_path), "%s", argv[i]);
+	}
+	if (strcmp(argv[1], "enroll") == 0)
+		return enroll(argv[2]);
+	snprintf(dir_path, sizeof(dir_path), "%s", argv[2]);
+	return run();
+}
