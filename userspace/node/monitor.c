@@ -148,8 +148,9 @@ static int monitor_init(struct node_monitor *m, const struct node_monitor_option
 	m->lock_fd = m->channel.fd = m->engine.signal_fd = m->engine.memory_fd = -1;
 	m->resolver_fds[0] = m->resolver_fds[1] = -1;
 	m->uapi.fd = m->control.fd = -1;
-	m->config_loaded = m->config_committed = m->save_next.fd = m->xdp.watch = -1;
-	m->load = m->save = (struct node_monitor_job){.pipe = -1, .fd = -1};
+	m->config_loaded = m->config_committed = m->xdp.watch = -1;
+	m->load = (struct node_monitor_job){.pipe = -1, .fd = -1};
+	node_monitor_state_init(m);
 	if (opt->name)
 		snprintf(m->name, sizeof(m->name), "%s", opt->name);
 	err = monitor_set_dir(m->run_dir, opt->run_dir, "TALTUN_RUN_DIR", "/run/taltun");
@@ -219,7 +220,8 @@ static void monitor_tear_down(struct node_monitor *m)
 /* --- the loop
  * ------------------------------------------------------------------------------------- */
 
-#define MONITOR_FDS 4 /* channel, loader, saver, addresses of the host */
+#define MONITOR_FDS (3 + NODE_STATE_KIND_COUNT) /* channel, loader, addresses of the host, savers \
+						 */
 
 static struct tt_mono sooner(struct tt_mono a, struct tt_mono b)
 {
@@ -244,12 +246,14 @@ static void monitor_wait(struct node_monitor *m, struct pollfd p[MONITOR_FDS])
 
 	p[0] = (struct pollfd){m->channel.fd, m->channel.blocked ? POLLOUT : POLLIN, 0};
 	p[1] = (struct pollfd){jobs ? m->load.pipe : -1, POLLIN, 0};
-	p[2] = (struct pollfd){jobs ? m->save.pipe : -1, POLLIN, 0};
-	p[3] = (struct pollfd){m->xdp.watch, POLLIN, 0};
+	p[2] = (struct pollfd){m->xdp.watch, POLLIN, 0};
+	for (unsigned k = 0; k < NODE_STATE_KIND_COUNT; k++)
+		p[3 + k] = (struct pollfd){jobs ? m->save[k].job.pipe : -1, POLLIN, 0};
 	if (jobs && node_monitor_job_runs(&m->load))
 		next = sooner(next, m->load.deadline);
-	if (jobs && node_monitor_job_runs(&m->save))
-		next = sooner(next, m->save.deadline);
+	for (unsigned k = 0; jobs && k < NODE_STATE_KIND_COUNT; k++)
+		if (node_monitor_job_runs(&m->save[k].job))
+			next = sooner(next, m->save[k].job.deadline);
 	if (m->done)
 		next = now;
 	if (tt_mono_is_set(next)) {
@@ -276,9 +280,11 @@ static void monitor_turn(struct node_monitor *m)
 		node_monitor_serve(m);
 	if (!m->channel.blocked && (p[1].revents || job_due(&m->load, now)))
 		node_monitor_config_loaded(m);
-	if (!m->channel.blocked && (p[2].revents || job_due(&m->save, now)))
-		node_monitor_state_saved(m);
-	if (p[3].revents)
+	/* a save that a request of this turn has started says nothing yet: its pipe is another */
+	for (unsigned k = 0; k < NODE_STATE_KIND_COUNT && !m->channel.blocked; k++)
+		if (p[3 + k].revents || job_due(&m->save[k].job, now))
+			node_monitor_state_saved(m, (enum node_state_kind)k);
+	if (p[2].revents)
 		node_monitor_xdp_watch(m);
 	signals_act(m);
 }

@@ -21,6 +21,11 @@ int node_monitor_allow(const void *blob, size_t size, struct node_monitor_allowe
 	out->fwmark = cfg->fwmark;
 	out->given = true;
 	node_xdp_settings_of(cfg, &out->xdp);
+	out->hub = cfg->hub.given;
+	if (out->hub && (size_t)snprintf(out->certificate_file, sizeof(out->certificate_file), "%s",
+					 node_config_str(cfg, cfg->hub.certificate_file)) >=
+				sizeof(out->certificate_file))
+		return -ENAMETOOLONG;
 	return node_net_set_make(cfg, &out->set);
 }
 
@@ -61,6 +66,24 @@ bool node_monitor_is_allowed(const struct node_monitor *m, const struct node_pri
 	/* the platform removes what it added, and nothing else */
 	return !req->u.net.on || addition_allowed(&m->allowed_loaded, req) ||
 	       addition_allowed(&m->allowed_committed, req);
+}
+
+/* --- the hub -----------------------------------------------------------------------------------
+ */
+
+bool node_monitor_hub_is_allowed(const struct node_monitor *m)
+{
+	return m->opt->mode == NODE_MODE_CONFIG &&
+	       (m->allowed_loaded.hub || m->allowed_committed.hub);
+}
+
+const char *node_monitor_certificate_file(const struct node_monitor *m)
+{
+	if (m->opt->mode != NODE_MODE_CONFIG)
+		return NULL;
+	if (m->allowed_committed.hub)
+		return m->allowed_committed.certificate_file;
+	return m->allowed_loaded.hub ? m->allowed_loaded.certificate_file : NULL;
 }
 
 /* --- the way past the kernel -------------------------------------------------------------------

@@ -275,7 +275,7 @@ static void engine_forget(struct node_monitor *m)
 	close(e->signal_fd);
 	e->signal_fd = -1;
 	node_monitor_job_abandon(&m->load);
-	m->save.wanted = false;
+	node_monitor_state_orphan(m);
 }
 
 static void engine_ended(struct node_monitor *m, int status)
@@ -283,9 +283,7 @@ static void engine_ended(struct node_monitor *m, int status)
 	engine_forget(m);
 	if (!exit_is_on_purpose(m, status)) {
 		/* what a crashed engine queued is older than what its successor will save */
-		if (m->save_next.fd >= 0)
-			close(m->save_next.fd);
-		m->save_next.fd = -1;
+		node_monitor_state_drop_queued(m);
 		engine_crashed(m, status);
 		return;
 	}
@@ -306,8 +304,8 @@ void node_monitor_reap(struct node_monitor *m)
 		/* its number is free for any other process from here on */
 		else if (pid == m->load.pid)
 			m->load.pid = 0;
-		else if (pid == m->save.pid)
-			m->save.pid = 0;
+		else
+			node_monitor_state_reaped(m, pid);
 	}
 }
 

@@ -27,6 +27,8 @@ struct node_monitor_allowed {
 	struct node_net_set set;
 	uint32_t table, fwmark; /* 0: not configured */
 	struct node_xdp_settings xdp;
+	bool hub;
+	char certificate_file[MONITOR_PATH_MAX]; /* "": no hub */
 };
 
 /* A unix socket we listen on; given to every engine. */
@@ -86,6 +88,13 @@ struct node_monitor_job {
 	struct tt_mono deadline;
 };
 
+/* The saver of one kind of file, and the request that waits for it. */
+struct node_monitor_save {
+	struct node_monitor_job job;
+	int next_fd; /* -1: none waits */
+	uint32_t next_id, next_len;
+};
+
 struct node_monitor_channel {
 	int fd;	      /* -1: no engine */
 	bool blocked; /* `reply` waits for room in the socket; nothing is read until then */
@@ -135,11 +144,8 @@ struct node_monitor {
 	int config_loaded, config_committed; /* sealed memfds; -1: none */
 	/* by them */
 	struct node_monitor_allowed allowed_loaded, allowed_committed;
-	struct node_monitor_job load, save;
-	struct {
-		int fd; /* -1: none */
-		uint32_t id, len;
-	} save_next;
+	struct node_monitor_job load;
+	struct node_monitor_save save[NODE_STATE_KIND_COUNT];
 
 	bool stopping, done, reported;
 	int status;			      /* of the whole program */
@@ -232,6 +238,8 @@ int node_monitor_udp_commit(struct node_monitor *m);
 int node_monitor_udp_fwmark(struct node_monitor *m, const struct node_priv_request *req,
 			    struct node_priv_reply *reply);
 void node_monitor_udp_close(struct node_monitor *m);
+int node_monitor_hub_socket(struct node_monitor *m, const struct node_priv_request *req,
+			    struct node_priv_reply *reply, int *fds, unsigned *nfds);
 
 /* monitor_allowed.c: blob is what the loader made. 0 or -errno. */
 int node_monitor_allow(const void *blob, size_t size, struct node_monitor_allowed *out);
@@ -243,6 +251,10 @@ bool node_monitor_xdp_is_allowed(const struct node_monitor *m, const char *inter
 				 enum plat_xdp_mode mode);
 /* Whether AF_XDP sockets may be asked for at all. */
 bool node_monitor_xsk_is_allowed(const struct node_monitor *m);
+/* Whether there is a hub to speak with; and where its certificate goes: NULL where there is none.
+ */
+bool node_monitor_hub_is_allowed(const struct node_monitor *m);
+const char *node_monitor_certificate_file(const struct node_monitor *m);
 
 int node_monitor_net(struct node_monitor *m, const struct node_priv_request *req,
 		     struct node_priv_reply *reply);
@@ -265,10 +277,17 @@ void node_monitor_config_close(struct node_monitor *m);
 /* Starts or queues the saver; the reply comes later. fd is taken. */
 int node_monitor_state_save(struct node_monitor *m, const struct node_priv_request *req, int fd,
 			    struct node_priv_reply *reply);
-void node_monitor_state_saved(struct node_monitor *m);
-int node_monitor_state_load(struct node_monitor *m, struct node_priv_reply *reply, int *fds,
-			    unsigned *nfds);
-/* Lets a save that runs come to its end, a second at most. */
+void node_monitor_state_init(struct node_monitor *m);
+/* The saver of this kind has ended, or is late. */
+void node_monitor_state_saved(struct node_monitor *m, enum node_state_kind kind);
+int node_monitor_state_load(struct node_monitor *m, const struct node_priv_request *req,
+			    struct node_priv_reply *reply, int *fds, unsigned *nfds);
+/* A child has ended; any but a saver is of no interest. */
+void node_monitor_state_reaped(struct node_monitor *m, pid_t pid);
+/* The engine is no more: nobody waits for replies; crashed: what it queued is worth nothing. */
+void node_monitor_state_orphan(struct node_monitor *m);
+void node_monitor_state_drop_queued(struct node_monitor *m);
+/* Lets saves that run come to their end, a second at most. */
 void node_monitor_state_finish(struct node_monitor *m);
 
 /* --- monitor_lock.c --------------------------------------------------------------------------- */

@@ -144,6 +144,15 @@ static bool umem_valid(uint32_t bytes)
 	       bytes % PLAT_XSK_FRAME == 0;
 }
 
+static bool state_save_valid(const struct node_priv_request *req)
+{
+	uint32_t kind = req->u.state.kind;
+
+	return kind < NODE_STATE_KIND_COUNT && req->u.state.len >= 1 &&
+	       req->u.state.len <=
+		       (kind == NODE_STATE_KIND_CERT ? NODE_PRIV_CERT_MAX : REQUEST_STATE_MAX);
+}
+
 static bool request_valid(const struct node_monitor *m, const struct node_priv_request *req)
 {
 	switch ((enum node_priv_op)req->op) {
@@ -173,8 +182,12 @@ static bool request_valid(const struct node_monitor *m, const struct node_priv_r
 	case NODE_PRIV_DEFAULT_ROUTE:
 		return req->u.net.on <= 1 && prefix_valid(&req->u.net.prefix) &&
 		       node_monitor_is_allowed(m, req);
+	case NODE_PRIV_HUB_SOCKET:
+		return req->u.hub.family == TT_FAMILY_V4 || req->u.hub.family == TT_FAMILY_V6;
 	case NODE_PRIV_STATE_SAVE:
-		return req->u.state.len >= 1 && req->u.state.len <= REQUEST_STATE_MAX;
+		return state_save_valid(req);
+	case NODE_PRIV_STATE_LOAD:
+		return req->u.state.kind < NODE_STATE_KIND_COUNT;
 	case NODE_PRIV_EXIT:
 		return exit_valid(req->u.exit.status);
 	case NODE_PRIV_UDP_COMMIT:
@@ -183,7 +196,6 @@ static bool request_valid(const struct node_monitor *m, const struct node_priv_r
 	case NODE_PRIV_LISTEN_CONTROL:
 	case NODE_PRIV_CONFIG_LOAD:
 	case NODE_PRIV_CONFIG_COMMIT:
-	case NODE_PRIV_STATE_LOAD:
 	case NODE_PRIV_READY:
 		return true;
 	case NODE_PRIV_OP_COUNT:
@@ -289,7 +301,10 @@ static int request_act(struct node_monitor *m, const struct node_priv_request *r
 		return err;
 	case NODE_PRIV_STATE_LOAD:
 		a->close_fds = true;
-		return node_monitor_state_load(m, reply, a->fds, &a->nfds);
+		return node_monitor_state_load(m, req, reply, a->fds, &a->nfds);
+	case NODE_PRIV_HUB_SOCKET:
+		a->close_fds = true;
+		return node_monitor_hub_socket(m, req, reply, a->fds, &a->nfds);
 	case NODE_PRIV_READY:
 		request_ready(m);
 		return 0;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "plat/tcp.h"
 #include "plat/udp_io.h"
 
 #define UDP_BUFFER_BYTES (4 << 20)
@@ -289,4 +290,24 @@ void node_monitor_udp_close(struct node_monitor *m)
 		group_close(&m->udp.current);
 	if (m->udp.next.open)
 		group_close(&m->udp.next);
+}
+
+/* --- the hub: TCP, and past the tunnel as the group is -----------------------------------------
+ */
+
+int node_monitor_hub_socket(struct node_monitor *m, const struct node_priv_request *req,
+			    struct node_priv_reply *reply, int *fds, unsigned *nfds)
+{
+	uint32_t fwmark = m->udp.current.open ? m->udp.current.fwmark : 0;
+	int fd;
+
+	if (!node_monitor_hub_is_allowed(m))
+		return node_monitor_fail(reply, -EPERM, "the configuration has no [hub]");
+	fd = plat_tcp_socket((enum tt_family)req->u.hub.family, fwmark);
+	if (fd < 0)
+		return node_monitor_fail(reply, fd, "cannot open a TCP socket for the hub: %s",
+					 strerror(-fd));
+	fds[0] = fd;
+	*nfds = 1;
+	return 0;
 }

@@ -19,6 +19,16 @@
 #define NODE_PRIV_FDS_MAX   48	/* 2 * (16 workers + 1), with room */
 #define NODE_PRIV_ERROR_MAX 512 /* file:line:column and what was expected */
 
+#define NODE_PRIV_CERT_MAX 4096
+
+/* What is kept in files. */
+enum node_state_kind {
+	NODE_STATE_KIND_STATE, /* STATE_DIR/IFNAME.state */
+	NODE_STATE_KIND_MAP,   /* STATE_DIR/IFNAME.map */
+	NODE_STATE_KIND_CERT,  /* certificate_file of [hub] */
+	NODE_STATE_KIND_COUNT
+};
+
 enum node_priv_op {
 	/*
 	 * tun: name, queues, want_flags -> queues descriptors, u.tun. Opened once; asked again, the
@@ -86,12 +96,22 @@ enum node_priv_op {
 	   one. */
 	NODE_PRIV_CONFIG_COMMIT,
 	/*
-	 * Saves the state blob (a descriptor travels with the request: a memfd of state.len bytes)
-	 * to STATE_DIR/IFNAME.state atomically: temp, fsync, rename, fsync of the directory. One
-	 * runs and one waits; a third gets -EBUSY.
+	 * hub.family -> a TCP socket, not connected, non-blocking, with the mark of the open udp
+	 * group: it does not enter the tunnel. -EPERM where the configuration loaded or committed
+	 * last has no [hub].
+	 */
+	NODE_PRIV_HUB_SOCKET,
+	/*
+	 * Saves state.len bytes (a descriptor travels with the request: a memfd) to the file of
+	 * state.kind atomically: temp, fsync, rename, fsync of the directory. Of each kind one runs
+	 * and one waits; a third STATE gets -EBUSY, a third MAP or CERT takes the place of the one
+	 * that waits (which is answered with 0: a newer one is on its way). MAP and CERT: -EPERM
+	 * without [hub]. CERT: one certificate as PEM text of at most NODE_PRIV_CERT_MAX bytes,
+	 * otherwise -EINVAL.
 	 */
 	NODE_PRIV_STATE_SAVE,
-	/* -> read-only descriptor of the saved state file, or -ENOENT. */
+	/* state.kind -> read-only descriptor of the saved file, or -ENOENT. CERT: it may be newer
+	   than the one in the configuration. */
 	NODE_PRIV_STATE_LOAD,
 	/* The engine serves now: whoever started the daemon may return. */
 	NODE_PRIV_READY,
@@ -139,7 +159,11 @@ struct node_priv_request {
 			uint32_t umem_bytes;
 		} xsk;
 		struct {
+			uint8_t family; /* enum tt_family */
+		} hub;
+		struct {
 			uint32_t len;
+			uint32_t kind; /* enum node_state_kind */
 		} state;
 		struct {
 			int32_t status;

@@ -531,7 +531,8 @@ static void reaped_job_is_not_killed(void)
 	struct node_monitor_job_result result;
 	siginfo_t info;
 
-	m.load = m.save = (struct node_monitor_job){.pipe = -1, .fd = -1};
+	m.load = (struct node_monitor_job){.pipe = -1, .fd = -1};
+	node_monitor_state_init(&m);
 	CU_ASSERT_EQUAL_FATAL(node_monitor_job_start(&m, &m.load, "test", crash, 1, -1, 0), 0);
 	CU_ASSERT_EQUAL(waitid(P_PID, (id_t)m.load.pid, &info, WEXITED | WNOWAIT), 0);
 	node_monitor_reap(&m);
