@@ -5,6 +5,8 @@
  *	hub_client enroll TOKEN DIR [OPTION]...      makes DIR/{node.crt,node.key,ca.crt,wg.pub}
  *	hub_client run DIR [OPTION]...               prints what comes, one line each; reads
  *commands
+ *	hub_client forge STATE NAME FROM UNTIL DIR   a certificate by the CA in STATE, for the node
+ *in DIR, valid from now + FROM to now + UNTIL seconds
  *	  --at ADDRESS:PORT    where the hub is, whatever the token or DIR says
  *	  --name NAME          of the hub, to compare with its certificate
  *	  --cert DIR           certificate and key of another node
@@ -644,6 +646,8 @@ static int run(void)
 	    sscanf(text, "%255s %u", host, &tcp_port) != 2)
 		die("files", dir);
 	memcpy(rules.own_public_key, wg, 32);
+	free(text);
+	free(wg);
 	mesh_netmap_init(&map, calloc(1, mesh_netmap_memory_size(10000, 10000)), 10000, 10000, 1);
 	dial(host, (uint16_t)tcp_port);
 	if (tls12)
@@ -658,10 +662,41 @@ static int run(void)
 	return 0;
 }
 
+static int forge(char **argv)
+{
+	struct tls_der ca, ca_key, key, csr, cert;
+	struct tls_cert_request r = {.role = TLS_CERT_NODE, .name = argv[1], .serial = {1}};
+	uint8_t wg[32] = {9};
+	char *text = NULL;
+	size_t len;
+
+	snprintf(dir_path, sizeof(dir_path), "%s", argv[4]);
+	if (access(path_of(dir_path, "wg.pub"), F_OK) == 0 &&
+	    hub_file_read(path_of(dir_path, "wg.pub"), 32, &text, &len) == 0)
+		memcpy(wg, text, 32);
+	free(text);
+	if (hub_file_read_cert(path_of(argv[0], "ca.crt"), &ca) != 0 ||
+	    hub_file_read_key(path_of(argv[0], "ca.key"), &ca_key) != 0 ||
+	    tls_key_generate(&key) != 0 || tls_csr_create(&key, &csr) != 0)
+		die("files", argv[0]);
+	r.wg_public_key = wg;
+	r.csr = csr.bytes;
+	r.csr_len = csr.len;
+	r.not_before_s = (uint64_t)(time(NULL) + atol(argv[2]));
+	r.not_after_s = (uint64_t)(time(NULL) + atol(argv[3]));
+	if (tls_cert_issue(&ca, &ca_key, &r, &cert) != 0 ||
+	    hub_file_write_cert(path_of(dir_path, "node.crt"), &cert, true) != 0 ||
+	    hub_file_write_key(path_of(dir_path, "node.key"), &key, true) != 0)
+		die("issue", dir_path);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 3)
 		return 2;
+	if (strcmp(argv[1], "forge") == 0)
+		return argc == 7 ? forge(argv + 2) : 2;
 	for (int i = 3; i < argc; i++) {
 		if (strcmp(argv[i], "--tls12") == 0)
 			tls12 = true;

@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+#
+# slow_clients.py ADDRESS PORT COUNT: so many connections that send the beginning of a TLS handshake
+# byte by byte, one byte a second each, from many addresses of 127/8. Says "open N" when they are.
+import selectors
+import socket
+import sys
+import time
+
+address, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+hello = bytes.fromhex("16030102000100") + b"\x01" * 200
+socks = []
+for i in range(count):
+    s = socket.socket()
+    s.bind(("127.1.%d.%d" % (i // 50 // 250, i // 50 % 250 + 1), 0))
+    s.connect((address, port))
+    s.setblocking(False)
+    socks.append(s)
+    if i % 50 == 49:
+        time.sleep(0.02)
+print("open", len(socks), flush=True)
+at = 0
+while socks:
+    alive = []
+    for s in socks:
+        try:
+            s.send(hello[at : at + 1])
+            alive.append(s)
+        except OSError:
+            s.close()
+    socks = alive
+    at = (at + 1) % len(hello)
+    time.sleep(1)
+print("closed", flush=True)
