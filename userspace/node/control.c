@@ -12,12 +12,13 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "node/control_status.h"
+#include "node/control_stream.h"
 
 struct node_control {
 	uv_pipe_t listener;
 	struct node_control_ops ops;
 	struct tt_list clients;
-	unsigned count;
+	unsigned count, listeners;
 };
 
 struct client {
@@ -26,6 +27,7 @@ struct client {
 	unsigned handles; /* that are not closed yet */
 	struct node_control *server;
 	struct tt_list link;
+	bool listens;
 	bool waiting; /* for a reload: it must not be freed while the answer is to come */
 	size_t len;
 	char buf[NODE_CONTROL_LINE_MAX];
@@ -59,6 +61,7 @@ static void client_close(struct client *c)
 		return;
 	tt_list_del(&c->link);
 	c->server->count--;
+	c->server->listeners -= c->listens;
 	uv_close((uv_handle_t *)&c->pipe, on_closed);
 	uv_close((uv_handle_t *)&c->idle, on_closed);
 }
@@ -166,6 +169,17 @@ static void op_reload(struct client *c)
 	c->server->ops.reload(c->server->ops.ctx, on_reloaded, c);
 }
 
+static void op_events(struct client *c)
+{
+	if (c->server->listeners == NODE_CONTROL_LISTENERS_MAX) {
+		answer_error(c, NODE_CONTROL_FAILED, "too many listen already");
+		return;
+	}
+	c->listens = true;
+	c->server->listeners++;
+	answer_ok(c);
+}
+
 static void op_stop(struct client *c)
 {
 	answer_ok(c);
@@ -175,7 +189,8 @@ static void op_stop(struct client *c)
 static const struct {
 	const char *name;
 	void (*run)(struct client *c);
-} operations[] = {{"status", op_status}, {"reload", op_reload}, {"stop", op_stop}};
+} operations[] = {
+	{"status", op_status}, {"reload", op_reload}, {"stop", op_stop}, {"events", op_events}};
 
 static void request(struct client *c, const char *line, size_t len)
 {
@@ -198,7 +213,7 @@ static void request(struct client *c, const char *line, size_t len)
 			operations[i].run(c);
 		else
 			answer_error(c, NODE_CONTROL_REQUEST,
-				     "unknown \"op\"; known: status, reload, stop");
+				     "unknown \"op\"; known: status, reload, stop, events");
 	}
 	json_decref(root);
 }
@@ -230,6 +245,13 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
  * where it is there already. */
 static void next_request(struct client *c)
 {
+	/* whoever listens has nothing more to say; reading shows when it goes */
+	if (c->listens) {
+		uv_timer_stop(&c->idle);
+		c->len = 0;
+		uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read);
+		return;
+	}
 	char *eol = memchr(c->buf, '\n', c->len);
 
 	touch(c);
@@ -246,6 +268,97 @@ static void next_request(struct client *c)
 	request(c, c->buf, len);
 	c->len -= len + 1;
 	memmove(c->buf, eol + 1, c->len);
+}
+
+/* --- listeners -------------------------------------------------------------------------------- */
+
+/* One line for all who listen. */
+struct shared_line {
+	unsigned refs;
+	size_t len;
+	char *text;
+};
+
+struct line_write {
+	uv_write_t write;
+	struct client *client;
+	struct shared_line *line;
+};
+
+static void release(struct shared_line *line)
+{
+	if (--line->refs)
+		return;
+	free(line->text);
+	free(line);
+}
+
+static void on_line_written(uv_write_t *w, int status)
+{
+	struct line_write *l = w->data;
+
+	if (status < 0)
+		client_close(l->client);
+	release(l->line);
+	free(l);
+}
+
+static void send_line(struct client *c, struct shared_line *line)
+{
+	struct line_write *l;
+
+	if (uv_stream_get_write_queue_size((uv_stream_t *)&c->pipe) > NODE_CONTROL_BEHIND_MAX) {
+		tt_log(TT_LOG_INFO, "control.listener_closed", TT_F_STR("why", "does not read"));
+		client_close(c);
+		return;
+	}
+	l = calloc(1, sizeof(*l));
+	if (!l) {
+		client_close(c);
+		return;
+	}
+	*l = (struct line_write){.client = c, .line = line};
+	l->write.data = l;
+	line->refs++;
+	uv_buf_t b = uv_buf_init(line->text, (unsigned)line->len);
+	if (uv_write(&l->write, (uv_stream_t *)&c->pipe, &b, 1, on_line_written) != 0) {
+		release(line);
+		free(l);
+		client_close(c);
+	}
+}
+
+unsigned node_control_listeners(const struct node_control *c)
+{
+	return c->listeners;
+}
+
+struct node_device *node_control_device(const struct node_control *c)
+{
+	return c->ops.device;
+}
+
+void node_control_publish(struct node_control *n, json_t *o)
+{
+	struct shared_line *line = calloc(1, sizeof(*line));
+	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	struct tt_list *l, *next;
+
+	json_decref(o);
+	if (!line || !text) {
+		free(line);
+		free(text);
+		return;
+	}
+	size_t len = strlen(text);
+	text[len] = '\n'; /* in place of the terminating zero */
+	*line = (struct shared_line){.refs = 1, .len = len + 1, .text = text};
+	tt_list_for_each_safe (l, next, &n->clients) {
+		struct client *c = TT_CONTAINER_OF(l, struct client, link);
+		if (c->listens)
+			send_line(c, line);
+	}
+	release(line);
 }
 
 /* --- accepting -------------------------------------------------------------------------------- */

@@ -5,6 +5,8 @@
  *	{"v":1,"op":"status"}        -> {"v":1,"ok":true,"status":{...}}
  *	{"v":1,"op":"reload"}        -> {"v":1,"ok":true}
  *	{"v":1,"op":"stop"}          -> {"v":1,"ok":true}, and the daemon ends
+ *	{"v":1,"op":"events"}        -> {"v":1,"ok":true}, then a line for everything that happens
+ *					(node/events.h) until the client goes; it asks nothing more
  *
  * What fails is answered with {"v":1,"ok":false,"kind":"...","error":"..."}; the kinds are those of
  * enum node_control_kind, the text is for people.

@@ -19,6 +19,7 @@
 #define NODE_PEER_NAME_MAX 64
 
 struct node_device;
+struct node_event;
 struct node_peer;
 
 /* Answers of find_link. */
@@ -60,6 +61,9 @@ struct node_device_options {
 	void (*heard)(void *ctx, struct node_peer *p, const struct dp_roam *from);
 	void (*wanted)(void *ctx, struct node_peer *p);
 	void (*gone)(void *ctx, struct node_peer *p); /* it is being removed */
+	/* Something happened to a peer (node/events.h); valid during the call. NULL: nobody cares.
+	 */
+	void (*event)(void *ctx, const struct node_event *e);
 	/* How messages to this destination leave past the kernel. NULL: they do not. */
 	enum node_link (*find_link)(void *ctx, const struct plat_udp_dest *dest,
 				    struct dp_link *out);

@@ -127,6 +127,17 @@ static uint32_t sticky_ifindex(const struct tt_ip *dst, uint32_t ifindex)
 	return link_local ? ifindex : 0;
 }
 
+static void tell_roam(struct node_device *d, const struct node_peer *p,
+		      const struct tt_endpoint *src)
+{
+	struct node_event e = {.kind = NODE_EVENT_ROAM,
+			       .why = "an authenticated packet came from there",
+			       .endpoint = *src,
+			       .endpoint_was = p->dest.to};
+
+	node_peer_tell(d, p, &e);
+}
+
 void node_peer_move(struct node_device *d, struct node_peer *p, const struct tt_endpoint *src,
 		    const struct tt_ip *dst, uint32_t ifindex)
 {
@@ -138,6 +149,8 @@ void node_peer_move(struct node_device *d, struct node_peer *p, const struct tt_
 		tt_log(TT_LOG_DEBUG, "peer.moved", TT_F_STR("peer", p->name ? p->name : ""),
 		       TT_F_ENDPOINT("from", &p->dest.to), TT_F_ENDPOINT("to", src));
 		d->changes++;
+		if (tt_endpoint_is_set(&p->dest.to))
+			tell_roam(d, p, src);
 	}
 	memset(&p->dest, 0, sizeof(p->dest));
 	p->dest.to = *src;
@@ -184,6 +197,8 @@ static void session_ready(struct node_device *d, struct node_peer *p, struct wg_
 	p->handshake_rtt_us = (uint32_t)(tt_mono_since(now, p->initiation_sent) / TT_NS_PER_US);
 	tt_log(TT_LOG_DEBUG, "handshake.done", TT_F_STR("peer", p->name ? p->name : ""),
 	       TT_F_STR("role", "initiator"), TT_F_U64("rtt_us", p->handshake_rtt_us));
+	if (p->handshakes)
+		node_peer_tell_rekey(d, p, "we asked for it", p->handshake_rtt_us);
 	bool staged = dp_peer_staged(p->dp);
 	use_session(d, p, s);
 	if (!staged)

@@ -8,6 +8,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "node/device.h"
+#include "node/events.h"
 #include "plat/secmem.h"
 
 /* A name is looked up again after this many unanswered handshakes, and not sooner than this. */
@@ -81,6 +82,11 @@ struct node_device {
 
 /* device.c: zeroed locked memory, or NULL; it comes back through node_device_unpublish(). */
 struct wg_session *node_session_alloc(void);
+
+/* Fills in what is known of the peer, and tells. */
+void node_peer_tell(struct node_device *d, const struct node_peer *p, struct node_event *e);
+void node_peer_tell_rekey(struct node_device *d, const struct node_peer *p, const char *why,
+			  uint32_t rtt_us);
 
 /* device_keep.c: facts, timers, and what they ask for. */
 void node_peer_run(struct node_device *d, struct node_peer *p, struct tt_mono now, uint32_t flags);

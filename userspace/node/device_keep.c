@@ -82,7 +82,46 @@ void node_device_resolved(struct node_device *d, uint32_t query, const struct tt
 
 /* --- timers ----------------------------------------------------------------------------------- */
 
-static void log_status(struct node_peer *p, enum wg_peer_status now_is)
+void node_peer_tell(struct node_device *d, const struct node_peer *p, struct node_event *e)
+{
+	e->peer = p->name;
+	e->public_key = p->wg->remote.public_key;
+	if (d->opt.event)
+		d->opt.event(d->opt.ctx, e);
+}
+
+void node_peer_tell_rekey(struct node_device *d, const struct node_peer *p, const char *why,
+			  uint32_t rtt_us)
+{
+	struct node_event e = {.kind = NODE_EVENT_REKEY, .why = why, .rtt_us = rtt_us};
+
+	node_peer_tell(d, p, &e);
+}
+
+static void tell_status(struct node_device *d, const struct node_peer *p)
+{
+	struct node_event e = {.kind = NODE_EVENT_PEER_UP, .endpoint = p->dest.to};
+
+	switch (p->status) {
+	case WG_PEER_ONLINE:
+		e.why = "it answers";
+		break;
+	case WG_PEER_IDLE:
+		e.kind = NODE_EVENT_PEER_IDLE;
+		e.why = "no packet for 180 s, and nobody asks for it";
+		break;
+	case WG_PEER_OFFLINE:
+		e.kind = NODE_EVENT_PEER_OFFLINE;
+		e.why = node_peer_has_path(p) ? "no answer to a handshake for 5 s"
+					      : "there is no path to it";
+		break;
+	case WG_PEER_NEVER:
+		return;
+	}
+	node_peer_tell(d, p, &e);
+}
+
+static void log_status(struct node_device *d, struct node_peer *p, enum wg_peer_status now_is)
 {
 	static const char *const name[] = {"never", "online", "idle", "offline"};
 
@@ -94,6 +133,7 @@ static void log_status(struct node_peer *p, enum wg_peer_status now_is)
 	       TT_F_STR("was", name[p->status]), TT_F_STR("is", name[now_is]),
 	       TT_F_ENDPOINT("endpoint", &p->dest.to));
 	p->status = now_is;
+	tell_status(d, p);
 }
 
 static void act(struct node_device *d, struct node_peer *p, uint32_t actions, struct tt_mono now)
@@ -129,6 +169,8 @@ static void promoted(struct node_device *d, struct node_peer *p)
 	d->changes++;
 	tt_log(TT_LOG_DEBUG, "handshake.done", TT_F_STR("peer", p->name ? p->name : ""),
 	       TT_F_STR("role", "responder"));
+	if (p->handshakes > 1)
+		node_peer_tell_rekey(d, p, "the peer asked for it", 0);
 }
 
 /* A packet may come on the other session before the workers know the one to send with, and then
@@ -164,7 +206,7 @@ void node_peer_run(struct node_device *d, struct node_peer *p, struct tt_mono no
 	node_device_unpublish(d, &gone);
 	resolve_again(d, p, now);
 	f = facts_of(p->dp);
-	log_status(p, wg_timers_status(&p->wg->timers, &f, now));
+	log_status(d, p, wg_timers_status(&p->wg->timers, &f, now));
 	set_deadline(d, p, &f);
 }
 
