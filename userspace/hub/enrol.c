@@ -97,6 +97,7 @@ static void enrolled(struct hub_session *e, const struct hub_node_facts *node)
 	Taltun__Hub__V1__Enrolled r = TALTUN__HUB__V1__ENROLLED__INIT;
 	uint8_t addresses[MESH_HUB_ADDRESSES_MAX * MESH_HUB_PREFIX_BYTES];
 	uint8_t names[MESH_TOKEN_HOST_MAX + 1];
+	uint8_t networks[MESH_HUB_NETWORKS_MAX * MESH_HUB_PREFIX_BYTES];
 	struct tt_cidr list[MESH_HUB_ADDRESSES_MAX] = {0};
 	size_t used = 0;
 
@@ -113,6 +114,7 @@ static void enrolled(struct hub_session *e, const struct hub_node_facts *node)
 		mesh_hub_bytes(addresses, mesh_hub_prefixes_write(addresses, sizeof(addresses),
 								  list, node->address_count));
 	r.hub_names = mesh_hub_bytes(names, used);
+	r.networks = mesh_hub_bytes(networks, hub_session_networks(s, networks, sizeof(networks)));
 	m.message_case = TALTUN__HUB__V1__TO_NODE__MESSAGE_ENROLLED;
 	m.enrolled = &r;
 	e->state = HUB_SESSION_ENROLLED;

@@ -125,6 +125,9 @@ void hub_session_closed(void *ctx, struct hub_conn *c, enum hub_close why);
 void hub_session_push_map(struct hub_session *e);
 bool hub_session_send(struct hub_session *e, const Taltun__Hub__V1__ToNode *m);
 /* Error, and the connection is closed after it. */
+/* What addresses are given from, as a list of hub.proto; room for MESH_HUB_NETWORKS_MAX entries.
+ * Returns its length. */
+size_t hub_session_networks(const struct hub_server *s, uint8_t *space, size_t room);
 void hub_session_refuse(struct hub_session *e, Taltun__Hub__V1__ErrorCode code, const char *text,
 			enum hub_close why);
 

@@ -158,12 +158,28 @@ void hub_session_drained(void *ctx, struct hub_conn *c)
 
 /* --- greeting --------------------------------------------------------------------------------- */
 
+size_t hub_session_networks(const struct hub_server *s, uint8_t *space, size_t room)
+{
+	const struct tt_cidr *const pools[] = {&s->opt.settings.pool4, &s->opt.settings.pool6};
+	struct tt_cidr list[TT_ARRAY_LEN(pools)];
+	size_t n = 0;
+
+	for (size_t i = 0; i < TT_ARRAY_LEN(pools); i++) {
+		if (pools[i]->bits == 0)
+			continue;
+		list[n] = *pools[i];
+		tt_cidr_mask(&list[n++]);
+	}
+	return mesh_hub_prefixes_write(space, room, list, n);
+}
+
 static void welcome(struct hub_session *e)
 {
 	struct hub_server *s = e->server;
 	to_node m = TALTUN__HUB__V1__TO_NODE__INIT;
 	Taltun__Hub__V1__Welcome w = TALTUN__HUB__V1__WELCOME__INIT;
 	uint8_t addresses[MESH_HUB_ADDRESSES_MAX * MESH_HUB_PREFIX_BYTES];
+	uint8_t networks[MESH_HUB_NETWORKS_MAX * MESH_HUB_PREFIX_BYTES];
 	struct tt_cidr list[MESH_HUB_ADDRESSES_MAX] = {0};
 	const struct hub_node_facts *is = &e->node->is;
 
@@ -176,6 +192,7 @@ static void welcome(struct hub_session *e)
 	w.addresses =
 		mesh_hub_bytes(addresses, mesh_hub_prefixes_write(addresses, sizeof(addresses),
 								  list, is->address_count));
+	w.networks = mesh_hub_bytes(networks, hub_session_networks(s, networks, sizeof(networks)));
 	w.hub_time = hub_wall_s();
 	w.stun_udp_port = s->opt.stun_udp_port;
 	w.relay_udp_port = s->opt.relay ? hub_relay_udp_port(s->opt.relay) : 0;

@@ -87,6 +87,11 @@ static enum mesh_hub_outcome check_addresses(const ProtobufCBinaryData *f)
 	return check_prefixes(f, 1, MESH_HUB_ADDRESSES_MAX, true);
 }
 
+static enum mesh_hub_outcome check_networks(const ProtobufCBinaryData *f)
+{
+	return check_prefixes(f, 0, MESH_HUB_NETWORKS_MAX, false);
+}
+
 static enum mesh_hub_outcome check_endpoints(const ProtobufCBinaryData *f)
 {
 	struct tt_endpoint list[MESH_HUB_ENDPOINTS_MAX];
@@ -174,6 +179,7 @@ static enum mesh_hub_outcome check_enrolled(const Taltun__Hub__V1__Enrolled *m)
 	require(check_id(m->node_id));
 	require(check_name(&m->name));
 	require(check_addresses(&m->addresses));
+	require(check_networks(&m->networks));
 	return check_names(&m->hub_names);
 }
 
@@ -182,6 +188,7 @@ static enum mesh_hub_outcome check_welcome(const Taltun__Hub__V1__Welcome *m)
 	require(check_id(m->node_id));
 	require(check_name(&m->name));
 	require(check_addresses(&m->addresses));
+	require(check_networks(&m->networks));
 	require(check_range(m->stun_udp_port, 0, UINT16_MAX));
 	require(check_range(m->relay_udp_port, 0, UINT16_MAX));
 	return check_range(m->keepalive_s, 0, MESH_HUB_KEEPALIVE_MAX);

@@ -25,6 +25,7 @@
 #define MESH_HUB_CHAIN_MAX	16384
 #define MESH_HUB_ADDRESSES_MAX	4 /* of one node */
 #define MESH_HUB_SUBNETS_MAX	64
+#define MESH_HUB_NETWORKS_MAX	4 /* of a hub */
 #define MESH_HUB_ENDPOINTS_MAX	4 /* of a relay */
 #define MESH_HUB_NAMES_MAX	8 /* of a hub; each a host name of at most 253 characters */
 #define MESH_HUB_NAME_TEXT_MAX	253
