@@ -16,7 +16,7 @@ veth a v0 10.8.0.1/24,fd08::1/64 b v0 10.8.0.2/24,fd08::2/64
 load=$TT_ROOT/scripts/xdp-load.sh
 unload=$TT_ROOT/scripts/xdp-unload.sh
 status=$TT_ROOT/scripts/xdp-status.sh
-queues=$TT_ROOT/scripts/nic-queues.sh
+recipe=$TT_ROOT/scripts/nic-queues.sh
 
 # says TEXT CMD...: CMD fails, and says so.
 says() {
@@ -68,8 +68,8 @@ fi
 
 # --- queues ----------------------------------------------------------------------------------
 
-check "a NIC that cannot is told so" says "has 0 combined queues" in_ns a "$queues" v0
-check "a wrong number is told so" says "a number from 1 to 64" "$queues" --queues 0 v0
+check "a NIC that cannot is told so" says "has 0 combined queues" in_ns a "$recipe" v0
+check "a wrong number is told so" says "a number from 1 to 64" "$recipe" --queues 0 v0
 
 mkdir "$TT_WORK/bin"
 cat >"$TT_WORK/bin/ethtool" <<'END'
@@ -93,24 +93,24 @@ chmod +x "$TT_WORK/bin/ethtool"
 PATH=$TT_WORK/bin:$PATH
 export TT_WORK TALTUN_RUN_DIR=$TT_WORK/run
 
-check "the recipe is printed" shows "^ethtool -N eth9 flow-type udp6 dst-port 51820 action 7$" "$queues" eth9
+check "the recipe is printed" shows "^ethtool -N eth9 flow-type udp6 dst-port 51820 action 7$" "$recipe" eth9
 check "and nothing done" test ! -e "$TT_WORK/told"
-check "apply" "$queues" --apply --udp-port 4500 eth9
+check "apply" "$recipe" --apply --udp-port 4500 eth9
 check "the tunnel has the last queue" grep -qx -- "-N eth9 flow-type udp4 dst-port 4500 action 7" "$TT_WORK/told"
 check "the others have the rest" grep -qx -- "-X eth9 equal 7" "$TT_WORK/told"
 check_not "a fixed offload is let be" grep -q "rx-gro-hw" "$TT_WORK/told"
-check "not twice" says "was changed already" "$queues" --apply eth9
+check "not twice" says "was changed already" "$recipe" --apply eth9
 : >"$TT_WORK/told"
-check "undo" "$queues" --undo eth9
+check "undo" "$recipe" --undo eth9
 equal "undo does the opposite, the latest first" \
 	"-N eth9 delete 1023|-N eth9 delete 1022|-X eth9 default|-K eth9 ntuple off|-K eth9 rx-vlan-offload on|-K eth9 large-receive-offload on|" \
 	"$(tr '\n' '|' <"$TT_WORK/told")"
-check "nothing left to undo" says "nothing to undo" "$queues" --undo eth9
+check "nothing left to undo" says "nothing to undo" "$recipe" --undo eth9
 : >"$TT_WORK/told"
-check "apply two queues" "$queues" --apply --queues 2 eth9
+check "apply two queues" "$recipe" --apply --queues 2 eth9
 check "by a context of their own" grep -qx -- "-N eth9 flow-type udp4 dst-port 51820 context 3" "$TT_WORK/told"
-check "undo two queues" "$queues" --undo eth9
+check "undo two queues" "$recipe" --undo eth9
 check "the context goes" grep -qx -- "-X eth9 context 3 delete" "$TT_WORK/told"
-check "a step that fails is told, with the way back" says "put things back with" "$queues" --apply broken0
-check "which works" "$queues" --undo broken0
+check "a step that fails is told, with the way back" says "put things back with" "$recipe" --apply broken0
+check "which works" "$recipe" --undo broken0
 finish
