@@ -4,9 +4,14 @@
  * and facts in, actions and a deadline out; the caller sends, and tells what came.
  *
  * Order of kinds: direct, punched, relay_udp, relay_tcp. A direct or punched path is used only
- * after a check over it was answered with the exchanged keys; a relay once the hub says that it
- * stands. One exception: where nothing else is left, the address at which the peer was last seen
- * may be tried, because the WireGuard handshake that goes there proves the peer by itself.
+ * after a check over it was answered with the exchanged keys; relay_tcp once the hub says that it
+ * stands; relay_udp then as well where there is nothing else, and otherwise after an answer, since
+ * the peer's end of it may not stand yet. One exception: where nothing else is left, the address at
+ * which the peer was last seen may be tried, because the WireGuard handshake that goes there proves
+ * the peer by itself.
+ *
+ * Nothing is sent for a peer that nobody has wanted for MESH_ACTIVE_NS. Then there is no deadline
+ * either: the caller says when there is traffic again (mesh_paths_wanted()).
  *
  * Calling mesh_paths_run() late or more often than needed is harmless: every rule looks at levels.
  * One thread; nothing is allocated.
@@ -30,7 +35,7 @@ enum mesh_path_state {
 	MESH_PATH_UNUSED = 0,
 	MESH_PATH_HINT,	   /* the peer was here once; nothing is known since */
 	MESH_PATH_PROBING, /* checks are on their way */
-	MESH_PATH_ALIVE,   /* proved: a check was answered, or the relay stands */
+	MESH_PATH_ALIVE,   /* a check was answered, or the relay stands */
 	MESH_PATH_FAILED,  /* checks had no answer; tried again at the next occasion */
 };
 
@@ -51,15 +56,28 @@ enum mesh_path_cause {
 #define MESH_CHECKS_PENDING 4
 
 /* Timers (design section 7). */
-#define MESH_QUIET_NS	  TT_NS_PER_SEC		/* unanswered sending before the first check */
-#define MESH_SILENT_NS	  (500 * TT_NS_PER_MS)	/* from then to the next path, at least */
-#define MESH_RECHECK_NS	  (250 * TT_NS_PER_MS)	/* between checks of a quiet path */
-#define MESH_REPROBE_NS	  (60 * TT_NS_PER_SEC)	/* of better kinds while relayed */
-#define MESH_RTT_NS	  (15 * TT_NS_PER_SEC)	/* between measurements of a busy path */
-#define MESH_ACTIVE_NS	  (180 * TT_NS_PER_SEC) /* the peer is wanted this long after traffic */
-#define MESH_FRESH_NS	  (5 * TT_NS_PER_SEC)	/* a path heard this lately may be fallen back on */
-#define MESH_IDLE_HEAR_NS (25 * TT_NS_PER_SEC)	/* two lost keepalives and a half */
-#define MESH_EXCHANGE_NS  TT_NS_PER_SEC		/* between two exchanges */
+#define MESH_QUIET_NS	   TT_NS_PER_SEC	 /* unanswered sending before the first check */
+#define MESH_SILENT_NS	   (500 * TT_NS_PER_MS)	 /* from then to the next path, at least */
+#define MESH_RECHECK_NS	   (250 * TT_NS_PER_MS)	 /* between checks of a quiet path */
+#define MESH_REPROBE_NS	   (60 * TT_NS_PER_SEC)	 /* of better kinds while relayed */
+#define MESH_RTT_NS	   (15 * TT_NS_PER_SEC)	 /* between measurements of a busy path */
+#define MESH_ACTIVE_NS	   (180 * TT_NS_PER_SEC) /* the peer is wanted this long after traffic */
+#define MESH_FRESH_NS	   (5 * TT_NS_PER_SEC)	 /* a proof is good for a change this long */
+#define MESH_STALE_NS	   (60 * TT_NS_PER_SEC)	 /* after that a path may give its place away */
+#define MESH_EXCHANGE_NS   TT_NS_PER_SEC	 /* between two exchanges, between two answers */
+#define MESH_REASK_NS	   (2 * TT_NS_PER_SEC)	 /* an exchange without answer; then twice that */
+#define MESH_REASKS_MAX	   2
+#define MESH_RELAY_ASK_NS  (10 * TT_NS_PER_SEC) /* for the UDP relay; doubles up to */
+#define MESH_RELAY_ASK_MAX (160 * TT_NS_PER_SEC)
+#define MESH_STUCK_NS	   (2 * TT_NS_PER_SEC) /* nothing answers: look again; doubles up to 64 s */
+
+/*
+ * Checks of one peer: MESH_CHECKS_BURST at once, and one more each MESH_CHECK_GAP_NS after that,
+ * whatever the peer names, sends or asks. A path by itself: one in MESH_PATH_GAP_NS.
+ */
+#define MESH_CHECKS_BURST 64
+#define MESH_CHECK_GAP_NS (TT_NS_PER_SEC / 32)
+#define MESH_PATH_GAP_NS  (100 * TT_NS_PER_MS)
 
 /* A STUN transaction id that waits for its answer. */
 struct mesh_check_sent {
@@ -71,11 +89,13 @@ struct mesh_path {
 	uint8_t kind;		   /* enum mesh_path_kind */
 	uint8_t state;		   /* enum mesh_path_state */
 	uint8_t tries;		   /* checks since the last answer */
-	uint8_t proofs;		   /* answers still wanted before it may be chosen again */
+	uint8_t proofs;		   /* answers still wanted before it may be chosen */
 	bool named;		   /* in the peer's last exchange */
 	uint32_t rtt_us;	   /* smoothed; 0: not measured */
 	struct tt_endpoint remote; /* unset for relays */
 	struct tt_mono heard;	   /* last authenticated packet or answer over it */
+	struct tt_mono proved;	   /* last answer to a check of ours */
+	struct tt_mono checked;	   /* last check sent */
 	struct tt_mono check_at;   /* next check; 0: none planned */
 	struct mesh_check_sent sent[MESH_CHECKS_PENDING];
 	uint8_t sent_next;
@@ -83,16 +103,23 @@ struct mesh_path {
 
 struct mesh_paths {
 	struct mesh_path path[MESH_PATHS_MAX];
-	uint8_t selected; /* index, or MESH_PATH_NO */
-	uint8_t cause;	  /* enum mesh_path_cause of the last change */
-	bool answer_due;  /* the peer asked for our candidates */
+	uint8_t selected;  /* index, or MESH_PATH_NO */
+	uint8_t announced; /* what the caller was told last */
+	uint8_t cause;	   /* enum mesh_path_cause of the last change */
+	bool answer_due;   /* the peer asked for our candidates */
 	bool exchange_due;
+	bool exchange_came;
+	bool moved;	/* our network has changed, and the path in use was not heard since */
+	uint8_t stuck;	/* how often all paths were tried in vain since anything was heard */
+	uint8_t reasks; /* exchanges since the peer's last */
 	struct tt_mono selected_at;
 	struct tt_mono quiet_since; /* first unanswered packet on the selected path; 0: none */
 	struct tt_mono wanted_at;   /* traffic, or a wish for it */
-	struct tt_mono exchanged_at;
+	struct tt_mono exchanged_at, answered_at;
 	struct tt_mono reprobe_at; /* 0: not planned */
-	struct tt_mono relay_asked_at;
+	struct tt_mono relay_ask_at;
+	uint64_t relay_ask_ns;
+	struct tt_mono checks_at; /* when the next check would be due at the sustained rate */
 };
 
 enum mesh_candidate_kind { MESH_CANDIDATE_HOST = 1, MESH_CANDIDATE_REFLEXIVE = 2 };
@@ -120,7 +147,7 @@ struct mesh_path_action {
 
 /* What the workers know (datapath/peer.h), as levels. */
 struct mesh_path_facts {
-	struct tt_mono last_data_tx;
+	struct tt_mono last_data_tx;	    /* keepalives are not data */
 	struct tt_mono unanswered_tx_since; /* first data sent since anything came; 0: none */
 };
 
@@ -164,7 +191,8 @@ void mesh_paths_offer_again(struct mesh_paths *ps);
 /* Fills out (MESH_PATH_ACTIONS_MAX) in the order in which to act; returns the number. */
 unsigned mesh_paths_run(struct mesh_paths *ps, const struct mesh_path_facts *f, struct tt_mono now,
 			const struct tt_rng *rng, struct mesh_path_action *out);
-/* When to run again if nothing happens; ns UINT64_MAX: no need. It may be past. */
+/* When to run again if nothing happens; ns UINT64_MAX: no need. Right after a run always later than
+ * now; past where an event has come since. */
 struct tt_mono mesh_paths_next_deadline(const struct mesh_paths *ps,
 					const struct mesh_path_facts *f, struct tt_mono now);
 
