@@ -38,6 +38,16 @@ in_page taltun.toml.5 setting "${words[@]}"
 mapfile -t words < <(sed -nE 's/^\t\{"([A-Za-z]+)", (IFACE|PEER), .*/\1/p' "$TT_ROOT/userspace/node/config_wgquick.c")
 in_page taltun.toml.5 "wg-quick key" "${words[@]}"
 
+if command -v taltun-hub >/dev/null; then
+	mapfile -t words < <(taltun-hub help | sed -nE 's/^  ([a-z][a-z-]*) {2,}.*/\1/p')
+	in_page taltun-hub.8 command "${words[@]}"
+	mapfile -t words < <(taltun-hub help | grep '^Exit status' -A 1 | grep -oE '[0-9]+ [a-z]' | cut -d' ' -f1)
+	in_page taltun-hub.8 "exit status" "${words[@]}"
+	mapfile -t words < <(sed -nE 's/^\t\{"[a-z]+", "([a-z_]+)", .*/\1/p' "$TT_ROOT/userspace/hub/config.c")
+	in_page taltun-hub.8 setting "${words[@]}"
+else
+	skip "taltun-hub is not built"
+fi
 if command -v mandoc >/dev/null; then
 	for page in "$man"/*.[58]; do
 		check "mandoc is content with $(basename "$page")" mandoc -T lint -W warning "$page"
