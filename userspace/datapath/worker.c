@@ -16,10 +16,10 @@
 
 /* Looking on: how long, the share of the time it may take, how much of it may be saved up, and how
  * often it may be in vain before it is left, and is tried again. */
-#define SPIN_NS	       (150 * TT_NS_PER_US)
-#define SPIN_SHARE     100
+#define SPIN_NS	       (250 * TT_NS_PER_US)
+#define SPIN_SHARE     50
 #define SPIN_CREDIT_NS (400 * TT_NS_PER_US)
-#define SPIN_LEAST_NS  (20 * TT_NS_PER_US)
+#define SPIN_LEAST_NS  (50 * TT_NS_PER_US)
 #define SPIN_MISSES    4
 #define SPIN_TRY_AGAIN 32
 
@@ -217,6 +217,8 @@ static void spin_begin(struct dp_worker *w)
 	s->sent = sent;
 	if (!news || !s->limit_ns || !spin_pays(s))
 		return;
+	/* the turn itself took longer than many an answer */
+	w->now = plat_clock_mono();
 	s->credit_ns += tt_mono_since(w->now, s->credited) / SPIN_SHARE;
 	s->credit_ns = TT_MIN(s->credit_ns, SPIN_CREDIT_NS);
 	s->credited = w->now;
