@@ -16,6 +16,7 @@
 #include "datapath/csum.h"
 #include "node/apply.h"
 #include "node/engine_impl.h"
+#include "node/events.h"
 #include "node/xdp_workers.h"
 #include "plat/clock.h"
 #include "plat/timer.h"
@@ -187,6 +188,13 @@ void node_engine_publish_addresses(struct node_engine *e)
 	free(ips);
 }
 
+static void device_event(void *ctx, const struct node_event *ev)
+{
+	struct node_engine *e = ctx;
+
+	node_events_emit(e->control, ev);
+}
+
 static int make_device(struct node_engine *e)
 {
 	struct node_device_options opt = {
@@ -201,6 +209,11 @@ static int make_device(struct node_engine *e)
 		.arm = node_engine_arm,
 		.index = node_engine_index,
 		.find_link = node_engine_find_link,
+		.send_route = node_engine_send_route,
+		.heard = node_engine_heard,
+		.wanted = node_engine_wanted,
+		.gone = node_engine_peer_gone,
+		.event = device_event,
 		.ctx = e,
 	};
 
@@ -217,7 +230,6 @@ static int configure(struct node_engine *e)
 	if (e->config) {
 		node_engine_publish_addresses(e);
 		err = node_apply_device(e->device, e->config, NULL);
-		node_engine_config_forget_keys(e->config);
 		if (err)
 			return fail("config.apply_failed", err, "see the lines above");
 	}
@@ -350,10 +362,13 @@ static int bring_up(struct node_engine *e)
 	if (!err)
 		err = configure(e);
 	if (!err)
+		err = node_engine_mesh_create(e);
+	if (!err)
 		err = start_workers(e);
 	if (err)
 		return err;
 	node_engine_xdp_start(e);
+	node_engine_mesh_start(e);
 	err = serve(e);
 	if (err)
 		return err;
@@ -373,6 +388,8 @@ static void tear_down(struct node_engine *e)
 		node_uapi_stop(e->uapi);
 	if (e->control)
 		node_control_stop(e->control);
+	e->control = NULL; /* nobody is left to tell */
+	node_engine_mesh_destroy(e);
 	/* before the sockets close, which the workers use */
 	node_engine_xdp_destroy(e);
 	if (e->plane)

@@ -13,6 +13,7 @@
 #include "node/device.h"
 #include "node/engine.h"
 #include "node/memory.h"
+#include "node/mesh.h"
 #include "node/net.h"
 #include "node/priv.h"
 #include "node/uapi.h"
@@ -45,6 +46,8 @@ struct node_engine {
 	struct node_device *device;
 	struct node_net *net;
 	struct node_xdp *xdp;
+	struct node_mesh *mesh; /* NULL: no hub */
+	uv_poll_t *poll_relay;	/* what workers send by the hub; NULL: nothing is watched */
 	struct node_watchdog *watchdog;
 	bool gro_refused;	/* by an interface in generic mode */
 	unsigned starved_ticks; /* of a zero-copy queue */
@@ -108,6 +111,20 @@ void node_engine_xdp_destroy(struct node_engine *e); /* before the plane stops *
 void node_engine_index(void *ctx, uint32_t index, bool on);
 enum node_link node_engine_find_link(void *ctx, const struct plat_udp_dest *dest,
 				     struct dp_link *out);
+
+/* engine_mesh.c: the node in a hub's mesh. */
+#define NODE_ENGINE_HUB_QUERY UINT32_C(1) /* to the resolver: no peer's query has generation 0 */
+int node_engine_mesh_create(struct node_engine *e);
+void node_engine_mesh_start(struct node_engine *e);
+/* Before the loop closes: runs it until the mesh is gone. */
+void node_engine_mesh_destroy(struct node_engine *e);
+/* A datagram from our own socket or a worker's; false: it is not the mesh's. */
+bool node_engine_mesh_datagram(struct node_engine *e, const struct plat_udp_rx *rx);
+void node_engine_mesh_datagrams(struct node_engine *e);
+int node_engine_send_route(void *ctx, const struct dp_route *route, const void *data, size_t len);
+void node_engine_heard(void *ctx, struct node_peer *p, const struct dp_roam *from);
+void node_engine_wanted(void *ctx, struct node_peer *p);
+void node_engine_peer_gone(void *ctx, struct node_peer *p);
 
 /* engine_reload.c */
 void node_engine_reload(struct node_engine *e);

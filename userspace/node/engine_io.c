@@ -65,7 +65,8 @@ static void on_udp(uv_poll_t *h, int status, int events)
 		}
 		int n = plat_udp_recv(fd, rx, UDP_BATCH);
 		for (int i = 0; i < n; i++)
-			node_device_datagram(e->device, now, &rx[i]);
+			if (!node_engine_mesh_datagram(e, &rx[i]))
+				node_device_datagram(e->device, now, &rx[i]);
 		if (n < UDP_BATCH)
 			break;
 	}
@@ -259,7 +260,11 @@ void node_engine_resolve(void *ctx, uint32_t query, const char *host, uint16_t u
 	struct tt_endpoint none;
 
 	strncpy(q.host, host, sizeof(q.host) - 1);
-	if (node_resolver_ask(e->start->resolver_fd, &q) != 0)
+	if (node_resolver_ask(e->start->resolver_fd, &q) == 0)
+		return;
+	if (query == NODE_ENGINE_HUB_QUERY && e->mesh)
+		node_mesh_resolved(e->mesh, &none, 0);
+	else
 		node_device_resolved(e->device, query, &none, 0);
 }
 
@@ -275,7 +280,10 @@ static void on_resolver(uv_poll_t *h, int status, int events)
 		if (a.result)
 			tt_log(TT_LOG_WARN, "resolver.failed", TT_F_U64("peer", a.id & 0xffff),
 			       TT_F_STR("error", a.error));
-		node_device_resolved(e->device, a.id, a.addr, a.result ? 0 : a.count);
+		if (a.id == NODE_ENGINE_HUB_QUERY && e->mesh)
+			node_mesh_resolved(e->mesh, a.addr, a.result ? 0 : a.count);
+		else
+			node_device_resolved(e->device, a.id, a.addr, a.result ? 0 : a.count);
 	}
 	if (err == -EPIPE) /* it died; the monitor gives the next engine a new one */
 		uv_poll_stop(h);
@@ -373,6 +381,7 @@ static void on_doorbell(uv_poll_t *h, int status, int events)
 	if (dp_plane_tun_state(e->plane) == PLAT_TUN_GONE)
 		look_at_tun(e);
 	struct tt_mono now = plat_clock_mono();
+	node_engine_mesh_datagrams(e);
 	if (node_device_doorbell(e->device, now))
 		uv_idle_start(&e->more, on_more);
 	keep_changes(e, now);
@@ -428,6 +437,8 @@ static void tell_network_changed(struct node_engine *e)
 	e->network_changed = false;
 	e->network_told = now;
 	node_device_network_changed(e->device);
+	if (e->mesh)
+		node_mesh_network_changed(e->mesh);
 }
 
 static void on_watch(uv_poll_t *h, int status, int events)

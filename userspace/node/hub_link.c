@@ -35,6 +35,7 @@ struct node_hub_link {
 	bool stream_used; /* until closed() */
 	struct tt_endpoint addr[ADDRESSES_MAX];
 	unsigned addr_count, addr_next;
+	struct tt_endpoint at; /* connected to, or tried last */
 
 	uint64_t pause_ms; /* of the next failure */
 	struct tt_mono pinged;
@@ -365,6 +366,7 @@ static void connect_next(struct node_hub_link *l)
 					  .relay_frame_max = MESH_FRAME_RELAY_MAX};
 	const struct tt_endpoint *to = &l->addr[l->addr_next++];
 
+	l->at = *to;
 	enter(l, NODE_HUB_CONNECTING, STEP_MS);
 	wire_stream_init(&l->stream, &opt);
 	l->stream_used = true;
@@ -617,8 +619,7 @@ void node_hub_link_get_info(const struct node_hub_link *l, struct node_hub_link_
 					   .relayed_packets = l->stats.packets,
 					   .relay_dropped = l->stats.dropped_oldest +
 							    l->stats.dropped_memory};
-	if (l->addr_next)
-		out->at = l->addr[l->addr_next - 1];
+	out->at = l->at;
 	if (l->state == NODE_HUB_WAITING)
 		out->retry_in_ms = tt_mono_since(l->deadline, now) / TT_NS_PER_MS;
 	memcpy(out->host, l->opt.host, sizeof(out->host));

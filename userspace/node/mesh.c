@@ -92,11 +92,8 @@ int node_mesh_create(const struct node_mesh_options *opt, const void *cached, si
 	uv_timer_init(opt->loop, &m->timer);
 	m->timer.data = m;
 	struct node_hub_link_options hub = opt->hub;
-	struct node_hub_link_handlers on = node_mesh_hub_handlers;
 
-	on.resolve = opt->hub.on.resolve;
-	on.socket = opt->hub.on.socket;
-	hub.on = on;
+	hub.on = node_mesh_hub_handlers;
 	hub.on.ctx = m;
 	m->owner = opt->hub.on.ctx;
 	err = tls_csr_create(&opt->hub.key, &m->csr);
