@@ -8,7 +8,7 @@
 
 /* What links and tunnels usually carry; tried before anything in between. */
 static const uint16_t usual[] = {1500, 1492, 1480, 1420, 1400, 1280};
-_Static_assert(TT_ARRAY_LEN(usual) + 2 <= MESH_PMTU_SIZES, "the usual sizes, a hint, a control");
+_Static_assert(TT_ARRAY_LEN(usual) + 3 <= MESH_PMTU_SIZES, "the usual sizes, a hint, two bounds");
 
 static uint16_t headers(const struct mesh_pmtu *p)
 {
@@ -158,14 +158,17 @@ static void add_between(struct mesh_pmtu *p)
 static bool next_volley(struct mesh_pmtu *p)
 {
 	p->count = 0;
+	p->eager = MESH_PMTU_SIZES;
 	if (p->low >= p->ceiling)
 		return false;
-	add(p, p->low);
 	if (p->high > p->ceiling) {
 		add(p, p->ceiling);
-		return true;
+		p->eager = 1; /* most links carry what they say */
 	}
+	add(p, p->low);
 	add_usual(p);
+	if (p->eager == 1)
+		return true;
 	if (p->count == 1 && p->high - p->low > MESH_PMTU_GRAIN)
 		add_between(p);
 	/* three losses in a row may have been chance: once more before it is believed */
@@ -265,8 +268,12 @@ static void begin(struct mesh_pmtu *p, struct tt_mono now)
 	} else if (p->known && (p->suspect || !tt_mono_before(now, p->verify_at))) {
 		p->suspect = false;
 		p->count = 0;
+		p->eager = 1;
+		p->low = p->floor;
+		p->high = p->outer;
 		add(p, p->outer);
 		add(p, p->floor);
+		add_usual(p);
 		fire(p, MESH_PMTU_VERIFY, now);
 	}
 }
@@ -287,8 +294,7 @@ static unsigned send_volley(struct mesh_pmtu *p, uint32_t rtt_us, struct tt_mono
 		struct mesh_pmtu_size *s = &p->size[i];
 
 		tt_rng_fill(rng, s->id[p->tries], MESH_CHECK_ID_LEN);
-		/* the control is not needed before something is missing */
-		if (s->passed || (p->tries == 0 && p->state == MESH_PMTU_VERIFY && i > 0))
+		if (s->passed || (p->tries == 0 && i >= p->eager))
 			continue;
 		out[n] = (struct mesh_pmtu_probe){.outer = s->outer,
 						  .check_len = (uint16_t)(s->outer - headers(p))};

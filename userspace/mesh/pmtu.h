@@ -27,7 +27,7 @@
 #define MESH_PMTU_STEP	   4 /* all outer sizes are multiples */
 #define MESH_PMTU_GRAIN	   8 /* a search ends where less is in doubt */
 #define MESH_PMTU_TRIES	   3
-#define MESH_PMTU_SIZES	   8 /* sizes in one volley */
+#define MESH_PMTU_SIZES	   9 /* sizes in one volley: the usual ones, a hint, two bounds */
 
 #define MESH_PMTU_RTO_MIN_NS   (200 * TT_NS_PER_MS)
 #define MESH_PMTU_RTO_NS       (500 * TT_NS_PER_MS)	 /* as long as no round trip is known */
@@ -58,6 +58,7 @@ struct mesh_pmtu {
 	bool due;     /* a search is to be made (again) */
 	bool suspect; /* the size in use is to be looked at soon */
 	uint8_t tries, count, confirms;
+	uint8_t eager; /* so many sizes go out first; the others once those went unanswered */
 	uint16_t floor, ceiling;
 	uint16_t outer;	    /* published; while not known: the ceiling */
 	uint16_t low, high; /* the search: carried; not carried, or beyond the ceiling */
