@@ -30,6 +30,8 @@ struct cli_command {
 /* One table per file, ends with a NULL name. */
 extern const struct cli_command cli_commands_keys[];
 extern const struct cli_command cli_commands_up[];
+extern const struct cli_command cli_commands_enroll[];
+extern const struct cli_command cli_commands_events[];
 extern const struct cli_command cli_commands_status[];
 extern const struct cli_command cli_commands_config[];
 extern const struct cli_command cli_commands_doctor[];
@@ -57,8 +59,17 @@ void cli_interfaces_free(char **names, int count);
  * with *status set and a message printed. timeout_s bounds the wait.
  */
 json_t *cli_request(const char *interface, const char *op, int timeout_s, int *status);
+/* The daemon's events, line by line until it ends; NULL with *status set and a message printed. */
+FILE *cli_listen(const char *interface, int *status);
 /* The interface an argument means: a name, or the file it was brought up from. Writes into buf. */
 const char *cli_interface_of(const char *arg, char *buf, size_t cap);
+
+/* --- interfaces (cmd_up.c) -----------------------------------------------------------------------
+ */
+
+/* Starts the daemon with this file, hooks and all; the exit status. */
+int cli_up(const char *path);
+bool cli_is_up(const char *name);
 
 /* --- output (output.c) ---------------------------------------------------------------------------
  */

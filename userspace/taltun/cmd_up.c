@@ -90,7 +90,7 @@ static void sleep_ms(long ms)
 	nanosleep(&ts, NULL);
 }
 
-static bool is_up(const char *name)
+bool cli_is_up(const char *name)
 {
 	char **names;
 	int n = cli_interfaces(&names);
@@ -111,7 +111,7 @@ static int stop_daemon(const char *name)
 		return status;
 	json_decref(reply);
 	for (int i = 0; i < DOWN_WAIT_MS / 20; i++) {
-		if (!is_up(name))
+		if (!cli_is_up(name))
 			return CLI_OK;
 		sleep_ms(20);
 	}
@@ -137,20 +137,17 @@ static int bring_up(const struct node_config *cfg, const char *path)
 	return CLI_FAILED;
 }
 
-static int up(int argc, char **argv)
+int cli_up(const char *path)
 {
-	char found[PATH_MAX], real[PATH_MAX];
+	char real[PATH_MAX];
 	int status = CLI_FAILED;
 
-	if (argc != 2)
-		return cli_usage(argv[0], "takes one configuration file or interface");
-	const char *path = find_file(argv[1], found, sizeof(found));
 	if (!realpath(path, real))
 		return cli_fail(CLI_FAILED, "%s: %s", path, strerror(errno));
 	struct node_config *cfg = load(real, &status);
 	if (!cfg)
 		return status;
-	if (is_up(cfg->name))
+	if (cli_is_up(cfg->name))
 		status =
 			cli_fail(CLI_FAILED, "%s is up already; `taltun reload %s` applies changes",
 				 cfg->name, cfg->name);
@@ -158,6 +155,15 @@ static int up(int argc, char **argv)
 		status = bring_up(cfg, real);
 	node_config_free(cfg);
 	return status;
+}
+
+static int up(int argc, char **argv)
+{
+	char found[PATH_MAX];
+
+	if (argc != 2)
+		return cli_usage(argv[0], "takes one configuration file or interface");
+	return cli_up(find_file(argv[1], found, sizeof(found)));
 }
 
 /* The file an interface was brought up from, as the daemon says; NULL where it has none. */
@@ -186,7 +192,7 @@ static int down(int argc, char **argv)
 		return cli_usage(argv[0],
 				 "takes one interface, or the file it was brought up from");
 	cli_interface_of(argv[1], name, sizeof(name));
-	struct node_config *cfg = is_up(name) ? config_of(name, path, sizeof(path)) : NULL;
+	struct node_config *cfg = cli_is_up(name) ? config_of(name, path, sizeof(path)) : NULL;
 	if (cfg && cfg->save_config && hooks_save(cfg, path) != 0)
 		fprintf(stderr, "taltun: %s was not saved\n", path);
 	if (cfg && hooks_run(cfg, NODE_HOOK_PRE_DOWN) != 0)

@@ -139,18 +139,54 @@ static int exit_status_of(const json_t *reply)
 	return kind && strcmp(kind, "config") == 0 ? CLI_CONFIG : CLI_FAILED;
 }
 
+static int fail_connect(const char *interface, int err)
+{
+	if (err == -EACCES)
+		return cli_fail(CLI_FAILED, "%s: permission denied: run it as root", interface);
+	return cli_fail(CLI_NOT_RUNNING, "%s: no taltund answers (%s); start it with `taltun up`",
+			interface, strerror(-err));
+}
+
+FILE *cli_listen(const char *interface, int *status)
+{
+	int fd = connect_to(interface, 5);
+
+	if (fd < 0) {
+		*status = fail_connect(interface, fd);
+		return NULL;
+	}
+	/* by one buffer from the first line on: events may be right behind the answer */
+	static const char request[] = "{\"v\":1,\"op\":\"events\"}\n";
+	FILE *in = fdopen(fd, "r");
+	char line[4096] = "";
+	if (!in)
+		close(fd);
+	if (in && send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) > 0 &&
+	    !fgets(line, sizeof(line), in))
+		line[0] = 0;
+	json_t *reply = json_loads(line, JSON_DISABLE_EOF_CHECK, NULL);
+	const char *error = json_string_value(json_object_get(reply, "error"));
+	if (json_is_true(json_object_get(reply, "ok"))) {
+		/* it may be long until something happens */
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){0},
+			   sizeof(struct timeval));
+		json_decref(reply);
+		return in;
+	}
+	*status = cli_fail(CLI_FAILED, "%s: %s", interface,
+			   error ? error : "the daemon did not answer");
+	json_decref(reply);
+	if (in)
+		fclose(in);
+	return NULL;
+}
+
 json_t *cli_request(const char *interface, const char *op, int timeout_s, int *status)
 {
 	int fd = connect_to(interface, timeout_s);
 
 	if (fd < 0) {
-		if (fd == -EACCES)
-			*status = cli_fail(CLI_FAILED, "%s: permission denied: run it as root",
-					   interface);
-		else
-			*status = cli_fail(CLI_NOT_RUNNING,
-					   "%s: no taltund answers (%s); start it with `taltun up`",
-					   interface, strerror(-fd));
+		*status = fail_connect(interface, fd);
 		return NULL;
 	}
 	json_t *reply = exchange(fd, op);

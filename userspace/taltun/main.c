@@ -10,12 +10,14 @@
 #include "taltun/cli.h"
 
 static const struct cli_command *const tables[] = {
-	cli_commands_up,   cli_commands_status, cli_commands_doctor, cli_commands_stun,
-	cli_commands_keys, cli_commands_config, cli_commands_bench,
+	cli_commands_up,     cli_commands_enroll, cli_commands_status,
+	cli_commands_events, cli_commands_doctor, cli_commands_stun,
+	cli_commands_keys,   cli_commands_config, cli_commands_bench,
 };
 
 static const char *const group[] = {
-	"Interfaces", "Looking", "Diagnosis", "Diagnosis", "Keys", "Configuration", "Measuring",
+	"Interfaces", "Interfaces", "Looking",	     "Looking",	  "Diagnosis",
+	"Diagnosis",  "Keys",	    "Configuration", "Measuring",
 };
 
 int cli_fail(int status, const char *format, ...)

@@ -225,10 +225,10 @@ static void enrolled(void)
 	e.addresses = prefixes("10.90.0.4/32", "fd00::4/128");
 	e.hub_names = mesh_hub_bytes(names, used);
 	struct tt_cidr networks[2];
-	uint8_t list[2 * MESH_HUB_PREFIX_BYTES];
+	uint8_t pools[2 * MESH_HUB_PREFIX_BYTES];
 	CU_ASSERT_EQUAL(tt_cidr_parse("10.90.0.0/16", &networks[0]), 0);
 	CU_ASSERT_EQUAL(tt_cidr_parse("fd90::/64", &networks[1]), 0);
-	e.networks = mesh_hub_bytes(list, mesh_hub_prefixes_write(list, sizeof(list), networks, 2));
+	e.networks = mesh_hub_bytes(pools, mesh_hub_prefixes_write(pools, sizeof(pools), networks, 2));
 	TO_NODE(enrolled, ENROLLED, &e);
 	CU_ASSERT_EQUAL(to_node(), MESH_HUB_OK);
 	CU_ASSERT(same(&node_in->enrolled->certificate, &e.certificate));

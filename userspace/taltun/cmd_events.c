@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * events: what happens to a node, as it happens.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "taltun/cli.h"
+
+static const char *str(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s ? s : "";
+}
+
+static enum cli_colour colour_of(const char *event)
+{
+	if (strcmp(event, "peer_up") == 0 || strcmp(event, "hub_up") == 0)
+		return CLI_GREEN;
+	if (strcmp(event, "peer_offline") == 0 || strcmp(event, "hub_down") == 0 ||
+	    strcmp(event, "map_refused") == 0)
+		return CLI_RED;
+	return CLI_BOLD;
+}
+
+static void print_change(const json_t *o, const char *is, const char *was)
+{
+	if (*str(o, was))
+		printf(" %s -> %s", str(o, was), str(o, is));
+	else if (*str(o, is))
+		printf(" %s", str(o, is));
+}
+
+static void print_event(const json_t *o)
+{
+	double at = json_number_value(json_object_get(o, "time"));
+	time_t seconds = (time_t)at;
+	const char *peer = *str(o, "peer") ? str(o, "peer") : str(o, "public_key");
+	char text[32] = "?";
+	struct tm tm;
+
+	if (localtime_r(&seconds, &tm))
+		strftime(text, sizeof(text), "%H:%M:%S", &tm);
+	printf("%s.%03d %s %s%-12s%s", text, (int)((at - (double)seconds) * 1000),
+	       str(o, "interface"), cli_colour(colour_of(str(o, "event"))), str(o, "event"),
+	       cli_colour(CLI_PLAIN));
+	if (*peer)
+		printf(" %s", peer);
+	print_change(o, "path", "path_was");
+	print_change(o, "endpoint", "endpoint_was");
+	if (json_integer_value(json_object_get(o, "mtu")))
+		printf(" MTU %lld", (long long)json_integer_value(json_object_get(o, "mtu")));
+	if (*str(o, "why"))
+		printf(" (%s)", str(o, "why"));
+	putchar('\n');
+	fflush(stdout);
+}
+
+static void print_line(const char *line, bool json)
+{
+	json_t *o = json ? NULL : json_loads(line, JSON_DISABLE_EOF_CHECK, NULL);
+
+	if (o)
+		print_event(o);
+	else
+		fputs(line, stdout);
+	fflush(stdout);
+	json_decref(o);
+}
+
+static int events_run(int argc, char **argv)
+{
+	bool json = cli_take_flag(&argc, argv, "--json");
+	char **names = NULL, buf[64], line[8192];
+	const char *interface = NULL;
+	int status, n = 0;
+
+	if (argc > 2)
+		return cli_usage(argv[0], "takes at most one interface");
+	if (argc == 2) {
+		interface = cli_interface_of(argv[1], buf, sizeof(buf));
+	} else {
+		n = cli_interfaces(&names);
+		if (n == 1)
+			interface = names[0];
+	}
+	if (!interface) {
+		cli_interfaces_free(names, n);
+		return n > 1 ? cli_usage(argv[0], "there are %d interfaces; name one", n)
+			     : cli_fail(CLI_NOT_RUNNING, "no taltun interface is up");
+	}
+	FILE *in = cli_listen(interface, &status);
+	while (in && fgets(line, sizeof(line), in)) {
+		print_line(line, json);
+		if (ferror(stdout))
+			break;
+	}
+	if (in) {
+		fclose(in);
+		status = ferror(stdout)
+				 ? CLI_OK
+				 : cli_fail(CLI_NOT_RUNNING, "%s: the daemon has ended", interface);
+	}
+	cli_interfaces_free(names, n);
+	return status;
+}
+
+const struct cli_command cli_commands_events[] = {
+	{"events", "[INTERFACE] [--json]", "Print what happens to an interface, as it happens.",
+	 "Peers that come and go, paths that change and why, handshakes, the hub. Ends with the\n"
+	 "daemon. --json prints one object a line.",
+	 events_run},
+	{NULL, NULL, NULL, NULL, NULL},
+};
