@@ -13,6 +13,8 @@
 #   pinhole     daemon and tunnel under a flood of junk, against a bare XDP_DROP
 #   beside      the host's other traffic with steering attached, against an idle XDP_PASS
 #   one-way     one direction of UDP from our own generator, against raw AF_XDP and the sockets
+# and, alone, the hub's relays (tests/bench/relay.sh):
+#   relay       UDP and TLS against coturn's ChannelData, and what a hop adds to the round trip
 # options:
 #   --rounds N (3)   --seconds S (5)   --out FILE (docs/bench/DATE-NAME.json, - for none)
 #   --contenders a,b,...   of: veth taltun taltun-null prototype wireguard-go nebula fastd openvpn
@@ -21,11 +23,11 @@
 # TALTUN_PROTOTYPE=DIR is where the yardstick is; it is left out where that is absent.
 set -u
 
-usage() { sed -n '4,21s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '4,23s/^# \{0,1\}//p' "$0"; }
 
 all_contenders="veth taltun taltun-null prototype wireguard-go nebula fastd openvpn"
 xdp_contenders="taltun-xdp taltun-xdp-null taltun-busy"
-contenders=$all_contenders rounds=3 seconds=5 out='' name=local measurements=() host=()
+contenders=$all_contenders rounds=3 seconds=5 out='' name=local measurements=() host=() relay=
 
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -40,6 +42,7 @@ while [ $# -gt 0 ]; do
 		measurements+=(tcp udp-flood ping)
 		rounds=1 seconds=2
 		;;
+	relay) relay=1 ;;
 	pinhole | beside | one-way) host+=("$1") ;;
 	tcp | tcp-noseg | udp-flood | udp-loss | ping | idle) measurements+=("$1") ;;
 	*) usage >&2 && exit 64 ;;
@@ -49,6 +52,10 @@ done
 case $rounds$seconds in
 *[!0-9]* | 0*) echo "bench: --rounds and --seconds want whole numbers above 0" >&2 && exit 64 ;;
 esac
+if [ -n "$relay" ]; then
+	[ $((${#measurements[@]} + ${#host[@]})) -eq 0 ] || { echo "bench: relay runs without others" >&2 && exit 64; }
+	exec bash "$(dirname "$0")/../tests/bench/relay.sh" "$rounds" "$seconds" "$out" "$name"
+fi
 if [ ${#host[@]} -gt 0 ]; then
 	[ ${#measurements[@]} -eq 0 ] || { echo "bench: ${host[*]} run without others" >&2 && exit 64; }
 	exec bash "$(dirname "$0")/../tests/bench/host.sh" "$rounds" "$seconds" "$out" "$name" "${host[@]}"
