@@ -126,7 +126,7 @@ void mesh_paths_relay(struct mesh_paths *ps, enum mesh_path_kind kind, bool up, 
 
 	if (up == (p->state != MESH_PATH_UNUSED))
 		return;
-	*p = (struct mesh_path){.kind = (uint8_t)kind};
+	*p = (struct mesh_path){.kind = (uint8_t)kind, .checked = p->checked};
 	/* another allocation is another way, even where the kind stays in use */
 	if (index_of(ps, p) == ps->announced)
 		ps->announced = MESH_PATHS_MAX;

@@ -217,11 +217,12 @@ static void watch_selected(struct mesh_paths *ps, const struct mesh_path_facts *
 
 	if (quiet < MESH_QUIET_NS)
 		return;
-	if (!tt_mono_is_set(p->check_at)) {
-		/* its time begins with the question, however late that comes */
+	if (!tt_mono_is_set(p->check_at))
 		mesh_path_probe(p, now);
-		mesh_paths_suspect(ps, p->check_at);
-	} else if (quiet >= MESH_QUIET_NS + patience(p) && p->tries >= 2) {
+	if (p->tries == 0) {
+		/* its time begins with the question, however late that comes */
+		mesh_paths_suspect(ps, mesh_path_later(p->check_at, now));
+	} else if (quiet >= MESH_QUIET_NS + patience(p)) {
 		fell_silent(ps, now);
 	}
 }
@@ -305,7 +306,7 @@ static void check_path(struct mesh_paths *ps, struct mesh_path *p, struct tt_mon
 		return;
 	}
 	/* the path in use is few checks, and nothing that others do may keep them back */
-	if (!in_use && !may_check(ps, now))
+	if (!may_check(ps, now) && !in_use)
 		return;
 	if (p->tries < UINT8_MAX)
 		p->tries++;
