@@ -19,7 +19,8 @@
 #include "hub/server.h"
 #include "plat/sandbox.h"
 
-#define END_MS 1500 /* then it ends without saying more */
+#define END_MS	       1500 /* then it ends without saying more */
+#define CERT_WARN_DAYS 60
 
 struct serve {
 	const struct hub_paths *paths;
@@ -56,6 +57,20 @@ static int load_files(struct serve *s)
 	if (!err)
 		err = hub_file_read_key(s->paths->key, &s->opt.key);
 	return err;
+}
+
+/* The signer does not renew it, so the operator has to hear of it in time. */
+static void look_at_certificate(const struct serve *s)
+{
+	struct tls_cert_info info;
+	uint64_t now = (uint64_t)time(NULL);
+
+	if (tls_cert_parse(s->opt.cert.bytes, s->opt.cert.len, &info) != 0 ||
+	    info.not_after_s > now + CERT_WARN_DAYS * UINT64_C(86400))
+		return;
+	tt_log(TT_LOG_WARN, "hub.certificate_ends",
+	       TT_F_U64("days", info.not_after_s > now ? (info.not_after_s - now) / 86400 : 0),
+	       TT_F_STR("hint", "run taltun-hub renew-server"));
 }
 
 static enum hub_serve_outcome load_settings(struct serve *s)
@@ -401,6 +416,7 @@ static enum hub_serve_outcome prepare(struct serve *s)
 	if (load_files(s) != 0)
 		return refuse("certificate or key cannot be read in", s->paths->state_dir,
 			      "the log says why");
+	look_at_certificate(s);
 	enum hub_serve_outcome o = load_settings(s);
 
 	if (o == HUB_SERVE_ENDED)
