@@ -47,7 +47,7 @@ struct dp_seal {
 
 /*
  * Looking on instead of sleeping, for the answer to what was just sent: a CPU that slept takes
- * longer to wake than most answers take. It may use a hundredth of the time at most, and is left
+ * longer to wake than most answers take. It may use a fiftieth of the time at most, and is left
  * where it did not pay lately.
  */
 struct dp_spin {
