@@ -28,6 +28,7 @@
 #define NODE_CONTROL_IDLE_MS	 30000
 
 struct node_control;
+struct node_mesh;
 
 /* Why an operation failed, for whoever asks by program. */
 enum node_control_kind {
@@ -55,8 +56,9 @@ struct node_control_about {
 	unsigned mtu;
 	unsigned restarts;
 	uint64_t uptime_ns;
-	struct node_xdp *xdp; /* NULL: only the sockets */
-	uint32_t hung;	      /* bit per worker that the watchdog took out */
+	const struct node_mesh *mesh; /* NULL: no hub */
+	struct node_xdp *xdp;	      /* NULL: only the sockets */
+	uint32_t hung;		      /* bit per worker that the watchdog took out */
 };
 
 /* What the engine tells about itself and does on request. */

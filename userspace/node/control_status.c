@@ -2,6 +2,7 @@
 #include "node/control_status.h"
 
 #include "base/b64.h"
+#include "node/control_mesh.h"
 #include "node/control_xdp.h"
 #include "plat/udp_io.h"
 
@@ -37,7 +38,7 @@ static json_t *allowed_ips(struct node_device *d, struct node_peer *p)
 	return list;
 }
 
-static json_t *peer(struct node_device *d, struct node_peer *p)
+static json_t *peer(struct node_device *d, struct node_peer *p, const struct node_mesh *mesh)
 {
 	struct node_peer_info i;
 	char key[TT_KEY_B64_LEN + 1], endpoint[TT_ENDPOINT_TEXT_MAX];
@@ -67,16 +68,17 @@ static json_t *peer(struct node_device *d, struct node_peer *p)
 	json_object_set_new(o, "rx_packets", count(i.rx_packets));
 	json_object_set_new(o, "keepalive", count(i.keepalive));
 	json_object_set_new(o, "allowed_ips", allowed_ips(d, p));
+	node_control_mesh_peer(mesh, p, o);
 	return o;
 }
 
-static json_t *peers(struct node_device *d)
+static json_t *peers(struct node_device *d, const struct node_mesh *mesh)
 {
 	json_t *list = json_array();
 
 	for (struct node_peer *p = node_device_next_peer(d, NULL); p;
 	     p = node_device_next_peer(d, p))
-		json_array_append_new(list, peer(d, p));
+		json_array_append_new(list, peer(d, p, mesh));
 	return list;
 }
 
@@ -170,13 +172,14 @@ json_t *node_control_status(const struct node_control_ops *ops)
 	node_device_drops(ops->device, drop);
 	if (info.has_private_key)
 		tt_key_to_b64(info.public_key, key);
-	return json_pack("{s:s,s:s,s:s,s:s,s:b,s:s,s:i,s:I,s:i,s:i,s:f,s:I,s:o,s:o,s:o}", "version",
-			 about.version, "interface", info.name, "mode", about.mode, "config_file",
-			 about.config_file ? about.config_file : "", "up", info.up ? 1 : 0,
-			 "public_key", key, "listen_port", (int)info.udp_port, "fwmark",
-			 (json_int_t)info.fwmark, "mtu", (int)about.mtu, "restarts",
+	return json_pack("{s:s,s:s,s:s,s:s,s:b,s:s,s:i,s:I,s:i,s:i,s:f,s:I,s:o,s:o,s:o,s:o}",
+			 "version", about.version, "interface", info.name, "mode", about.mode,
+			 "config_file", about.config_file ? about.config_file : "", "up",
+			 info.up ? 1 : 0, "public_key", key, "listen_port", (int)info.udp_port,
+			 "fwmark", (json_int_t)info.fwmark, "mtu", (int)about.mtu, "restarts",
 			 (int)about.restarts, "uptime_s", (double)about.uptime_ns / 1e9,
 			 "future_stamps", (json_int_t)info.future_stamps, "datapath",
 			 datapath(node_device_plane(ops->device), &about), "drops", drops(drop),
-			 "peers", peers(ops->device));
+			 "hub", node_control_hub(about.mesh), "peers",
+			 peers(ops->device, about.mesh));
 }

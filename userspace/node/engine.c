@@ -285,6 +285,7 @@ static void describe(void *ctx, struct node_control_about *about)
 		.steered = e->sockets.steered,
 		.mtu = e->mtu,
 		.restarts = e->start->restarts,
+		.mesh = e->mesh,
 		.xdp = e->xdp,
 		.hung = e->watchdog ? node_watchdog_hung(e->watchdog) : 0,
 		.uptime_ns = tt_mono_since(plat_clock_mono(), e->started),

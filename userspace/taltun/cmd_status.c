@@ -92,6 +92,29 @@ static void print_head(const json_t *s)
 	       num(s, "restarts") ? " (restarted after a crash; see the log)" : "");
 }
 
+static void print_hub(const json_t *s)
+{
+	const json_t *h = json_object_get(s, "hub");
+	const char *state = str(h, "state"), *why = str(h, "why");
+	bool up = strcmp(state, "up") == 0;
+
+	if (!json_is_object(h))
+		return;
+	printf("  hub          %s, %s%s%s", str(h, "host"), cli_colour(up ? CLI_GREEN : CLI_YELLOW),
+	       state, cli_colour(CLI_PLAIN));
+	if (up && num(h, "rtt_us"))
+		printf(", RTT %.1f ms", (double)num(h, "rtt_us") / 1000.0);
+	if (!up && *why)
+		printf(" (%s)", why);
+	if (*str(h, "name"))
+		printf("; this node is %s, with %lld peers", str(h, "name"), num(h, "map_peers"));
+	printf("\n");
+	if (*str(h, "reflexive_v4") || *str(h, "reflexive_v6"))
+		printf("  seen from    %s%s%s\n", str(h, "reflexive_v4"),
+		       *str(h, "reflexive_v4") && *str(h, "reflexive_v6") ? ", " : "",
+		       str(h, "reflexive_v6"));
+}
+
 static void print_drops(const json_t *s)
 {
 	const char *key;
@@ -121,6 +144,27 @@ static void print_allowed(const json_t *p)
 	printf("%s\n", n ? "" : "(none)");
 }
 
+/* "  path         punched, RTT 12.3 ms, MTU 1380, for 3 minutes" and why it is no better one. */
+static void print_path(const json_t *p)
+{
+	const char *why = str(p, "why_not_direct");
+	char age[64];
+
+	if (!json_object_get(p, "node_id"))
+		return;
+	printf("  path         %s", *str(p, "path") ? str(p, "path") : "none");
+	if (num(p, "path_rtt_us"))
+		printf(", RTT %.1f ms", (double)num(p, "path_rtt_us") / 1000.0);
+	if (num(p, "path_mtu"))
+		printf(", MTU %lld", num(p, "path_mtu"));
+	if (json_is_number(json_object_get(p, "path_since_s")))
+		printf(", for %s", cli_duration(age, (long long)json_number_value(
+							     json_object_get(p, "path_since_s"))));
+	printf("\n");
+	if (*why)
+		printf("  not direct   %s\n", why);
+}
+
 static void print_peer(const json_t *p)
 {
 	char ago[64], rx[64], tx[64];
@@ -135,6 +179,7 @@ static void print_peer(const json_t *p)
 		       str(p, "host"), *str(p, "host") ? ")" : "");
 	else if (*str(p, "host"))
 		printf("  endpoint     %s (not resolved)\n", str(p, "host"));
+	print_path(p);
 	print_allowed(p);
 	printf("  handshake    %s", cli_ago(ago, num(p, "last_handshake")));
 	if (num(p, "handshake_rtt_us"))
@@ -151,6 +196,7 @@ static void print_status(const json_t *s)
 	json_t *p;
 
 	print_head(s);
+	print_hub(s);
 	print_drops(s);
 	json_array_foreach(json_object_get(s, "peers"), i, p) print_peer(p);
 }
