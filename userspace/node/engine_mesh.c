@@ -76,6 +76,20 @@ static void save_cert(void *ctx, const struct tls_der *cert)
 		keep(ctx, NODE_STATE_KIND_CERT, pem, strlen(pem));
 }
 
+static void on_relay(uv_poll_t *h, int status, int events);
+
+static void watch_relay(void *ctx, bool on)
+{
+	struct node_engine *e = ctx;
+
+	if (!e->poll_relay)
+		return;
+	if (on)
+		uv_poll_start(e->poll_relay, UV_READABLE, on_relay);
+	else
+		uv_poll_stop(e->poll_relay);
+}
+
 static bool is_configured(void *ctx, const uint8_t key[32])
 {
 	const struct node_engine *e = ctx;
@@ -210,6 +224,7 @@ static bool fill_options(struct node_engine *e, struct node_mesh_options *o)
 		.send_probe = send_probe,
 		.route_mtu = route_mtu,
 		.is_configured = is_configured,
+		.watch_relay = watch_relay,
 		.save_map = save_map,
 		.save_cert = save_cert,
 		.event = on_event,

@@ -267,6 +267,14 @@ static void on_drained(void *ctx)
 	(void)ctx;
 }
 
+static void on_room(void *ctx)
+{
+	struct node_hub_link *l = ctx;
+
+	if (l->state == NODE_HUB_UP)
+		l->opt.on.room(l->opt.on.ctx);
+}
+
 static void on_ended(void *ctx, enum wire_end why)
 {
 	struct node_hub_link *l = ctx;
@@ -310,6 +318,7 @@ static void on_stream_closed(void *ctx)
 static const struct wire_handlers stream_handlers = {.opened = on_opened,
 						     .frame = on_frame,
 						     .drained = on_drained,
+						     .room = on_room,
 						     .ended = on_ended,
 						     .closed = on_stream_closed};
 
@@ -604,6 +613,21 @@ bool node_hub_link_relay(struct node_hub_link *l, uint32_t to_node, const uint8_
 {
 	return l->state == NODE_HUB_UP &&
 	       wire_stream_relay(&l->stream, to_node, packet, len, &l->stats);
+}
+
+uint32_t node_hub_link_room(struct node_hub_link *l)
+{
+	uint32_t room = l->state == NODE_HUB_UP ? wire_stream_room(&l->stream) : 0;
+
+	if (!room && l->state == NODE_HUB_UP)
+		wire_stream_want_room(&l->stream);
+	return room;
+}
+
+void node_hub_link_flush(struct node_hub_link *l)
+{
+	if (l->state == NODE_HUB_UP)
+		wire_stream_flush(&l->stream);
 }
 
 void node_hub_link_get_info(const struct node_hub_link *l, struct node_hub_link_info *out)

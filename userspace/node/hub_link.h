@@ -39,6 +39,9 @@ struct node_hub_link_handlers {
 	void (*message)(void *ctx, const Taltun__Hub__V1__ToNode *m);
 	/* A packet of another node; valid during the call, may be changed. */
 	void (*packet)(void *ctx, uint32_t from_node, const uint8_t *packet, uint32_t len);
+	/* The connection takes packets again, after node_hub_link_room() has said that it did not.
+	 */
+	void (*room)(void *ctx);
 	/* It was up, and is no more; why is for people. */
 	void (*down)(void *ctx, const char *why);
 	void *ctx;
@@ -73,6 +76,11 @@ bool node_hub_link_send(struct node_hub_link *l, const Taltun__Hub__V1__ToHub *m
 /* A packet for another node; false: dropped, node_hub_link_get_info() counts it. */
 bool node_hub_link_relay(struct node_hub_link *l, uint32_t to_node, const uint8_t *packet,
 			 uint32_t len);
+
+/* How many packets the connection takes now; 0: room() will be called, or it comes up anew. */
+uint32_t node_hub_link_room(struct node_hub_link *l);
+/* Hands them to the socket. */
+void node_hub_link_flush(struct node_hub_link *l);
 
 struct node_hub_link_info {
 	enum node_hub_state state;

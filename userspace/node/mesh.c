@@ -194,21 +194,33 @@ bool node_mesh_datagram(struct node_mesh *m, const struct tt_endpoint *src, cons
 	return true;
 }
 
+/*
+ * No more than the connection takes: what waits stays in the workers' queues, whose senders notice.
+ * Without a connection it is dropped, and counted.
+ */
 void node_mesh_pump(struct node_mesh *m)
 {
+	struct dp_plane *pl = node_device_plane(m->opt.device);
 	struct dp_relay_message batch[64];
+	struct node_hub_link_info hub;
 	unsigned n;
 
-	/* bounded by what the workers' queues hold; the connection's own queue drops the oldest */
+	node_hub_link_get_info(m->link, &hub);
 	for (int turn = 0; turn < 16; turn++) {
-		n = dp_plane_relay_pop(node_device_plane(m->opt.device), batch,
-				       TT_ARRAY_LEN(batch));
+		uint32_t room = hub.state == NODE_HUB_UP ? node_hub_link_room(m->link)
+							 : TT_ARRAY_LEN(batch);
+		if (!room) {
+			m->opt.watch_relay(m->opt.ctx, false);
+			return;
+		}
+		n = dp_plane_relay_pop(pl, batch, TT_MIN(room, (uint32_t)TT_ARRAY_LEN(batch)));
 		for (unsigned i = 0; i < n; i++)
 			if (!node_hub_link_relay(m->link, batch[i].node_id, batch[i].bytes,
 						 batch[i].len))
 				m->drops[TT_DROP_TX_RELAY_FULL]++;
 		if (!n)
 			break;
+		node_hub_link_flush(m->link);
 	}
 }
 

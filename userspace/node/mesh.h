@@ -53,6 +53,8 @@ struct node_mesh_options {
 	uint32_t (*route_mtu)(void *ctx, const struct tt_ip *to);
 	/* Whether the configuration has a peer of this key: then the map's is left out. */
 	bool (*is_configured)(void *ctx, const uint8_t key[32]);
+	/* Whether dp_plane_relay_fd() is to be watched: not while the connection takes nothing. */
+	void (*watch_relay)(void *ctx, bool on);
 	/* Keeps the map (a blob) and a renewed certificate; asynchronous. */
 	void (*save_map)(void *ctx, const void *bytes, size_t len);
 	void (*save_cert)(void *ctx, const struct tls_der *cert);

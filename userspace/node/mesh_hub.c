@@ -70,6 +70,7 @@ static void on_down(void *ctx, const char *why)
 
 	tt_log(TT_LOG_WARN, "hub.down", TT_F_STR("why", why),
 	       TT_F_STR("hint", "tunnels go on; the map at hand stays in force"));
+	m->opt.watch_relay(m->opt.ctx, true);
 	node_mesh_say(m, NODE_MESH_HUB_DOWN, NULL, why);
 	all_peers_relay(m, false);
 }
@@ -151,6 +152,14 @@ static void on_packet(void *ctx, uint32_t from, const uint8_t *packet, uint32_t 
 	}
 }
 
+static void on_room(void *ctx)
+{
+	struct node_mesh *m = ctx;
+
+	m->opt.watch_relay(m->opt.ctx, true);
+	node_mesh_pump(m);
+}
+
 static void on_resolve(void *ctx, const char *host, uint16_t port)
 {
 	struct node_mesh *m = ctx;
@@ -171,6 +180,7 @@ const struct node_hub_link_handlers node_mesh_hub_handlers = {.resolve = on_reso
 							      .up = on_up,
 							      .message = on_message,
 							      .packet = on_packet,
+							      .room = on_room,
 							      .down = on_down};
 
 /* --- the certificate -------------------------------------------------------------------------- */

@@ -300,6 +300,25 @@ static void drained(struct wire_stream *s)
 	s->on->drained(s->ctx);
 }
 
+static void made_room(struct wire_stream *s)
+{
+	if (!s->room_due || s->data.first || s->writing || !wire_stream_is_open(s))
+		return;
+	s->room_due = false;
+	s->on->room(s->ctx);
+}
+
+uint32_t wire_stream_room(const struct wire_stream *s)
+{
+	return s->writing || !wire_stream_is_open(s) ? 0 : s->data_max - s->data.count;
+}
+
+void wire_stream_want_room(struct wire_stream *s)
+{
+	s->room_due = true;
+	mark(s);
+}
+
 /* Everything is sent: the last thing is TLS's own goodbye. */
 static void say_goodbye(struct wire_stream *s)
 {
@@ -327,12 +346,22 @@ static void flush(struct wire_stream *s)
 			drained(s);
 			continue;
 		}
-		if (s->finishing)
+		if (s->finishing) {
 			say_goodbye(s);
-		else
+		} else {
 			drained(s);
+			made_room(s);
+		}
 		return;
 	}
+}
+
+void wire_stream_flush(struct wire_stream *s)
+{
+	if (!s->tls || s->ended)
+		return;
+	tt_list_del(&s->dirty);
+	flush(s);
 }
 
 void wire_stream_finish(struct wire_stream *s)

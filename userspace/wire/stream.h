@@ -44,6 +44,9 @@ struct wire_handlers {
 	void (*frame)(void *ctx, const struct mesh_frame *f);
 	/* The control queue has become empty: time for what comes in pieces. */
 	void (*drained)(void *ctx);
+	/* The socket has taken the packets: there is room for as many again. After
+	 * wire_stream_want_room() only; may be NULL. */
+	void (*room)(void *ctx);
 	/* Nothing comes or goes any more; wire_stream_abort() is next. Once. */
 	void (*ended)(void *ctx, enum wire_end why);
 	/* The descriptor is closed: the struct is the owner's again, and empty. */
@@ -79,7 +82,7 @@ struct wire_stream {
 	uint8_t small[WIRE_SMALL];
 	uv_write_t write;
 	uint8_t *write_buffer; /* allocated while it is being written */
-	bool opened, writing, drain_due, finishing, said_goodbye, ended;
+	bool opened, writing, drain_due, room_due, finishing, said_goodbye, ended;
 	struct tt_mono heard; /* last byte from the other side */
 	struct tt_mono moved; /* last time the socket took something, or had nothing to take */
 };
@@ -107,6 +110,11 @@ bool wire_stream_send(struct wire_stream *s, const uint8_t *frame, size_t len);
 /* A packet, as a RELAY frame with this node id. False: dropped, st says why. */
 bool wire_stream_relay(struct wire_stream *s, uint32_t node_id, const uint8_t *packet, uint32_t len,
 		       struct wire_stats *st);
+/* Hands the socket what is queued now, rather than at the end of the turn. */
+void wire_stream_flush(struct wire_stream *s);
+/* How many packets may be queued without one being dropped; 0 also while the socket is full. */
+uint32_t wire_stream_room(const struct wire_stream *s);
+void wire_stream_want_room(struct wire_stream *s);
 /* Sends what is queued, says goodbye, and ends with WIRE_END_FINISHED. Reads no more. */
 void wire_stream_finish(struct wire_stream *s);
 /* Closes at once, started or not; closed() follows. Ended before or not: ended() is not called. */
