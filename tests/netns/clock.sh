@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Clocks that jump: wall time back an hour and forward ten years, and a machine that slept.
+# Cases 33 and 34. Clocks that jump: wall time back an hour and forward ten years, and a machine that slept.
 #
 #   a [tun 10.77.0.1]~~~~~~~~~~~~~~~~[tun 10.77.0.2] b
 #     [v0 10.8.0.1]---- veth ----[v0 10.8.0.2]
@@ -63,7 +63,7 @@ check "b starts" tt_start b "$TT_WORK/b.toml"
 check "a starts" a_start
 check "a reaches b" wait_for 8 can_ping a 10.77.0.2
 
-echo "wall time:"
+echo "case 33: wall time:"
 clocks -3600 0
 handshake_works "an hour back"
 clocks 315360000 0
@@ -78,7 +78,7 @@ clocks -3600 0
 in_ns b ip link set v0 up
 check "an hour back during a handshake" wait_for 14 can_ping a 10.77.0.2
 
-echo "over a restart:"
+echo "case 33: over a restart:"
 clocks 315360000 0
 handshake_works "ten years forward"
 tt_stop a "$ta"
@@ -86,7 +86,7 @@ clocks 0 0
 check "a starts today" a_start
 check "a reaches b" wait_for 12 can_ping a 10.77.0.2
 
-echo "asleep:"
+echo "case 34: asleep:"
 before=$(handshakes b "$tb" a)
 clocks 0 200
 began=$(date +%s%3N)

@@ -26,6 +26,8 @@ check "a starts" tt_start a "$TT_WORK/a.toml"
 check "b starts" tt_start b "$TT_WORK/b.toml"
 check "ping" wait_for 15 can_ping a 10.77.0.2
 
+echo "case 31: the TUN goes"
+
 # deleted_ends PID: exit status of the daemon, 0, and nothing of it left.
 deleted_ends() {
 	local pid=$1 rc
@@ -60,6 +62,8 @@ check "by name" tt_start a "$ta"
 pid=$(tt_pid a "$ta")
 check "ip link del before it was configured" in_ns a ip link del "$ta"
 deleted_ends "$pid" "by name"
+
+echo "case 31: the link below goes"
 
 # --- the link below -----------------------------------------------------------------------------------
 

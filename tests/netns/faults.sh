@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Cases 31, 35, 38 and 40. The host fails the daemon: no descriptors, no permission to send, no link, no names, bad input.
-# It says so, keeps quiet about it, and goes on when the fault is over.
+# Cases 31, 35, 38 and 40. The host fails the daemon: no descriptors, no permission to send, no link,
+# no names, bad input. It says so, keeps quiet about it, and goes on when the fault is over.
 #
 #   a [tun 10.77.0.1]~~~~~~~~~~~~~~~~[tun 10.77.0.2] b
 #     [v0 10.8.0.1]---- veth ----[v0 10.8.0.2]
@@ -48,7 +48,7 @@ same_engine() {
 	equal "the engine never died" 0 "$(status a "$ta" .restarts)"
 }
 
-echo "the firewall refuses to let anything out:"
+echo "case 35: the firewall refuses to let anything out:"
 in_ns a nft 'table inet wall { chain out { type filter hook output priority 0; udp dport 51820 drop; }; }'
 before=$(drops a "$ta" tx_socket_error)
 quiet "EPERM on every packet"
@@ -56,7 +56,7 @@ check "counted" at_least $((before + 1)) drops a "$ta" tx_socket_error
 in_ns a nft delete table inet wall
 check "over" wait_for 20 can_ping a 10.77.0.2
 
-echo "the link goes:"
+echo "case 31: the link goes:"
 in_ns a ip link set v0 down
 quiet "link down"
 in_ns a ip link set v0 up
@@ -74,7 +74,7 @@ in_ns a ip addr add 10.8.0.1/24 dev v0
 check "address back" wait_for 20 can_ping a 10.77.0.2
 same_engine
 
-echo "no descriptors left:"
+echo "case 35: no descriptors left:"
 # Just what a fresh one needs, and four.
 fds_of() { find "/proc/$1/fd" -mindepth 1 -maxdepth 1 | wc -l; }
 tt_stop a "$ta"
@@ -111,7 +111,7 @@ check "the daemon answers again" wait_for 5 daemon_answers a "$ta"
 check "on both sockets" wait_for 5 status a "$ta" .up
 same_engine
 
-echo "nonsense on the sockets:"
+echo "case 40: nonsense on the sockets:"
 uapi() { in_ns a socat -t 2 - "UNIX-CONNECT:/run/wireguard/$ta.sock"; }
 control() { in_ns a socat -t 2 - "UNIX-CONNECT:/run/taltun/$ta.sock"; }
 for text in 'set=1\nprivate_key=zz\n\n' 'set=1\nlisten_port=70000\n\n' 'set=1\npublic_key=00\n\n' \
@@ -148,7 +148,7 @@ check "control: unknown op" grep -q '"ok": *false' <(echo '{"v":1,"op":"fly"}' |
 check "the tunnel goes on" can_ping a 10.77.0.2
 same_engine
 
-echo "files that are wrong:"
+echo "case 38: files that are wrong:"
 # reject NAME TEXT PATTERN
 reject() {
 	local out rc
@@ -183,7 +183,7 @@ in_ns a "$TT_BIN/taltund" -f --config "$TT_WORK/bad.toml" >"$TT_WORK/bad.txt" 2>
 equal "taltund ends with 78" 78 $?
 check "and names the place" grep -q 'bad.toml:4:1' "$TT_WORK/bad.txt"
 
-echo "names that do not resolve:"
+echo "case 40: names that do not resolve:"
 # A name server that never answers, one that says there is no such name.
 bg_ns a "$TT_WORK/hang.txt" socat -u UDP4-RECVFROM:53,bind=127.0.0.53,fork /dev/null
 printf 'nameserver 127.0.0.53\noptions timeout:30 attempts:5\n' >"$TT_WORK/resolv.conf"

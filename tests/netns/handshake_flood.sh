@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Handshakes from attackers: floods, cookies, replays. The tunnel of an honest peer goes on.
+# Cases 1 to 5. Handshakes from attackers: floods, cookies, replays. The tunnel of an honest peer goes on.
 #
 #   peer [10.77.0.2]~~~~~~~~~~~~.
 #        [v0 10.8.1.2]----veth--[g1 10.8.1.1] gw [g2 10.8.2.1]--veth--[v0 10.8.2.2] evil
@@ -65,7 +65,7 @@ flood_start() {
 shakes=$(handshakes gw "$g" peer)
 lines=$(wc -l <"$(tt_log gw "$g")")
 
-echo "mac1 is wrong:"
+echo "case 01: mac1 is wrong:"
 quiet=$(iperf_run peer gw 10.77.0.1 -t 1 -b 300M)
 memory=$(rss_kb "$(tt_pid gw "$g")")
 flood_start none 30000 4
@@ -81,7 +81,7 @@ less "the tunnel keeps its share" "$(awk -v q="$quiet" 'BEGIN { print q / 10 }')
 less "memory stays, KiB" $(($(rss_kb "$(tt_pid gw "$g")") - memory)) 2048
 less "no log line for each" $(($(wc -l <"$(tt_log gw "$g")") - lines)) 20
 
-echo "mac1 is right, mac2 is not:"
+echo "cases 02 and 03: mac1 is right, mac2 is not:"
 flood_start mac1 60000 5
 check "the gateway is under load" wait_for 4 at_least 1 drops gw "$g" hs_bad_mac2
 check "the established session goes on" wait_for 2 can_ping peer 10.77.0.1
@@ -104,7 +104,7 @@ less "no log line for each" $(($(wc -l <"$(tt_log gw "$g")") - lines)) 40
 equal "the first peer needed no handshake" "$shakes" "$(handshakes gw "$g" peer)"
 check "and is well" can_ping peer 10.77.0.1
 
-echo "cookie replies nobody asked for:"
+echo "case 04: cookie replies nobody asked for:"
 sleep 1.2 # the gateway is no longer under load
 in_ns peer "$TT_TOOLS/hsflood" cookies "$(key_file late)" "$TT_WORK/gw.pub" 10.8.1.1 51820 \
 	>"$TT_WORK/cookies.json"
@@ -116,7 +116,7 @@ check "all were counted and ignored" wait_for 2 at_least 100 ignored
 less "none was answered" "$(jq '.cookies + .other' "$TT_WORK/cookies.json")" 1
 check_not "nor moved the peer" test "$(peer_field gw "$g" late endpoint)" = null
 
-echo "replays:"
+echo "case 05: replays:"
 in_ns peer "$TT_TOOLS/hsflood" capture "$(key_file late)" "$TT_WORK/gw.pub" 10.8.1.1 51820 \
 	"$TT_WORK/captured" >/dev/null
 equal "an initiation was answered" 0 $?

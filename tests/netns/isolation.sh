@@ -81,7 +81,7 @@ check_not "nor past the tunnel, through the gateway's kernel" can_ping s1 10.77.
 check "which is counted" wait_for 2 counted "$before" drops gw "$g" policy_denied
 in_ns s1 ip route del 10.77.0.12/32 via 10.8.1.1
 
-echo "claiming to be somebody else:"
+echo "case 17: claiming to be somebody else:"
 for source in 10.77.0.12 10.77.0.1 192.0.2.1 fd77::12 fd77::1 ::ffff:10.77.0.11; do
 	case $source in *:*) to=fd77::1 ;; *) to=10.77.0.1 ;; esac
 	before=$(drops gw "$g" inner_source_not_allowed)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# kill -9 of the engine: the monitor keeps TUN, routes and sockets and starts another, so that what
-# runs through the tunnel survives. kill -9 of everything: a start anew cleans up and has traffic at
-# once.
+# Case 29. kill -9 of the engine: the monitor keeps TUN, routes and sockets and starts another, so
+# that what runs through the tunnel survives. kill -9 of everything: a start anew cleans up and has
+# traffic at once.
 #
 #   namespace a                                 namespace b
 #   [v0 10.8.0.1]------------- veth ------------[v0 10.8.0.2]
@@ -55,6 +55,8 @@ kill_engine() {
 	wait_for 10 new_engine "$monitor" "$engine"
 }
 
+echo "case 29: kill -9 of the engine"
+
 # --- the engine -----------------------------------------------------------------------------------
 
 routes() { in_ns a ip -4 route; in_ns a ip -6 route; }
@@ -104,6 +106,8 @@ for p in $(pgrep -P "$(tt_pid a "$ta")"); do
 	[ "$(cat "/proc/$p/comm")" != taltun-resolver ] || kill -KILL "$p"
 done
 check "kill -9 of the resolver" wait_for 5 can_ping a 10.77.0.2
+
+echo "case 29: kill -9 of everything"
 
 # --- everything -------------------------------------------------------------------------------------
 

@@ -56,6 +56,7 @@ probe=$!
 wait_for 2 traced || skip_all "may not trace: $(head -n 1 "$TT_WORK/strace.log")"
 kill_pids 2 "$probe"
 
+echo "case 35: no buffers"
 check "sends are refused from now on" refuse_sends
 before=$(full_drops) count=$(sends) cpu=$(cpu_ms "$(tt_pid a "$ta")")
 in_ns a ping -n -q -c 200 -i 0.01 -W 1 10.77.0.2 >/dev/null

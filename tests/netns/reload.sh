@@ -121,7 +121,7 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
 done
 pass "ten more reloads"
 
-echo "a file that is wrong:"
+echo "case 38: a file that is wrong:"
 cp "$TT_WORK/gw.toml" "$TT_WORK/good.toml"
 echo "keepalives = 3" >>"$TT_WORK/gw.toml"
 line=$(wc -l <"$TT_WORK/gw.toml")

@@ -39,6 +39,8 @@ endpoint_is() { [ "$(endpoint)" = "$1" ]; }
 sessions() { status s "$ts" '.peers[0].handshakes'; }
 equal "the server learned the client's address" 10.8.0.1:51820 "$(endpoint)"
 
+echo "case 18: the client moves"
+
 # --- the client moves ------------------------------------------------------------------------------
 
 had=$(sessions)
@@ -74,6 +76,8 @@ wait $!
 check "ping" wait_for 5 can_ping c 10.77.0.2
 equal "the server is where the client is" 10.8.0.1:51900 "$(endpoint)"
 equal "all in one session" "$had" "$(sessions)"
+
+echo "case 18: somebody else sends"
 
 # --- the attacker ------------------------------------------------------------------------------------
 

@@ -45,6 +45,8 @@ for address in 10.8.0.3 10.8.0.2 '[fd08::3]' '[fd08::2]'; do
 	asked_at "$address:51820"
 done
 
+echo "case 32: the source address vanishes"
+
 # Server's packets only from here on, so that it is the server that has to notice.
 vanish() {
 	local gone=$1 prefix=$2 other=$3 from
@@ -72,6 +74,8 @@ vanish_later &
 check "60 MB to the client while the address vanishes" tcp_copy s c 10.77.0.1 60000000
 wait $!
 addr_add s v0 10.8.0.3/24
+
+echo "case 32: no route for a while"
 
 # --- no route for a while ----------------------------------------------------------------------------
 

@@ -89,4 +89,4 @@ static void wycheproof(void)
 }
 
 TT_TESTS("crypto/x25519", {"rfc 7748", rfc7748}, {"rfc 7748 iterated", rfc7748_iterated},
-	 {"clamp", clamp}, {"wycheproof", wycheproof})
+	 {"clamp", clamp}, {"case 09: wycheproof", wycheproof})

@@ -246,8 +246,9 @@ static void ttl(void)
 		}
 }
 
-TT_TESTS("inner", {"good packets", good_packets}, {"lengths that lie", bad_lengths},
-	 {"versions and header lengths", versions},
+TT_TESTS("inner", {"good packets", good_packets}, {"case 16: lengths that lie", bad_lengths},
+	 {"case 16: versions and header lengths", versions},
 	 {"IPv4 options and fragments", v4_options_and_fragments},
-	 {"short TCP and UDP headers", short_l4_headers}, {"IPv6 header chains", v6_chains},
-	 {"IPv6 fragments", v6_fragments}, {"largest packets", largest}, {"hop count", ttl})
+	 {"short TCP and UDP headers", short_l4_headers},
+	 {"case 16: IPv6 header chains", v6_chains}, {"IPv6 fragments", v6_fragments},
+	 {"largest packets", largest}, {"hop count", ttl})

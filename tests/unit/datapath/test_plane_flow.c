@@ -475,7 +475,7 @@ static void tso_refused(void)
 TT_TESTS("plane_flow", {"packets go through", through}, {"super-packets go through", through_super},
 	 {"padding is clamped", padding_is_clamped}, {"largest inner packet", largest_inner_packet},
 	 {"ecn outside and in", ecn_outside_and_in},
-	 {"staging keeps the newest", staging_keeps_the_newest},
+	 {"case 10: staging keeps the newest", staging_keeps_the_newest},
 	 {"staging of super-packets", staging_of_super_packets},
 	 {"staged is given up", staged_is_given_up}, {"unreachable", unreachable},
 	 {"between peers: deny", between_deny}, {"between peers: kernel", between_kernel},

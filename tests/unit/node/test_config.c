@@ -619,9 +619,11 @@ static void errors_hold_no_keys(void)
 }
 
 TT_TESTS("config", {"valid files", valid_files}, {"case 38: invalid files", invalid_files},
-	 {"key file modes", key_file_modes}, {"key file contents", key_file_contents},
-	 {"preshared key file", preshared_key_file}, {"config file itself", config_file_itself},
-	 {"precedence", precedence}, {"settings of every type", settings_of_every_type},
+	 {"case 38: key file modes", key_file_modes},
+	 {"case 38: key file contents", key_file_contents},
+	 {"preshared key file", preshared_key_file},
+	 {"case 38: config file itself", config_file_itself}, {"precedence", precedence},
+	 {"settings of every type", settings_of_every_type},
 	 {"full name beats alias", full_name_beats_alias}, {"wrong settings", wrong_settings},
 	 {"key from environment", key_from_environment}, {"10,000 peers", ten_thousand_peers},
 	 {"too many peers", too_many_peers}, {"too many values", too_many_values},

@@ -336,7 +336,7 @@ static void keys_are_erased(void)
 }
 
 /* Cases 7 and 33: no initiation is ever stamped later than 50 years after the release. */
-static void case_7_stamps(void)
+static void case_07_stamps(void)
 {
 	const struct wg_tai64n none = {{0}};
 	struct wg_tai64n stamp;
@@ -506,7 +506,7 @@ TT_TESTS("device", {"adding a peer twice", adding_twice},
 	 {"a wanted handshake is due at once", wanted_handshake_is_due_at_once},
 	 {"case 10: retries", case_10_retries},
 	 {"a new endpoint is tried at once", endpoint_change_is_prompt},
-	 {"keys are erased after 540 s", keys_are_erased}, {"case 7: stamps", case_7_stamps},
+	 {"keys are erased after 540 s", keys_are_erased}, {"case 07: stamps", case_07_stamps},
 	 {"case 40: names", case_40_names}, {"late answers of the resolver", late_answers},
 	 {"a look-up without answer", lost_answer},
 	 {"link down ends sessions", link_down_ends_sessions}, {"case 15: junk", case_15_junk},

@@ -305,8 +305,9 @@ static void malformed_query_ends_it(void)
 }
 
 TT_TESTS("resolver", {"numeric hosts", numeric_hosts}, {"localhost", localhost},
-	 {"names that do not exist", names_that_do_not_exist},
-	 {"asking never blocks", asking_never_blocks}, {"many names at once", many_names_at_once},
-	 {"sixty addresses are cut", sixty_addresses_are_cut},
-	 {"hanging name server stalls names only", hanging_name_server_stalls_names_only},
+	 {"case 40: names that do not exist", names_that_do_not_exist},
+	 {"case 40: asking never blocks", asking_never_blocks},
+	 {"many names at once", many_names_at_once},
+	 {"case 40: sixty addresses are cut", sixty_addresses_are_cut},
+	 {"case 40: hanging name server stalls names only", hanging_name_server_stalls_names_only},
 	 {"malformed query ends it", malformed_query_ends_it})

@@ -215,5 +215,5 @@ static void keys_are_wiped(void)
 	unserve();
 }
 
-TT_TESTS("uapi_server", {"silent clients make room", silent_clients_make_room},
-	 {"busy clients stay", busy_clients_stay}, {"keys are wiped", keys_are_wiped})
+TT_TESTS("uapi_server", {"case 40: silent clients make room", silent_clients_make_room},
+	 {"case 40: busy clients stay", busy_clients_stay}, {"keys are wiped", keys_are_wiped})

@@ -662,8 +662,8 @@ static void path_probe(void)
 
 TT_TESTS("udp_io", {"nothing there", nothing_there}, {"batches", batches},
 	 {"super-datagrams", supers}, {"mixed batch", mixed_batch}, {"ecn", ecn},
-	 {"truncation", truncation}, {"sticky source", sticky_source}, {"lost source", lost_source},
-	 {"errors stay alone", errors_stay_alone}, {"segments above the MTU", segments_above_mtu},
-	 {"full buffer", full_buffer}, {"steering", steering}, {"path probe", path_probe},
-	 {"same port twice", same_port_twice}, {"probe without loopback", probe_without_loopback},
-	 {"probe broken", probe_broken})
+	 {"truncation", truncation}, {"case 32: sticky source", sticky_source},
+	 {"case 32: lost source", lost_source}, {"case 35: errors stay alone", errors_stay_alone},
+	 {"segments above the MTU", segments_above_mtu}, {"case 35: full buffer", full_buffer},
+	 {"steering", steering}, {"path probe", path_probe}, {"same port twice", same_port_twice},
+	 {"probe without loopback", probe_without_loopback}, {"probe broken", probe_broken})
