@@ -68,6 +68,12 @@ static int apply_peer(struct node_device *d, const struct node_config *cfg,
 		      const struct node_config_peer *was)
 {
 	struct node_peer *p = node_device_find_peer(d, c->public_key);
+
+	/* the configuration wins over the hub's map */
+	if (p && node_peer_is_managed(p)) {
+		node_device_remove_peer(d, p);
+		p = NULL;
+	}
 	int err = p ? 0 : node_device_add_peer(d, c->public_key, &p);
 
 	if (err)
@@ -79,7 +85,9 @@ static int apply_peer(struct node_device *d, const struct node_config *cfg,
 	for (uint32_t i = 0; !err && i < c->allowed_ips.count; i++)
 		err = node_peer_add_allowed_ip(d, p, node_config_cidr(cfg, c->allowed_ips, i));
 	node_peer_set_keepalive(d, p, c->keepalive);
-	if (!err && !same_endpoint(cfg, c, old, was))
+	node_peer_set_roaming(p, c->roaming);
+	/* one that may not roam any more is sent to where the file says */
+	if (!err && (!same_endpoint(cfg, c, old, was) || (was->roaming && !c->roaming)))
 		err = apply_endpoint(d, p, cfg, c);
 	return err;
 }

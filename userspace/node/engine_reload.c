@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "crypto/mem.h"
+#include "crypto/x25519.h"
 #include "node/apply.h"
 #include "node/engine_impl.h"
 #include "plat/memfile.h"
@@ -107,9 +108,32 @@ struct reload {
 	void *arg;
 };
 
-/* What cannot change while the daemon runs is named, so that nobody waits for it in vain. */
-static const char *needs_restart(const struct node_config *old, const struct node_config *cfg)
+static bool text_differs(const struct node_config *a, struct node_config_text ta,
+			 const struct node_config *b, struct node_config_text tb)
 {
+	return strcmp(node_config_str(a, ta), node_config_str(b, tb)) != 0;
+}
+
+/* Membership of a mesh begins with the daemon. A certificate that is newer than ours is none of
+ * this: renewals write the file. */
+static bool hub_differs(const struct node_config *old, const struct node_config *cfg)
+{
+	const struct node_config_hub *a = &old->hub, *b = &cfg->hub;
+
+	return a->given != b->given || a->tcp_port != b->tcp_port ||
+	       text_differs(old, a->host, cfg, b->host) ||
+	       text_differs(old, a->name, cfg, b->name) ||
+	       text_differs(old, a->key_file, cfg, b->key_file) ||
+	       text_differs(old, a->ca_file, cfg, b->ca_file);
+}
+
+/* What cannot change while the daemon runs is named, so that nobody waits for it in vain. */
+static const char *needs_restart(struct node_engine *e, const struct node_config *cfg)
+{
+	const struct node_config *old = e->config;
+	struct node_device_info info;
+	uint8_t key[WG_KEY_LEN];
+
 	if (strcmp(old->name, cfg->name) != 0)
 		return "interface.name";
 	if (old->workers != cfg->workers)
@@ -118,6 +142,13 @@ static const char *needs_restart(const struct node_config *old, const struct nod
 		return "datapath.poll";
 	if (old->aead != cfg->aead)
 		return "datapath.aead";
+	if (hub_differs(old, cfg))
+		return "hub";
+	/* the certificate is for the key */
+	crypto_x25519_base(key, cfg->private_key);
+	node_device_get_info(e->device, &info);
+	if (e->mesh && memcmp(key, info.public_key, sizeof(key)) != 0)
+		return "the private key of a node with a hub";
 	return NULL;
 }
 
@@ -147,6 +178,11 @@ static int apply_reload(struct node_engine *e, struct node_config *cfg, char *er
 		e->mtu = node_engine_config_mtu(e, cfg);
 	dp_plane_set_mtu(e->plane, e->mtu);
 	err = node_apply_device(e->device, cfg, e->config);
+	if (e->mesh)
+		node_mesh_set_accept(
+			e->mesh,
+			cfg->hub.accept.count ? node_config_cidr(cfg, cfg->hub.accept, 0) : NULL,
+			cfg->hub.accept.count);
 	if (!err)
 		err = node_net_apply(e->net, cfg, e->mtu, &e->mark, true, error, cap);
 	else
@@ -193,7 +229,7 @@ static void on_config(void *arg, const struct node_priv_reply *reply, const int 
 		finish(r, load_kind(err), error, false);
 		return;
 	}
-	const char *fixed = needs_restart(e->config, cfg);
+	const char *fixed = needs_restart(e, cfg);
 	if (fixed) {
 		snprintf(error, sizeof(error), "%s cannot change while the daemon runs; restart it",
 			 fixed);

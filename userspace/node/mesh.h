@@ -85,6 +85,8 @@ bool node_mesh_datagram(struct node_mesh *m, const struct tt_endpoint *src, cons
 			uint32_t ifindex, const uint8_t *bytes, size_t len);
 void node_mesh_resolved(struct node_mesh *m, const struct tt_endpoint *addr, unsigned count);
 void node_mesh_network_changed(struct node_mesh *m);
+/* Other subnets and default routes of gateways are taken from now on; the list stays in place. */
+void node_mesh_set_accept(struct node_mesh *m, const struct tt_cidr *accept, size_t count);
 /* dp_plane_relay_fd() is readable. */
 void node_mesh_pump(struct node_mesh *m);
 

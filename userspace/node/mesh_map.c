@@ -168,12 +168,21 @@ static void commit(struct node_mesh *m)
 
 /* --- updates ---------------------------------------------------------------------------------- */
 
+static void ask_for_all(struct node_mesh *m)
+{
+	Taltun__Hub__V1__ToHub ask = TALTUN__HUB__V1__TO_HUB__INIT;
+	Taltun__Hub__V1__MapRequest request = TALTUN__HUB__V1__MAP_REQUEST__INIT;
+
+	mesh_netmap_forget_version(&m->map);
+	ask.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_MAP_REQUEST;
+	ask.map_request = &request;
+	node_hub_link_send(m->link, &ask);
+}
+
 void node_mesh_map_update(struct node_mesh *m, const Taltun__Hub__V1__MapUpdate *u)
 {
 	struct mesh_netmap_listener listener = {on_change, m};
 	enum mesh_netmap_outcome o = mesh_netmap_apply(&m->map, u, &m->opt.rules, &listener);
-	Taltun__Hub__V1__ToHub ask = TALTUN__HUB__V1__TO_HUB__INIT;
-	Taltun__Hub__V1__MapRequest request = TALTUN__HUB__V1__MAP_REQUEST__INIT;
 
 	if (o == MESH_NETMAP_STAGED)
 		return;
@@ -190,10 +199,19 @@ void node_mesh_map_update(struct node_mesh *m, const Taltun__Hub__V1__MapUpdate 
 	/* a whole map may do better; where that is refused as well, it is of no use to ask on */
 	if (m->map_refusals++)
 		return;
-	mesh_netmap_forget_version(&m->map);
-	ask.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_MAP_REQUEST;
-	ask.map_request = &request;
-	node_hub_link_send(m->link, &ask);
+	ask_for_all(m);
+}
+
+void node_mesh_set_accept(struct node_mesh *m, const struct tt_cidr *accept, size_t count)
+{
+	bool same = count == m->opt.rules.accept_count &&
+		    (!count || memcmp(accept, m->opt.rules.accept, count * sizeof(*accept)) == 0);
+
+	/* the old list goes with the old configuration in either case */
+	m->opt.rules.accept = accept;
+	m->opt.rules.accept_count = count;
+	if (!same)
+		ask_for_all(m);
 }
 
 /* --- the copy --------------------------------------------------------------------------------- */
