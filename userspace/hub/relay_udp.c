@@ -31,34 +31,47 @@ static uint32_t *node_slot(struct hub_relay *r, uint32_t id)
 	return at;
 }
 
-/* There is one for every leg, so room is where there is room for an allocation. */
-static uint32_t node_get(struct hub_relay *r, uint32_t id)
+/* Puts those that have no leg on the free list. */
+static void nodes_reclaim(struct hub_relay *r)
 {
-	uint32_t *slot = node_slot(r, id);
+	for (uint32_t n = 0; n < r->used_nodes; n++) {
+		uint32_t *slot = node_slot(r, r->node[n].id);
 
-	if (*slot == RELAY_NONE) {
-		uint32_t n = r->free_node;
-
-		if (n != RELAY_NONE)
-			r->free_node = r->node[n].next;
-		else
-			n = r->used_nodes++;
-		r->node[n] = (struct relay_node){.id = id, .first = RELAY_NONE, .next = RELAY_NONE};
-		r->bucket[n] = (struct relay_bucket){0};
-		*slot = n;
+		if (r->node[n].first != RELAY_NONE)
+			continue;
+		*slot = r->node[n].next;
+		r->node[n].next = r->free_node;
+		r->free_node = n;
 	}
-	return *slot;
 }
 
-static void node_put_if_unused(struct hub_relay *r, uint32_t id)
+static uint32_t node_take(struct hub_relay *r)
 {
-	uint32_t *slot = node_slot(r, id), n = *slot;
+	if (r->free_node == RELAY_NONE && r->used_nodes == RELAY_LEGS)
+		nodes_reclaim(r);
+	uint32_t n = r->free_node;
 
-	if (n == RELAY_NONE || r->node[n].first != RELAY_NONE)
-		return;
-	*slot = r->node[n].next;
-	r->node[n].next = r->free_node;
-	r->free_node = n;
+	if (n == RELAY_NONE)
+		return r->used_nodes++;
+	r->free_node = r->node[n].next;
+	return n;
+}
+
+/*
+ * A node stays when its last leg has gone, so that closing and opening again fills no bucket. There
+ * is room for one of every leg, so one is found where there is room for an allocation.
+ */
+static uint32_t node_get(struct hub_relay *r, uint32_t id)
+{
+	uint32_t n = *node_slot(r, id);
+
+	if (n != RELAY_NONE)
+		return n;
+	n = node_take(r);
+	r->node[n] = (struct relay_node){.id = id, .first = RELAY_NONE, .next = RELAY_NONE};
+	r->bucket[n] = (struct relay_bucket){0};
+	*node_slot(r, id) = n; /* the end of its chain */
+	return n;
 }
 
 static void link_to_node(struct hub_relay *r, uint32_t leg)
@@ -129,7 +142,6 @@ static void release(struct hub_relay *r, uint32_t i)
 		l->bound = false;
 		crypto_wipe(l->key, sizeof(l->key));
 		unlink_from_node(r, 2 * i + side);
-		node_put_if_unused(r, a->node[side]);
 	}
 	*pair_slot(r, a->node[0], a->node[1]) = a->next;
 	a->next = r->free_allocation;

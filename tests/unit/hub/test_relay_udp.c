@@ -254,6 +254,37 @@ static void the_nodes_machine(void)
 	tear_down();
 }
 
+/* A node that has IPv4 only and one that has IPv6 only; both sockets listen everywhere. */
+static void both_families(void)
+{
+	struct sockaddr_in6 hub = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	struct node six = {.fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+
+	options.listen[0].ip.family = TT_FAMILY_V4;
+	options.listen[1].ip.family = TT_FAMILY_V6;
+	options.listen_count = 2;
+	options.any_source = true;
+	CU_ASSERT_EQUAL_FATAL(hub_relay_start(&options, &relay), 0);
+	relay_at.udp_port = hub_relay_udp_port(relay);
+	node_open(&a);
+	node_open(&b);
+	node_open(&stranger);
+	hub.sin6_port = htons(relay_at.udp_port);
+	if (six.fd < 0 || connect(six.fd, (struct sockaddr *)&hub, sizeof(hub)) < 0) {
+		tt_test_skip(1, "no IPv6 here");
+	} else {
+		CU_ASSERT(hub_relay_open(relay, 7, 9, &a.leg, &six.leg));
+		CU_ASSERT(binds(&a, &a.leg));
+		CU_ASSERT(binds(&six, &six.leg));
+		say_data(&a, a.leg.tag, "to the other family");
+		CU_ASSERT(hears_data(&six, six.leg.tag, "to the other family"));
+		say_data(&six, six.leg.tag, "and back");
+		CU_ASSERT(hears_data(&a, a.leg.tag, "and back"));
+	}
+	close(six.fd);
+	tear_down();
+}
+
 /* Sizes that a burst mixes arrive as they were sent, in order. */
 static void bursts(void)
 {
@@ -447,6 +478,13 @@ static void rate(void)
 		got++;
 	CU_ASSERT(got == 46 || got == 47); /* 65536 bytes */
 	CU_ASSERT_EQUAL(stats().dropped_rate, N - got);
+	/* and opening again fills nothing */
+	CU_ASSERT(hub_relay_open(relay, 7, 9, &a.leg, &b.leg));
+	CU_ASSERT(binds(&a, &a.leg) && binds(&b, &b.leg));
+	mesh_relay_data_write(d, a.leg.tag);
+	say(&a, d, sizeof(d));
+	CU_ASSERT(is_quiet(&b));
+	CU_ASSERT_EQUAL(stats().dropped_rate, N - got + 1);
 	/* the other node has its own */
 	say_data(&b, b.leg.tag, "mine");
 	CU_ASSERT(hears_data(&a, a.leg.tag, "mine"));
@@ -517,7 +555,7 @@ static void challenges_are_limited(void)
 }
 
 /* Without any_source, as in service: loopback is not an address to answer to. */
-static void loopback_is_no_source(void)
+static void case_23_loopback_is_no_source(void)
 {
 	open_pair();
 	hub_relay_stop(relay);
@@ -650,13 +688,13 @@ static void changes_under_traffic(void)
 }
 
 TT_TESTS("relay_udp", {"both ways", both_ways}, {"the node's machine", the_nodes_machine},
-	 {"bursts of mixed sizes", bursts}, {"wrong source", wrong_source},
-	 {"wrong tag", wrong_tag}, {"wrong MAC", wrong_mac},
+	 {"both families", both_families}, {"bursts of mixed sizes", bursts},
+	 {"wrong source", wrong_source}, {"wrong tag", wrong_tag}, {"wrong MAC", wrong_mac},
 	 {"a cookie from another address", cookie_from_another_address},
 	 {"moving needs a cookie", moving_needs_a_cookie}, {"keepalives", keepalives},
 	 {"the other leg is unbound", other_leg_unbound}, {"closed at once", closed_at_once},
 	 {"a node's rate", rate}, {"no amplification", no_amplification},
 	 {"challenges are limited", challenges_are_limited},
-	 {"loopback is no source", loopback_is_no_source}, {"random datagrams", random_datagrams},
-	 {"10,000 allocations", many_allocations}, {"full", full},
-	 {"changes under traffic", changes_under_traffic})
+	 {"case 23: loopback is no source", case_23_loopback_is_no_source},
+	 {"random datagrams", random_datagrams}, {"10,000 allocations", many_allocations},
+	 {"full", full}, {"changes under traffic", changes_under_traffic})
