@@ -88,6 +88,22 @@ equal "--config takes a file" "$f/a.toml" "$(offered taltund --config "$f/a")"
 equal "--log-level takes a word" "debug" "$(offered taltund --log-level d)"
 equal "--log-format takes a word" "json logfmt" "$(offered taltund --log-format '')"
 
+# --- taltun-hub ------------------------------------------------------------------------------
+
+if command -v taltun-hub >/dev/null; then
+	# shellcheck source=scripts/completions/taltun-hub.bash
+	. "$dir/taltun-hub.bash"
+	mapfile -t hub_commands < <(taltun-hub help | sed -nE 's/^  ([a-z][a-z-]*) {2,}.*/\1/p')
+	has "zsh names every command of taltun-hub" _taltun-hub "^	'" ":" "${hub_commands[@]}"
+	mapfile -t fish_commands < <(printf '%s\n' "${hub_commands[@]}" | grep -vx -e version -e help)
+	has "fish names every command of taltun-hub" taltun-hub.fish " -a " " -d " "${fish_commands[@]}"
+	equal "commands of taltun-hub" "$(sorted "${hub_commands[@]}" --dir)" "$(offered taltun-hub '')"
+	equal "roles" "client gateway" "$(offered taltun-hub token create --role '')"
+	equal "nodes" "list revoke show" "$(offered taltun-hub node '' | tr ' ' '\n' | grep -v -- -- | paste -sd' ')"
+else
+	skip "taltun-hub is not built"
+fi
+
 # --- zsh and fish ----------------------------------------------------------------------------
 
 if command -v zsh >/dev/null; then

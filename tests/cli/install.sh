@@ -19,6 +19,13 @@ for f in share/man/man8/taltun.8 share/man/man8/taltund.8 share/man/man5/taltun.
 	share/doc/taltun/README.md share/doc/taltun/architecture.md; do
 	is_file "usr/$f"
 done
+if [ -x "$TT_BIN/taltun-hub" ]; then
+	check "taltun-hub runs from there" "$stage/usr/sbin/taltun-hub" version
+	for f in share/man/man8/taltun-hub.8 share/bash-completion/completions/taltun-hub \
+		share/zsh/site-functions/_taltun-hub share/fish/vendor_completions.d/taltun-hub.fish; do
+		is_file "usr/$f"
+	done
+fi
 equal "programs are executable by all" "755 755" \
 	"$(stat -c %a "$stage/usr/bin/taltun" "$stage/usr/sbin/taltund" | paste -sd' ')"
 equal "nothing is writable by others" "" "$(find "$stage" ! -type l -perm /022)"

@@ -426,6 +426,20 @@ static enum hub_serve_outcome prepare(struct serve *s)
 	return o == HUB_SERVE_ENDED ? start_relay(s) : o;
 }
 
+/* Nothing runs yet. */
+static void give_up(struct serve *s)
+{
+	if (s->signer)
+		hub_signer_stop(s->signer, NULL, NULL);
+	if (s->stun)
+		hub_stun_stop(s->stun, NULL, NULL);
+	hub_relay_stop(s->relay);
+	for (unsigned i = 0; i < s->listener_count; i++)
+		close(s->listeners[i]);
+	crypto_wipe(s, sizeof(*s));
+	free(s);
+}
+
 enum hub_serve_outcome hub_serve(const struct hub_serve_options *opt)
 {
 	struct serve *s = calloc(1, sizeof(*s));
@@ -446,8 +460,11 @@ enum hub_serve_outcome hub_serve(const struct hub_serve_options *opt)
 	signal(SIGPIPE, SIG_IGN);
 	raise_descriptors(s);
 	enum hub_serve_outcome o = prepare(s);
-	if (o == HUB_SERVE_ENDED)
-		o = run(s);
+	if (o != HUB_SERVE_ENDED) {
+		give_up(s);
+		return o;
+	}
+	o = run(s);
 	crypto_wipe(&s->opt.key, sizeof(s->opt.key));
 	/* after an early end parts of it may still be in use by a thread */
 	if (s->ended)

@@ -29,7 +29,7 @@ struct hub_signer {
 	pid_t pid;
 	int fd;
 	uv_poll_t poll;
-	bool gone;
+	bool attached, gone;
 	struct asked *first, **last; /* all that wait for an answer */
 	struct asked *unsent;	     /* the first that the signer has not got */
 	uint32_t pending;
@@ -185,6 +185,7 @@ int hub_signer_attach(struct hub_signer *s, uv_loop_t *loop)
 
 	if (err)
 		return err;
+	s->attached = true;
 	s->poll.data = s;
 	return uv_poll_start(&s->poll, UV_READABLE, on_ready);
 }
@@ -219,10 +220,8 @@ bool hub_signer_works(const struct hub_signer *s)
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-static void on_closed(uv_handle_t *h)
+static void all_closed(struct hub_signer *s)
 {
-	struct hub_signer *s = h->data;
-
 	reap(s);
 	while (s->first)
 		free(take_first(s));
@@ -231,9 +230,17 @@ static void on_closed(uv_handle_t *h)
 	free(s);
 }
 
+static void on_closed(uv_handle_t *h)
+{
+	all_closed(h->data);
+}
+
 void hub_signer_stop(struct hub_signer *s, void (*closed)(void *arg), void *arg)
 {
 	s->closed = closed;
 	s->closed_arg = arg;
-	uv_close((uv_handle_t *)&s->poll, on_closed);
+	if (s->attached)
+		uv_close((uv_handle_t *)&s->poll, on_closed);
+	else
+		all_closed(s);
 }

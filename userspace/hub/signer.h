@@ -25,7 +25,7 @@ struct hub_signer;
 int hub_signer_fork(const char *ca_cert_path, const char *ca_key_path, struct hub_signer **out);
 /* Answers come on this loop from now on. */
 int hub_signer_attach(struct hub_signer *s, uv_loop_t *loop);
-/* closed() runs when the child has ended; what is pending is not answered. */
+/* Attached or not. closed() runs when the child has ended; what is pending is not answered. */
 void hub_signer_stop(struct hub_signer *s, void (*closed)(void *arg), void *arg);
 
 struct hub_sign_request {
