@@ -8,20 +8,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "crypto/x25519.h"
+#include "hub_files.h"
 #include "node/config_load.h"
 #include "node/config_wgquick.h"
 #include "node/net_set.h"
-#include "tls/cert.h"
 #include "tt_test.h"
 
-#define KEY_A "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+#define KEY_A HUB_FILES_KEY
 #define KEY_B "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
 #define BASE  "[interface]\nname = \"tt0\"\nprivate_key = \"" KEY_A "\"\n"
 #define HUB   BASE "[hub]\nserver = \"hub.example.com\"\n"
 
 static char tmp[64];
-static struct tls_der ca, ca_key, node, node_key;
+static struct hub_files h;
 
 static const char *in_tmp(const char *name)
 {
@@ -35,67 +34,19 @@ static const char *in_tmp(const char *name)
 
 static void put(const char *name, const char *text, mode_t mode)
 {
-	FILE *f = fopen(in_tmp(name), "w");
-
-	CU_ASSERT_FATAL(f != NULL);
-	fputs(text, f);
-	fclose(f);
-	CU_ASSERT_EQUAL(chmod(in_tmp(name), mode), 0);
+	hub_files_put(tmp, name, text, mode);
 }
 
 static void put_cert(const char *name, const struct tls_der *der)
 {
-	char pem[TLS_CERT_PEM_MAX];
-
-	CU_ASSERT_EQUAL_FATAL(tls_cert_to_pem(der, pem, sizeof(pem)), 0);
-	put(name, pem, 0644);
-}
-
-static void put_key(const char *name, const struct tls_der *der, mode_t mode)
-{
-	char pem[TLS_CERT_PEM_MAX];
-
-	CU_ASSERT_EQUAL_FATAL(tls_key_to_pem(der, pem, sizeof(pem)), 0);
-	put(name, pem, mode);
-}
-
-static void issue(const struct tls_der *by, const struct tls_der *by_key, const struct tls_der *key,
-		  const char *wg_private, struct tls_der *out)
-{
-	uint8_t private_key[TT_KEY_LEN], public_key[TT_KEY_LEN];
-	struct tls_der csr;
-	struct tls_cert_request req = {.role = TLS_CERT_NODE,
-				       .name = "laptop-a",
-				       .wg_public_key = public_key,
-				       .csr = csr.bytes,
-				       .not_before_s = 1000000000,
-				       .not_after_s = 2000000000,
-				       .serial = {7}};
-
-	CU_ASSERT_EQUAL_FATAL(tt_key_from_b64(wg_private, TT_KEY_B64_LEN, private_key), 0);
-	crypto_x25519_base(public_key, private_key);
-	CU_ASSERT_EQUAL_FATAL(tls_csr_create(key, &csr), 0);
-	req.csr_len = csr.len;
-	CU_ASSERT_EQUAL_FATAL(tls_cert_issue(by, by_key, &req, out), 0);
-}
-
-static void make_ca(struct tls_der *cert, struct tls_der *key)
-{
-	CU_ASSERT_EQUAL_FATAL(tls_key_generate(key), 0);
-	CU_ASSERT_EQUAL_FATAL(tls_ca_create(key, "test", 1000000000, 2000000000, cert), 0);
+	hub_files_put_cert(tmp, name, der);
 }
 
 static void setup(void)
 {
 	strcpy(tmp, "/tmp/taltun-hubconf-XXXXXX");
 	CU_ASSERT_FATAL(mkdtemp(tmp) != NULL);
-	CU_ASSERT_EQUAL_FATAL(mkdir(in_tmp("tt0.hub"), 0700), 0);
-	make_ca(&ca, &ca_key);
-	CU_ASSERT_EQUAL_FATAL(tls_key_generate(&node_key), 0);
-	issue(&ca, &ca_key, &node_key, KEY_A, &node);
-	put_cert("tt0.hub/ca.crt", &ca);
-	put_cert("tt0.hub/node.crt", &node);
-	put_key("tt0.hub/node.key", &node_key, 0600);
+	hub_files_make(&h, in_tmp("tt0.hub"));
 }
 
 static void remove_folder(const char *name)
@@ -192,9 +143,9 @@ static void defaults(void)
 			       in_tmp("tt0.hub/node.crt"));
 	CU_ASSERT_STRING_EQUAL(node_config_str(cfg, cfg->hub.key_file), in_tmp("tt0.hub/node.key"));
 	CU_ASSERT_STRING_EQUAL(node_config_str(cfg, cfg->hub.ca_file), in_tmp("tt0.hub/ca.crt"));
-	CU_ASSERT(der_is(cfg, cfg->hub.certificate, &node));
-	CU_ASSERT(der_is(cfg, cfg->hub.key, &node_key));
-	CU_ASSERT(der_is(cfg, cfg->hub.ca, &ca));
+	CU_ASSERT(der_is(cfg, cfg->hub.certificate, &h.node));
+	CU_ASSERT(der_is(cfg, cfg->hub.key, &h.node_key));
+	CU_ASSERT(der_is(cfg, cfg->hub.ca, &h.ca));
 	CU_ASSERT_EQUAL(cfg->hub.accept.count, 0);
 	CU_ASSERT_EQUAL(cfg->peers.count, 0);
 	node_config_free(cfg);
@@ -317,23 +268,23 @@ static void files_that_do_not_fit(void)
 	put("tt0.hub/node.key", "-----BEGIN PRIVATE KEY-----\nno\n-----END PRIVATE KEY-----\n",
 	    0600);
 	refuse(HUB, "tt0.toml:5:10: key_file: DIR/tt0.hub/node.key holds no key in PEM");
-	make_ca(&other_ca, &other_key);
-	put_key("tt0.hub/node.key", &other_key, 0600);
+	hub_files_make_ca(&other_ca, &other_key);
+	hub_files_put_key(tmp, "tt0.hub/node.key", &other_key, 0600);
 	refuse(HUB, "tt0.toml:5:10: key_file: this is not the key of the certificate");
-	put_key("tt0.hub/node.key", &node_key, 0600);
+	hub_files_put_key(tmp, "tt0.hub/node.key", &h.node_key, 0600);
 
 	put_cert("tt0.hub/ca.crt", &other_ca);
 	refuse(HUB, "tt0.toml:5:10: certificate_file: the CA in ca_file has not signed it; enrol "
 		    "anew");
-	put_cert("tt0.hub/ca.crt", &node);
+	put_cert("tt0.hub/ca.crt", &h.node);
 	refuse(HUB, "tt0.toml:5:10: ca_file: this is no CA certificate");
 	unlink(in_tmp("tt0.hub/ca.crt"));
 	refuse(HUB, "tt0.toml:5:10: ca_file: DIR/tt0.hub/ca.crt: No such file or directory");
-	put_cert("tt0.hub/ca.crt", &ca);
+	put_cert("tt0.hub/ca.crt", &h.ca);
 
-	put_cert("tt0.hub/node.crt", &ca);
+	put_cert("tt0.hub/node.crt", &h.ca);
 	refuse(HUB, "tt0.toml:5:10: certificate_file: this is no node's certificate");
-	issue(&ca, &ca_key, &node_key, KEY_B, &other);
+	hub_files_issue(&h.ca, &h.ca_key, &h.node_key, KEY_B, &other);
 	put_cert("tt0.hub/node.crt", &other);
 	refuse(HUB, "tt0.toml:5:10: certificate_file: it is for another private key than the "
 		    "interface's; enrol anew");

@@ -11,7 +11,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "node/control_stream.h"
 #include "node/device_impl.h"
+#include "node/mesh.h"
 #include "node_sim.h"
 #include "tt_test.h"
 
@@ -232,5 +234,111 @@ static void bounds(void)
 	unserve();
 }
 
+/* --- events ------------------------------------------------------------------------------------
+ */
+
+static const char *text_of(json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s ? s : "";
+}
+
+static void emit_path(const char *why)
+{
+	const struct node_mesh_event e = {.kind = NODE_MESH_PATH_CHANGED,
+					  .peer = "office \"x\"",
+					  .path = MESH_PATH_PUNCHED,
+					  .path_was = MESH_PATH_RELAY_UDP,
+					  .why = why};
+
+	node_events_mesh(control, &e);
+}
+
+static void events_reach_those_who_listen(void)
+{
+	const struct node_event roam = {
+		.kind = NODE_EVENT_ROAM,
+		.why = "moved",
+		.endpoint = {.ip = {.family = TT_FAMILY_V4, .b = {192, 0, 2, 1}}, .udp_port = 7}};
+
+	serve();
+	node_events_emit(NULL, &roam);
+	node_events_emit(control, &roam); /* nobody listens */
+	int fd = dial(), other = dial();
+	json_t *r = ask(fd, "{\"v\":1,\"op\":\"events\"}\n");
+	CU_ASSERT(ok(r));
+	json_decref(r);
+	CU_ASSERT_EQUAL(node_control_listeners(control), 1);
+	emit_path("a better path");
+	r = answer(fd);
+	CU_ASSERT_STRING_EQUAL(text_of(r, "event"), "path");
+	CU_ASSERT_STRING_EQUAL(text_of(r, "interface"), "sim0");
+	CU_ASSERT_STRING_EQUAL(text_of(r, "peer"), "office \"x\"");
+	CU_ASSERT_STRING_EQUAL(text_of(r, "path"), "punched");
+	CU_ASSERT_STRING_EQUAL(text_of(r, "path_was"), "relay_udp");
+	CU_ASSERT_STRING_EQUAL(text_of(r, "why"), "a better path");
+	CU_ASSERT(json_number_value(json_object_get(r, "time")) > 1e9);
+	json_decref(r);
+	node_events_emit(control, &roam);
+	r = answer(fd);
+	CU_ASSERT_STRING_EQUAL(text_of(r, "event"), "roam");
+	CU_ASSERT_STRING_EQUAL(text_of(r, "endpoint"), "192.0.2.1:7");
+	json_decref(r);
+	/* who asks has heard nothing of it, and is served meanwhile */
+	r = ask(other, "{\"v\":1,\"op\":\"status\"}\n");
+	CU_ASSERT(json_is_object(json_object_get(r, "status")));
+	json_decref(r);
+	/* who listens has nothing more to say */
+	CU_ASSERT(write(fd, "{\"v\":1,\"op\":\"stop\"}\n", 21) > 0);
+	stops = 0;
+	for (int i = 0; i < 50; i++)
+		uv_run(&loop, UV_RUN_NOWAIT);
+	CU_ASSERT_EQUAL(stops, 0);
+	close(fd);
+	for (int i = 0; i < 100 && node_control_listeners(control); i++)
+		uv_run(&loop, UV_RUN_NOWAIT);
+	CU_ASSERT_EQUAL(node_control_listeners(control), 0);
+	close(other);
+	unserve();
+}
+
+/* A listener that does not read costs a bounded amount, and then its place. */
+static void a_deaf_listener_goes(void)
+{
+	int fds[NODE_CONTROL_LISTENERS_MAX + 1];
+	unsigned sent = 0;
+
+	serve();
+	for (unsigned i = 0; i <= NODE_CONTROL_LISTENERS_MAX; i++) {
+		fds[i] = dial();
+		json_t *r = ask(fds[i], "{\"v\":1,\"op\":\"events\"}\n");
+		CU_ASSERT_EQUAL(ok(r), i < NODE_CONTROL_LISTENERS_MAX);
+		json_decref(r);
+	}
+	while (node_control_listeners(control) && sent < 100000) {
+		emit_path("again");
+		sent++;
+		uv_run(&loop, UV_RUN_NOWAIT);
+	}
+	CU_ASSERT_EQUAL(node_control_listeners(control), 0);
+	CU_ASSERT(sent > 100 && sent < 100000);
+	for (unsigned i = 0; i <= NODE_CONTROL_LISTENERS_MAX; i++)
+		close(fds[i]);
+	unserve();
+}
+
+static void status_has_no_hub(void)
+{
+	serve();
+	int fd = dial();
+	json_t *r = ask(fd, "{\"v\":1,\"op\":\"status\"}\n");
+	CU_ASSERT(json_is_null(json_object_get(json_object_get(r, "status"), "hub")));
+	json_decref(r);
+	close(fd);
+	unserve();
+}
+
 TT_TESTS("control", {"status of a device", status_of_a_device}, {"operations", operations},
-	 {"two requests at once", two_at_once}, {"bad requests", bad_requests}, {"bounds", bounds})
+	 {"two requests at once", two_at_once}, {"bad requests", bad_requests}, {"bounds", bounds},
+	 {"events reach those who listen", events_reach_those_who_listen},
+	 {"a deaf listener goes", a_deaf_listener_goes}, {"status has no hub", status_has_no_hub})

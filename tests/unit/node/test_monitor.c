@@ -2,6 +2,7 @@
  *
  * The monitor as a supervisor: signals, sudden ends, sockets, lock, state and configuration.
  */
+#include "hub_files.h"
 #include "monitor_harness.h"
 
 #include <sys/socket.h>
@@ -512,6 +513,160 @@ static void wrong_configuration_reaches_the_caller(void)
 	harness_remove_dir();
 }
 
+/* --- the hub ------------------------------------------------------------------------------------
+ */
+
+static const char pem[] = "-----BEGIN CERTIFICATE-----\nAAAA\nBBB=\n-----END CERTIFICATE-----\n";
+
+static int save_kind(enum node_state_kind kind, const char *text, struct node_priv_reply *r)
+{
+	struct node_priv_request req = {.op = NODE_PRIV_STATE_SAVE,
+					.u.state = {.len = (uint32_t)strlen(text), .kind = kind}};
+	int fd = plat_memfile_create("kept", strlen(text));
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		return -EIO;
+	return node_priv_call(priv, &req, fd, r, NULL);
+}
+
+static int engine_without_hub(const struct node_engine_start *start)
+{
+	struct node_priv_request req = {.u.hub.family = TT_FAMILY_V4};
+	struct node_priv_reply r;
+
+	(void)start;
+	ENGINE_CHECK(ask(NODE_PRIV_HUB_SOCKET, &req, &r, NULL) == -EPERM && r.error[0]);
+	ENGINE_CHECK(save_kind(NODE_STATE_KIND_MAP, "map", &r) == -EPERM);
+	ENGINE_CHECK(save_kind(NODE_STATE_KIND_CERT, pem, &r) == -EPERM);
+	req.u.state.kind = NODE_STATE_KIND_MAP;
+	ENGINE_CHECK(ask(NODE_PRIV_STATE_LOAD, &req, &r, NULL) == -EPERM);
+	/* refused, and no reason to end: the state is saved as ever */
+	ENGINE_CHECK(save("state", 5, &r) == 0);
+	return leave(NODE_EXIT_OK);
+}
+
+static void nothing_for_the_hub_without_one(void)
+{
+	if (!harness_possible(1))
+		return;
+	harness_reset();
+	HARNESS_ASSERT_RUN(engine_without_hub, 0);
+}
+
+static bool socket_is(int fd, int domain)
+{
+	int type = 0, got = 0;
+	socklen_t len = sizeof(int);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
+	       getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &got, &len) == 0 && got == domain &&
+	       (fcntl(fd, F_GETFL) & O_NONBLOCK);
+}
+
+static void count_ok(void *arg, const struct node_priv_reply *reply, const int *fds)
+{
+	(void)fds;
+	*(unsigned *)arg += reply->result == 0;
+}
+
+/* Many at once: all are answered, and the last one stands. */
+static int engine_many_maps(struct node_priv_reply *r)
+{
+	unsigned answered = 0;
+	char text[16];
+
+	for (int i = 0; i < 20; i++) {
+		struct node_priv_request req = {.op = NODE_PRIV_STATE_SAVE,
+						.u.state = {6, NODE_STATE_KIND_MAP}};
+		int fd = plat_memfile_create("map", 6);
+		snprintf(text, sizeof(text), "map %02d", i);
+		ENGINE_CHECK(fd >= 0 && pwrite(fd, text, 6, 0) == 6);
+		ENGINE_CHECK(node_priv_send(priv, &req, fd, count_ok, &answered) == 0);
+	}
+	ENGINE_CHECK(save_kind(NODE_STATE_KIND_MAP, "last map", r) == 0);
+	node_priv_dispatch(priv);
+	ENGINE_CHECK(answered == 20);
+	return 0;
+}
+
+static int engine_hub(const struct node_engine_start *start)
+{
+	static const char *const no_certificates[] = {
+		"x", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+		"-----BEGIN CERTIFICATE-----\nAAAA\n",
+		"-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n"
+		"-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n",
+		"-----BEGIN CERTIFICATE-----\nA\rA\n-----END CERTIFICATE-----\n"};
+	struct node_priv_request req = {0};
+	struct node_priv_reply r;
+	int fds[NODE_PRIV_FDS_MAX];
+	char buf[256] = "";
+
+	(void)start;
+	ENGINE_CHECK(load_mtu() == 0);
+	req.u.hub.family = TT_FAMILY_V4;
+	ENGINE_CHECK(ask(NODE_PRIV_HUB_SOCKET, &req, &r, fds) == 0 && r.fds == 1);
+	ENGINE_CHECK(socket_is(fds[0], AF_INET));
+	close(fds[0]);
+	req.u.hub.family = TT_FAMILY_V6;
+	ENGINE_CHECK(ask(NODE_PRIV_HUB_SOCKET, &req, &r, fds) == 0 && r.fds == 1);
+	ENGINE_CHECK(socket_is(fds[0], AF_INET6));
+	close(fds[0]);
+	ENGINE_CHECK(tell(NODE_PRIV_CONFIG_COMMIT) == 0);
+	for (size_t i = 0; i < TT_ARRAY_LEN(no_certificates); i++)
+		ENGINE_CHECK(save_kind(NODE_STATE_KIND_CERT, no_certificates[i], &r) == -EINVAL);
+	ENGINE_CHECK(save_kind(NODE_STATE_KIND_CERT, pem, &r) == 0);
+	req = (struct node_priv_request){.u.state.kind = NODE_STATE_KIND_CERT};
+	ENGINE_CHECK(ask(NODE_PRIV_STATE_LOAD, &req, &r, fds) == 0 && r.fds == 1);
+	ENGINE_CHECK(read(fds[0], buf, sizeof(buf)) == (ssize_t)strlen(pem) && !strcmp(buf, pem));
+	close(fds[0]);
+	ENGINE_CHECK(engine_many_maps(&r) == 0);
+	return leave(NODE_EXIT_OK);
+}
+
+static void write_hub_config(void)
+{
+	struct hub_files h;
+	FILE *f = fopen(harness_path("node.toml"), "w");
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	fprintf(f, "[interface]\nname = \"ttest0\"\n"
+		   "private_key = \"" HUB_FILES_KEY "\"\n[hub]\nserver = \"hub.example.com\"\n");
+	fclose(f);
+	chmod(harness_path("node.toml"), 0600);
+	hub_files_make(&h, harness_path("ttest0.hub"));
+}
+
+static void hub_gets_sockets_and_files(void)
+{
+	char buf[16] = "";
+	struct stat st;
+
+	if (!harness_possible(1))
+		return;
+	harness_reset();
+	write_hub_config();
+	struct node_monitor_options opt = harness_options(engine_hub);
+	opt.mode = NODE_MODE_CONFIG;
+	opt.name = NULL;
+	opt.config_path = harness_path("node.toml");
+	int status = harness_wait(harness_start(&opt));
+	CU_ASSERT_EQUAL(status, 0);
+	CU_ASSERT_EQUAL(shared->failed, 0);
+	if (status || shared->failed) {
+		printf("  status %d, line %d: %s\n", status, shared->failed, shared->text);
+		harness_show_log();
+	}
+	int fd = open(harness_path("ttest0.map"), O_RDONLY);
+	CU_ASSERT_EQUAL(read(fd, buf, sizeof(buf)), 8);
+	CU_ASSERT_STRING_EQUAL(buf, "last map");
+	CU_ASSERT(fstat(fd, &st) == 0 && (st.st_mode & 0777) == 0600);
+	close(fd);
+	CU_ASSERT(access(harness_path("ttest0.hub/node.crt.new"), F_OK) < 0);
+	CU_ASSERT(access(harness_path("ttest0.state"), F_OK) < 0);
+	harness_remove_dir();
+}
+
 /* --- jobs ------------------------------------------------------------------------------------- */
 
 static void crash(struct node_monitor *m, const struct node_monitor_job *job, uint32_t len,
@@ -553,5 +708,7 @@ TT_TESTS("monitor", {"signals reach the engine", signals_reach_the_engine},
 	 {"state is saved atomically", state_is_saved_atomically},
 	 {"full disk is an error reply", full_disk_is_an_error_reply},
 	 {"a reaped job is not killed", reaped_job_is_not_killed},
+	 {"nothing for the hub without one", nothing_for_the_hub_without_one},
+	 {"hub gets sockets and files", hub_gets_sockets_and_files},
 	 {"configuration is loaded and kept", configuration_is_loaded_and_kept},
 	 {"wrong configuration reaches the caller", wrong_configuration_reaches_the_caller})
