@@ -137,6 +137,17 @@ static int check_names(struct node_draft *d, const struct index_set *seen)
 	return 0;
 }
 
+static int check_roaming(struct node_draft *d)
+{
+	for (uint32_t i = 0; i < node_draft_peer_count(d); i++) {
+		const struct node_config_peer *p = node_draft_peer(d, i);
+		if (!p->roaming && !p->host.len)
+			return node_draft_fail(d, node_draft_peer_place(d, i)->header,
+					       "peer with roaming = false has no endpoint");
+	}
+	return 0;
+}
+
 static int check_peers(struct node_draft *d)
 {
 	struct index_set keys, names;
@@ -146,7 +157,7 @@ static int check_peers(struct node_draft *d)
 		return node_draft_no_memory(d);
 	rc = check_public_keys(d, &keys);
 	free(keys.slots);
-	if (rc)
+	if (rc || (rc = check_roaming(d)))
 		return rc;
 	if (set_init(&names, node_draft_peer_count(d), name_of_peer))
 		return node_draft_no_memory(d);

@@ -147,6 +147,7 @@ struct node_config_peer *node_draft_add_peer(struct node_draft *d, struct node_w
 		return NULL;
 	}
 	place->header = header;
+	peer->roaming = true;
 	return peer;
 }
 

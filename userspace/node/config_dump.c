@@ -104,6 +104,8 @@ static void dump_peer(const struct node_config *cfg, FILE *out, const struct nod
 			p->udp_port);
 	else
 		fprintf(out, "  endpoint = (none)\n");
+	if (!p->roaming)
+		fprintf(out, "  roaming = false\n");
 	dump_cidrs(cfg, out, "  allowed_ips", p->allowed_ips);
 	dump_number(out, "  keepalive", p->keepalive, "off");
 }

@@ -282,6 +282,8 @@ static const struct node_schema_key keys[] = {
 	{PEER("preshared_key_file"), TEXT, node_parse_psk_file, .expected = PATH_EXPECTED},
 	{PEER("endpoint"), TEXT, node_parse_endpoint, .expected = "\"host:port\""},
 	{PEER("allowed_ips"), LIST, node_parse_allowed_ips, .expected = CIDRS_EXPECTED},
+	{PEER("roaming"), BOOL, parse_boolean, FIELD(node_config_peer, roaming),
+	 .expected = "true or false"},
 	{PEER("keepalive"), NUMBER, parse_number, FIELD(node_config_peer, keepalive), 0, 65535},
 };
 

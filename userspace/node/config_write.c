@@ -178,6 +178,8 @@ static void put_peer(const struct node_config *cfg, FILE *out, const struct node
 		fputs("\"\n", out);
 	}
 	put_cidr_list(cfg, out, "allowed_ips", p->allowed_ips);
+	if (!p->roaming)
+		fputs("roaming = false\n", out);
 	put_number(out, "keepalive", p->keepalive);
 }
 

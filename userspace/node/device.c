@@ -402,6 +402,11 @@ void node_peer_set_endpoint(struct node_device *d, struct node_peer *p, const st
 	node_device_rearm(d);
 }
 
+void node_peer_set_roaming(struct node_peer *p, bool roams)
+{
+	p->fixed = !roams;
+}
+
 int node_peer_set_host(struct node_device *d, struct node_peer *p, const char *host,
 		       uint16_t udp_port)
 {

@@ -142,6 +142,8 @@ void node_peer_move(struct node_device *d, struct node_peer *p, const struct tt_
 		    const struct tt_ip *dst, uint32_t ifindex)
 {
 	ifindex = sticky_ifindex(dst, ifindex);
+	if (p->fixed && !tt_endpoint_equal(&p->dest.to, src))
+		return;
 	if (tt_endpoint_equal(&p->dest.to, src) && tt_ip_equal(&p->dest.from, dst) &&
 	    p->dest.from_ifindex == ifindex)
 		return;

@@ -31,6 +31,7 @@ struct node_peer {
 	bool has_psk;
 
 	struct plat_udp_dest dest; /* where to send now; not set: nowhere */
+	bool fixed;		   /* packets from elsewhere do not move dest.to */
 	bool managed;		   /* the path is the mesh's to choose: */
 	bool has_route;
 	struct dp_route route;

@@ -349,6 +349,33 @@ static void case_07_stamps(void)
 	node_sim_close(&sim);
 }
 
+/* Case 18: a peer that may not roam is heard from anywhere, and sent to where it was configured. */
+static void case_18_fixed_endpoint(void)
+{
+	for (int fixed = 0; fixed < 2; fixed++) {
+		struct wg_msg_initiation msg;
+		struct node_peer_info info;
+		struct tt_endpoint home, seen;
+
+		open_with_peer(NULL);
+		tt_endpoint_parse("192.0.2.1:51820", &home);
+		tt_endpoint_parse("192.0.2.77:7", &seen); /* where push() comes from */
+		initiate_to_device(&msg);
+		struct node_peer *p = node_device_next_peer(sim.device, NULL);
+		while (p && node_device_next_peer(sim.device, p))
+			p = node_device_next_peer(sim.device, p); /* the one that initiates */
+		CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+		node_peer_set_endpoint(sim.device, p, &home);
+		node_peer_set_roaming(p, !fixed);
+		push(&msg, sizeof(msg));
+		CU_ASSERT_EQUAL(sim.last_sent[0], WG_MSG_RESPONSE);
+		CU_ASSERT(tt_endpoint_equal(&sim.last_to, &seen)); /* who asks is answered */
+		node_peer_get_info(sim.device, p, &info);
+		CU_ASSERT(tt_endpoint_equal(&info.endpoint, fixed ? &home : &seen));
+		node_sim_close(&sim);
+	}
+}
+
 /* --- the way past the kernel ------------------------------------------------------------------ */
 
 static struct {
@@ -507,8 +534,8 @@ TT_TESTS("device", {"adding a peer twice", adding_twice},
 	 {"case 10: retries", case_10_retries},
 	 {"a new endpoint is tried at once", endpoint_change_is_prompt},
 	 {"keys are erased after 540 s", keys_are_erased}, {"case 07: stamps", case_07_stamps},
-	 {"case 40: names", case_40_names}, {"late answers of the resolver", late_answers},
-	 {"a look-up without answer", lost_answer},
+	 {"case 18: fixed endpoint", case_18_fixed_endpoint}, {"case 40: names", case_40_names},
+	 {"late answers of the resolver", late_answers}, {"a look-up without answer", lost_answer},
 	 {"link down ends sessions", link_down_ends_sessions}, {"case 15: junk", case_15_junk},
 	 {"indices in order", indices_in_order},
 	 {"links by generation", links_follow_their_generation}, {"ten thousand peers", many_peers})
