@@ -14,7 +14,6 @@
 #define PING_MS	      15000 /* of silence */
 #define DEAD_MS	      30000
 #define PROBE_MS      3000 /* after a change of the network, the answer to a Ping */
-#define TICK_MS	      500
 #define CONTROL_BYTES (256 * 1024)
 #define DATA_PACKETS  512
 #define DATA_BYTES    (4 * 1024 * 1024)
@@ -91,6 +90,7 @@ static void enter(struct node_hub_link *l, enum node_hub_state state, uint64_t w
 	l->since = now_of(l);
 	l->deadline = within_ms ? tt_mono_add_ns(l->since, within_ms * TT_NS_PER_MS)
 				: (struct tt_mono){0};
+	arm(l);
 }
 
 /* --- losing it -------------------------------------------------------------------------------- */
@@ -306,13 +306,21 @@ static void on_ended(void *ctx, enum wire_end why)
 
 static void handle_closed(struct node_hub_link *l);
 
+static void on_wire_closed(void *arg)
+{
+	handle_closed(arg);
+}
+
 static void on_stream_closed(void *ctx)
 {
 	struct node_hub_link *l = ctx;
 
 	l->stream_used = false;
-	if (l->ending)
-		handle_closed(l);
+	if (!l->ending)
+		return;
+	/* not before: what was queued counts in the wire loop until here */
+	wire_loop_close(l->wire, on_wire_closed, l);
+	handle_closed(l);
 }
 
 static const struct wire_handlers stream_handlers = {.opened = on_opened,
@@ -410,7 +418,7 @@ static void attempt(struct node_hub_link *l)
 
 void node_hub_link_resolved(struct node_hub_link *l, const struct tt_endpoint *addr, unsigned count)
 {
-	if (l->state != NODE_HUB_RESOLVING)
+	if (l->ending || l->state != NODE_HUB_RESOLVING)
 		return;
 	l->addr_count = TT_MIN(count, (unsigned)ADDRESSES_MAX);
 	l->addr_next = 0;
@@ -573,11 +581,6 @@ static void on_tick_closed(uv_handle_t *h)
 	handle_closed(h->data);
 }
 
-static void on_wire_closed(void *arg)
-{
-	handle_closed(arg);
-}
-
 void node_hub_link_destroy(struct node_hub_link *l, void (*closed)(void *arg), void *arg)
 {
 	if (!l)
@@ -587,10 +590,10 @@ void node_hub_link_destroy(struct node_hub_link *l, void (*closed)(void *arg), v
 	l->ending = true;
 	l->handles = HANDLES + (l->stream_used ? 1 : 0);
 	uv_close((uv_handle_t *)&l->tick, on_tick_closed);
-	/* closed handles call back in reverse order: the stream has its loop until it is gone */
-	wire_loop_close(l->wire, on_wire_closed, l);
 	if (l->stream_used)
 		wire_stream_abort(&l->stream);
+	else
+		wire_loop_close(l->wire, on_wire_closed, l);
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */
