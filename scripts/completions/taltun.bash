@@ -2,7 +2,7 @@
 # bash completion for taltun(8) and taltund(8); needs nothing but bash.
 # shellcheck shell=bash
 
-_taltun_commands="up down status peers doctor stun genkey pubkey genpsk check-config import reload bench version help"
+_taltun_commands="up down enroll status peers events doctor stun genkey pubkey genpsk check-config import reload bench version help"
 
 # Settings that --set takes; peers are set in the file only.
 _taltun_settings="interface.name interface.private_key interface.private_key_file interface.address
@@ -10,7 +10,8 @@ _taltun_settings="interface.name interface.private_key interface.private_key_fil
 	interface.dns interface.dns_search interface.pre_up interface.post_up interface.pre_down
 	interface.post_down datapath.mode datapath.interfaces datapath.queues datapath.umem_mb
 	datapath.unknown_index datapath.workers datapath.poll datapath.aead
-	datapath.forward_between_peers log.level log.format"
+	datapath.forward_between_peers log.level log.format hub.server hub.name
+	hub.certificate_file hub.key_file hub.ca_file hub.accept hub.networks"
 
 _taltun_words() {
 	mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$1" -- "$cur")
@@ -77,7 +78,8 @@ _taltun() {
 	fi
 	if [[ $cur == -* ]]; then
 		case $command in
-		status | peers | doctor) _taltun_words "--json --help" ;;
+		enroll) _taltun_words "--interface --accept --hub-address --config-dir --no-start --json --help" ;;
+		status | peers | events | doctor) _taltun_words "--json --help" ;;
 		stun) _taltun_words "-4 -6 --port --json --help" ;;
 		bench) _taltun_words "$(_taltun_bench_options "${COMP_WORDS[2]-}") --json --help" ;;
 		check-config) _taltun_words "--dump --help" ;;
@@ -89,7 +91,8 @@ _taltun() {
 	case $command in
 	up) _taltun_configured && _taltun_files .toml .conf ;;
 	down) _taltun_interfaces && _taltun_files .toml .conf ;;
-	status | peers | reload) _taltun_interfaces ;;
+	enroll) [ "${COMP_WORDS[COMP_CWORD - 1]}" != --config-dir ] || _taltun_files .none ;;
+	status | peers | events | reload) _taltun_interfaces ;;
 	doctor) _taltun_words "$(ls /sys/class/net 2>/dev/null)" ;;
 	check-config) _taltun_files .toml .conf ;;
 	import) if [ "$COMP_CWORD" -eq 2 ]; then _taltun_files .conf; else _taltun_files; fi ;;
