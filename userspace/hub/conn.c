@@ -6,12 +6,15 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 #include "hub/conn_impl.h"
 
-#define BACKLOG	     1024
+/* The system's own bound (net.core.somaxconn, 4096) is what counts: whoever finds no place comes
+ * again after seconds only. */
+#define BACKLOG	     65535
 #define SOURCE_SLOTS 65536
 
 const struct hub_conn_limits hub_conn_limits_default = {
@@ -232,6 +235,16 @@ static bool may_come(struct hub_conns *s, struct hub_source_entry *e, struct tt_
 	return false;
 }
 
+/* It has waited in the system's queue until it gave up. What it said is there to be read still, and
+ * to answer that is work for nothing, while others wait and will give up as well. */
+static bool has_left(const uv_tcp_t *tcp)
+{
+	struct pollfd p = {.events = POLLRDHUP};
+
+	return uv_fileno((const uv_handle_t *)tcp, &p.fd) == 0 && poll(&p, 1, 0) == 1 &&
+	       (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 /* Accepted all the same: a connection that stays in the backlog would be looked at for ever. */
 static bool admit(struct hub_conns *s, uv_stream_t *listener, struct hub_conn *c,
 		  struct tls_session **tls)
@@ -245,6 +258,10 @@ static bool admit(struct hub_conns *s, uv_stream_t *listener, struct hub_conn *c
 
 	if (!may_come(s, e, now))
 		return false;
+	if (has_left(&c->stream.tcp)) {
+		s->stats.turned_away[HUB_TURNED_AWAY_LEFT]++;
+		return false;
+	}
 	if (tls_session_create(s->tls, NULL, tls) != 0) {
 		s->stats.turned_away[HUB_TURNED_AWAY_MEMORY]++;
 		return false;
@@ -254,10 +271,10 @@ static bool admit(struct hub_conns *s, uv_stream_t *listener, struct hub_conn *c
 	return true;
 }
 
-static void on_connection(uv_stream_t *listener, int status)
+/* False: not accepted, for lack of memory. */
+static bool take_connection(struct hub_conns *s, uv_stream_t *listener)
 {
-	struct hub_conns *s = listener->data;
-	struct hub_conn *c = status == 0 ? calloc(1, sizeof(*c)) : NULL;
+	struct hub_conn *c = calloc(1, sizeof(*c));
 	struct wire_stream_options opt = {.loop = s->wire,
 					  .on = &stream_handlers,
 					  .ctx = c,
@@ -267,7 +284,7 @@ static void on_connection(uv_stream_t *listener, int status)
 	struct tls_session *tls = NULL;
 
 	if (!c)
-		return;
+		return false;
 	c->all = s;
 	tt_list_init(&c->link);
 	wire_stream_init(&c->stream, &opt);
@@ -275,12 +292,51 @@ static void on_connection(uv_stream_t *listener, int status)
 	if (!admit(s, listener, c, &tls)) {
 		c->gone = true;
 		wire_stream_abort(&c->stream);
-		return;
+		return true;
 	}
 	s->stats.accepted++;
 	tt_list_add_tail(&s->list, &c->link);
 	c->deadline = tt_mono_add_ns(wire_loop_now(s->wire), s->limits.handshake_ms * TT_NS_PER_MS);
 	wire_stream_start(&c->stream, tls);
+	return true;
+}
+
+/*
+ * A few in each turn: where thousands come together, those that were accepted get through the whole
+ * of TLS before the next ones begin. All at once would all be slow, give up, and come again.
+ */
+static void on_connection(uv_stream_t *listener, int status)
+{
+	struct hub_conns *s = listener->data;
+
+	if (status != 0)
+		return;
+	if (!s->held && s->accepts < HUB_CONN_ACCEPTS_PER_TURN && take_connection(s, listener)) {
+		s->accepts++;
+		return;
+	}
+	/* libuv asks for no other until this one is accepted */
+	for (unsigned i = 0; i < s->listeners; i++)
+		if ((uv_stream_t *)s->listener[i] == listener)
+			s->waiting[i] = true;
+}
+
+static void on_turn(uv_prepare_t *p)
+{
+	struct hub_conns *s = p->data;
+
+	s->accepts = 0;
+	for (unsigned i = 0; i < s->listeners && !s->held; i++) {
+		if (!s->waiting[i])
+			continue;
+		s->waiting[i] = false;
+		on_connection((uv_stream_t *)s->listener[i], 0);
+	}
+}
+
+void hub_conns_hold(struct hub_conns *s, bool hold)
+{
+	s->held = hold;
 }
 
 static void on_listener_freed(uv_handle_t *h)
@@ -372,6 +428,9 @@ int hub_conns_create(uv_loop_t *loop, struct tls_context *tls, const struct hub_
 	uv_timer_init(loop, &s->tick);
 	s->tick.data = s;
 	uv_timer_start(&s->tick, on_tick, HUB_CONN_TICK_MS, HUB_CONN_TICK_MS);
+	uv_prepare_init(loop, &s->turn);
+	s->turn.data = s;
+	uv_prepare_start(&s->turn, on_turn);
 	*out = s;
 	return 0;
 }
@@ -415,6 +474,7 @@ static void on_stop_tick(uv_timer_t *t)
 	on_tick(t);
 	if (s->stats.connections == 0 && !uv_is_closing((uv_handle_t *)t)) {
 		uv_close((uv_handle_t *)t, on_part_closed);
+		uv_close((uv_handle_t *)&s->turn, on_part_closed);
 		wire_loop_close(s->wire, on_wire_closed, s);
 	}
 }
@@ -424,7 +484,7 @@ void hub_conns_stop(struct hub_conns *s, void (*done)(void *arg), void *arg)
 	s->stopping = true;
 	s->stopped = done;
 	s->stopped_arg = arg;
-	s->handles = 2 + s->listeners;
+	s->handles = 3 + s->listeners;
 	for (unsigned i = 0; i < s->listeners; i++)
 		uv_close((uv_handle_t *)s->listener[i], on_listener_closed);
 	s->listeners = 0;

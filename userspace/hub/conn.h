@@ -48,6 +48,7 @@ enum hub_turned_away {
 	HUB_TURNED_AWAY_SOURCE, /* connections from one address that are not enrolled nodes' */
 	HUB_TURNED_AWAY_RATE,	/* new ones a second from one address */
 	HUB_TURNED_AWAY_MEMORY,
+	HUB_TURNED_AWAY_LEFT, /* it had left before its turn came */
 	HUB_TURNED_AWAY_COUNT,
 };
 
@@ -84,6 +85,8 @@ int hub_conns_create(uv_loop_t *loop, struct tls_context *tls, const struct hub_
 int hub_conns_listen(struct hub_conns *s, const struct tt_endpoint *at);
 /* The same for a descriptor that is bound already, as a service manager passes it. */
 int hub_conns_listen_fd(struct hub_conns *s, int fd);
+/* While held, what comes waits in the system's queue; it is not held to begin with. */
+void hub_conns_hold(struct hub_conns *s, bool hold);
 /* For connections that come from now on; packet_bytes stays. */
 void hub_conns_set_limits(struct hub_conns *s, const struct hub_conn_limits *limits);
 void hub_conns_set_tls(struct hub_conns *s, struct tls_context *tls);

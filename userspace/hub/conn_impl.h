@@ -11,10 +11,11 @@
 #include "hub/source.h"
 #include "wire/stream.h"
 
-#define HUB_CONN_LISTENERS_MAX 8
-#define HUB_CONN_TICK_MS       250
-#define HUB_CONN_LINGER_MS     2000  /* to send what is queued when it is closed */
-#define HUB_CONN_STUCK_MS      30000 /* what is queued did not move */
+#define HUB_CONN_LISTENERS_MAX	  8
+#define HUB_CONN_TICK_MS	  250
+#define HUB_CONN_LINGER_MS	  2000	/* to send what is queued when it is closed */
+#define HUB_CONN_STUCK_MS	  30000 /* what is queued did not move */
+#define HUB_CONN_ACCEPTS_PER_TURN 32	/* of the loop */
 
 struct hub_conn {
 	struct wire_stream stream;
@@ -38,7 +39,11 @@ struct hub_conns {
 	struct tt_list list;
 	struct hub_sources *sources;
 	uv_tcp_t *listener[HUB_CONN_LISTENERS_MAX];
+	bool waiting[HUB_CONN_LISTENERS_MAX]; /* a connection that is not accepted yet */
 	unsigned listeners;
+	unsigned accepts; /* in this turn of the loop */
+	bool held;	  /* hub_conns_hold() */
+	uv_prepare_t turn;
 	uv_timer_t tick;
 	struct hub_conn_stats stats;
 	struct wire_stats data;

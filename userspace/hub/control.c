@@ -43,7 +43,7 @@ static void put(json_t *o, const char *key, uint64_t v)
 
 static const char *turned_away_name(unsigned i)
 {
-	static const char *const name[] = {"full", "source", "rate", "memory"};
+	static const char *const name[] = {"full", "source", "rate", "memory", "left"};
 
 	return i < TT_ARRAY_LEN(name) ? name[i] : "unknown";
 }

@@ -19,14 +19,6 @@ struct making {
 	size_t lists_used, bytes;
 };
 
-static bool may_have_seen(const struct hub_node *viewer, const struct hub_node *n)
-{
-	if (!n || viewer == n || viewer->is.revoked)
-		return false;
-	return viewer->is.role == HUB_ROLE_GATEWAY || n->is.role == HUB_ROLE_GATEWAY ||
-	       (viewer->reach & n->is.groups) != 0;
-}
-
 bool hub_map_begin(struct hub_registry *r, const struct hub_node *viewer, uint64_t epoch,
 		   uint64_t version, uint64_t *seen, struct hub_map_cursor *c)
 {
@@ -34,20 +26,17 @@ bool hub_map_begin(struct hub_registry *r, const struct hub_node *viewer, uint64
 	uint64_t from = TT_MAX(version, *seen);
 
 	*c = (struct hub_map_cursor){.epoch = hub_registry_epoch(r), .version = now};
-	if (!version || epoch != c->epoch || !hub_registry_remembers(r, from)) {
+	if (!version || epoch != c->epoch || !hub_registry_remembers(r, viewer, from)) {
 		c->under_way = true;
 		*seen = now;
 		return true;
 	}
-	while (from < now && !may_have_seen(viewer, hub_registry_change(r, from + 1)))
-		from++;
-	*seen = from;
-	if (from == now)
+	*seen = now;
+	if (!hub_registry_next_change(r, viewer, &from))
 		return false;
 	c->from = version;
-	c->at = from;
+	c->at = from - 1;
 	c->under_way = true;
-	*seen = now;
 	return true;
 }
 
@@ -135,12 +124,12 @@ static bool collect_all(struct hub_registry *r, const struct hub_node *viewer,
 static bool collect_changes(struct hub_registry *r, const struct hub_node *viewer,
 			    struct hub_map_cursor *c, struct making *k)
 {
-	for (; c->at < c->version && c->at < hub_registry_version(r); c->at++) {
-		const struct hub_node *n = hub_registry_change(r, c->at + 1);
+	const struct hub_node *n;
+	uint64_t at = c->at;
 
+	while ((n = hub_registry_next_change(r, viewer, &at)) && at <= c->version) {
 		/* what has changed again comes with its last change */
-		if (!may_have_seen(viewer, n) ||
-		    (n->changed > c->at + 1 && n->changed <= c->version))
+		if (n->changed > at && n->changed <= c->version)
 			continue;
 		if (!has_room(k))
 			return false;
@@ -150,6 +139,7 @@ static bool collect_changes(struct hub_registry *r, const struct hub_node *viewe
 			k->removed[k->update.n_removed_ids++] = n->is.id;
 			k->bytes += 8;
 		}
+		c->at = at;
 	}
 	return true;
 }

@@ -9,7 +9,10 @@
 /* Addresses are up to four times as many. */
 #define ADDRESS_TABLE_SIZE (TABLE_SIZE * 4)
 
-/* Open addressing over positions + 1; entries of changed nodes are removed by moving others up. */
+/*
+ * Open addressing; an entry is removed by moving others up. Entries: the node's position + 1; of
+ * addresses, position * MESH_HUB_ADDRESSES_MAX + which of them + 1.
+ */
 struct table {
 	uint32_t *slot;
 	uint32_t size;
@@ -21,12 +24,19 @@ struct hub_registry {
 	uint32_t online;
 	uint32_t *by_id; /* id -> position + 1 */
 	uint32_t id_capacity;
-	struct table names, keys, addresses;
+	struct table table[3]; /* enum by */
 	uint64_t seed;
 	struct hub_policy policy;
 	uint64_t epoch, version;
 	uint64_t first_version;		   /* before it nothing is remembered */
 	uint32_t changes[HUB_CHANGES_MAX]; /* position + 1, by version; 0: none */
+	/* those of gateways, by number: what plain clients look through */
+	struct {
+		uint64_t version;
+		uint32_t position;
+	} of_gateways[HUB_GATEWAY_CHANGES_MAX];
+	uint64_t gateway_changes;    /* how many there were */
+	uint64_t gateways_forgotten; /* version of the last that is remembered no more */
 };
 
 /* --- tables ----------------------------------------------------------------------------------- */
@@ -44,78 +54,97 @@ static uint64_t hash(uint64_t seed, const void *data, size_t len)
 	return h;
 }
 
-enum by { BY_NAME, BY_KEY };
+enum by { BY_NAME, BY_KEY, BY_ADDRESS };
 
-static const void *key_of(const struct hub_node *n, enum by by, size_t *len)
+static struct hub_node *node_of(const struct hub_registry *r, enum by by, uint32_t entry)
 {
-	*len = by == BY_NAME ? strlen(n->is.name) : 32;
-	return by == BY_NAME ? (const void *)n->is.name : (const void *)n->is.wg_public_key;
+	return r->node[by == BY_ADDRESS ? (entry - 1) / MESH_HUB_ADDRESSES_MAX : entry - 1];
+}
+
+static const void *key_of(const struct hub_registry *r, enum by by, uint32_t entry, size_t *len)
+{
+	const struct hub_node *n = node_of(r, by, entry);
+
+	switch (by) {
+	case BY_NAME:
+		*len = strlen(n->is.name);
+		return n->is.name;
+	case BY_KEY:
+		*len = sizeof(n->is.wg_public_key);
+		return n->is.wg_public_key;
+	case BY_ADDRESS:
+		break;
+	}
+	*len = sizeof(struct tt_ip);
+	return &n->is.addresses[(entry - 1) % MESH_HUB_ADDRESSES_MAX];
 }
 
 /* The slot where it is, or the free one where it would be. */
 static uint32_t *locate(struct hub_registry *r, enum by by, const void *key, size_t len)
 {
-	struct table *t = by == BY_NAME ? &r->names : &r->keys;
+	struct table *t = &r->table[by];
 	uint32_t at = (uint32_t)hash(r->seed, key, len) & (t->size - 1);
 
 	for (;; at = (at + 1) & (t->size - 1)) {
 		if (!t->slot[at])
 			return &t->slot[at];
 		size_t n;
-		const void *other = key_of(r->node[t->slot[at] - 1], by, &n);
+		const void *other = key_of(r, by, t->slot[at], &n);
 		if (n == len && memcmp(other, key, len) == 0)
 			return &t->slot[at];
 	}
 }
 
-static bool has_address(const struct hub_node *n, const struct tt_ip *ip)
+static struct hub_node *find(struct hub_registry *r, enum by by, const void *key, size_t len)
 {
-	for (unsigned i = 0; i < n->is.address_count; i++)
-		if (tt_ip_equal(&n->is.addresses[i], ip))
-			return true;
-	return false;
+	uint32_t entry = *locate(r, by, key, len);
+
+	return entry ? node_of(r, by, entry) : NULL;
 }
 
-static uint32_t *locate_address(struct hub_registry *r, const struct tt_ip *ip)
+/* Whoever stands behind it in the row and may stand in its place moves there. */
+static void take_out(struct hub_registry *r, enum by by, uint32_t *slot)
 {
-	struct table *t = &r->addresses;
-	uint32_t at = (uint32_t)hash(r->seed, ip, sizeof(*ip)) & (t->size - 1);
+	struct table *t = &r->table[by];
+	uint32_t mask = t->size - 1, hole = (uint32_t)(slot - t->slot);
 
-	while (t->slot[at] && !has_address(r->node[t->slot[at] - 1], ip))
-		at = (at + 1) & (t->size - 1);
-	return &t->slot[at];
-}
-
-/* Tables are rebuilt where a node's names change, which is rare: no tombstones. */
-static void tables_rebuild(struct hub_registry *r)
-{
-	memset(r->names.slot, 0, r->names.size * sizeof(uint32_t));
-	memset(r->keys.slot, 0, r->keys.size * sizeof(uint32_t));
-	memset(r->addresses.slot, 0, r->addresses.size * sizeof(uint32_t));
-	for (uint32_t i = 0; i < r->count; i++) {
-		const struct hub_node *n = r->node[i];
+	for (uint32_t at = (hole + 1) & mask; t->slot[at]; at = (at + 1) & mask) {
 		size_t len;
+		const void *key = key_of(r, by, t->slot[at], &len);
+		uint32_t home = (uint32_t)hash(r->seed, key, len) & mask;
 
-		if (n->is.revoked)
+		if (((at - home) & mask) < ((at - hole) & mask))
 			continue;
-		const void *key = key_of(n, BY_NAME, &len);
-		*locate(r, BY_NAME, key, len) = i + 1;
-		*locate(r, BY_KEY, n->is.wg_public_key, 32) = i + 1;
-		for (unsigned a = 0; a < n->is.address_count; a++)
-			*locate_address(r, &n->is.addresses[a]) = i + 1;
+		t->slot[hole] = t->slot[at];
+		hole = at;
 	}
+	t->slot[hole] = 0;
 }
 
-static void tables_add(struct hub_registry *r, uint32_t position)
+/* The slot is its own, or free: what it has belongs to nobody else. */
+static void set(struct hub_registry *r, enum by by, uint32_t entry, bool in)
+{
+	size_t len;
+	const void *key = key_of(r, by, entry, &len);
+	uint32_t *slot = locate(r, by, key, len);
+
+	if (in)
+		*slot = entry;
+	else if (*slot == entry)
+		take_out(r, by, slot);
+}
+
+/* Puts what a node is known by into the tables, or takes it out; a revoked node is in none. */
+static void tables_set(struct hub_registry *r, uint32_t position, bool in)
 {
 	const struct hub_node *n = r->node[position];
 
 	if (n->is.revoked)
 		return;
-	*locate(r, BY_NAME, n->is.name, strlen(n->is.name)) = position + 1;
-	*locate(r, BY_KEY, n->is.wg_public_key, 32) = position + 1;
+	set(r, BY_NAME, position + 1, in);
+	set(r, BY_KEY, position + 1, in);
 	for (unsigned a = 0; a < n->is.address_count; a++)
-		*locate_address(r, &n->is.addresses[a]) = position + 1;
+		set(r, BY_ADDRESS, position * MESH_HUB_ADDRESSES_MAX + a + 1, in);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -123,17 +152,19 @@ static void tables_add(struct hub_registry *r, uint32_t position)
 struct hub_registry *hub_registry_create(uint64_t epoch, uint64_t hash_seed)
 {
 	struct hub_registry *r = calloc(1, sizeof(*r));
+	bool failed = false;
 
 	if (!r)
 		return NULL;
-	r->names = (struct table){calloc(TABLE_SIZE, sizeof(uint32_t)), TABLE_SIZE};
-	r->keys = (struct table){calloc(TABLE_SIZE, sizeof(uint32_t)), TABLE_SIZE};
-	r->addresses =
-		(struct table){calloc(ADDRESS_TABLE_SIZE, sizeof(uint32_t)), ADDRESS_TABLE_SIZE};
+	for (unsigned by = BY_NAME; by <= BY_ADDRESS; by++) {
+		uint32_t size = by == BY_ADDRESS ? ADDRESS_TABLE_SIZE : TABLE_SIZE;
+		r->table[by] = (struct table){calloc(size, sizeof(uint32_t)), size};
+		failed = failed || !r->table[by].slot;
+	}
 	r->epoch = epoch;
 	r->seed = hash_seed;
 	r->version = r->first_version = 1;
-	if (!r->names.slot || !r->keys.slot || !r->addresses.slot) {
+	if (failed) {
 		hub_registry_destroy(r);
 		return NULL;
 	}
@@ -150,9 +181,8 @@ void hub_registry_destroy(struct hub_registry *r)
 	}
 	free(r->node);
 	free(r->by_id);
-	free(r->names.slot);
-	free(r->keys.slot);
-	free(r->addresses.slot);
+	for (unsigned by = BY_NAME; by <= BY_ADDRESS; by++)
+		free(r->table[by].slot);
 	free(r);
 }
 
@@ -170,6 +200,13 @@ static void changed(struct hub_registry *r, uint32_t position)
 {
 	next_version(r, position + 1);
 	r->node[position]->changed = r->version;
+	if (r->node[position]->is.role != HUB_ROLE_GATEWAY)
+		return;
+	uint32_t at = r->gateway_changes++ & (HUB_GATEWAY_CHANGES_MAX - 1);
+
+	r->gateways_forgotten = r->of_gateways[at].version;
+	r->of_gateways[at].version = r->version;
+	r->of_gateways[at].position = position;
 }
 
 void hub_registry_advance(struct hub_registry *r)
@@ -187,16 +224,67 @@ uint64_t hub_registry_version(const struct hub_registry *r)
 	return r->version;
 }
 
-bool hub_registry_remembers(const struct hub_registry *r, uint64_t version)
+bool hub_registry_remembers(const struct hub_registry *r, const struct hub_node *viewer,
+			    uint64_t version)
 {
-	return version >= r->first_version && version <= r->version;
+	uint64_t first = hub_registry_is_plain(viewer) ? r->gateways_forgotten : r->first_version;
+
+	return version >= first && version <= r->version;
 }
 
-struct hub_node *hub_registry_change(struct hub_registry *r, uint64_t version)
+uint64_t hub_registry_gateway_version(const struct hub_registry *r)
 {
-	uint32_t at = r->changes[version & (HUB_CHANGES_MAX - 1)];
+	uint64_t last = r->gateway_changes - 1;
 
-	return at ? r->node[at - 1] : NULL;
+	return r->gateway_changes ? r->of_gateways[last & (HUB_GATEWAY_CHANGES_MAX - 1)].version
+				  : 0;
+}
+
+/* Those are in order: halving. */
+static struct hub_node *next_of_gateways(struct hub_registry *r, const struct hub_node *viewer,
+					 uint64_t *version)
+{
+	uint64_t high = r->gateway_changes;
+	uint64_t low = high > HUB_GATEWAY_CHANGES_MAX ? high - HUB_GATEWAY_CHANGES_MAX : 0;
+
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
+		if (r->of_gateways[middle & (HUB_GATEWAY_CHANGES_MAX - 1)].version <= *version)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < r->gateway_changes; low++) {
+		uint32_t at = low & (HUB_GATEWAY_CHANGES_MAX - 1);
+		struct hub_node *n = r->node[r->of_gateways[at].position];
+
+		if (n == viewer)
+			continue;
+		*version = r->of_gateways[at].version;
+		return n;
+	}
+	return NULL;
+}
+
+struct hub_node *hub_registry_next_change(struct hub_registry *r, const struct hub_node *viewer,
+					  uint64_t *version)
+{
+	if (viewer->is.revoked)
+		return NULL;
+	if (hub_registry_is_plain(viewer))
+		return next_of_gateways(r, viewer, version);
+	for (uint64_t v = *version + 1; v <= r->version; v++) {
+		uint32_t at = r->changes[v & (HUB_CHANGES_MAX - 1)];
+		struct hub_node *n = at ? r->node[at - 1] : NULL;
+
+		if (!n || n == viewer ||
+		    (viewer->is.role != HUB_ROLE_GATEWAY && n->is.role != HUB_ROLE_GATEWAY &&
+		     !(viewer->reach & n->is.groups)))
+			continue;
+		*version = v;
+		return n;
+	}
+	return NULL;
 }
 
 /* --- nodes ------------------------------------------------------------------------------------ */
@@ -208,16 +296,12 @@ struct hub_node *hub_registry_find(struct hub_registry *r, uint32_t id)
 
 struct hub_node *hub_registry_find_name(struct hub_registry *r, const char *name)
 {
-	uint32_t at = *locate(r, BY_NAME, name, strlen(name));
-
-	return at ? r->node[at - 1] : NULL;
+	return find(r, BY_NAME, name, strlen(name));
 }
 
 struct hub_node *hub_registry_find_key(struct hub_registry *r, const uint8_t key[32])
 {
-	uint32_t at = *locate(r, BY_KEY, key, 32);
-
-	return at ? r->node[at - 1] : NULL;
+	return find(r, BY_KEY, key, 32);
 }
 
 struct hub_node *hub_registry_at(struct hub_registry *r, uint32_t i)
@@ -245,8 +329,8 @@ static bool belongs_to_another(struct hub_registry *r, const struct hub_node_fac
 	if (n && n->is.id != f->id)
 		return true;
 	for (unsigned i = 0; i < f->address_count; i++) {
-		uint32_t at = *locate_address(r, &f->addresses[i]);
-		if (at && r->node[at - 1]->is.id != f->id)
+		n = find(r, BY_ADDRESS, &f->addresses[i], sizeof(f->addresses[i]));
+		if (n && n->is.id != f->id)
 			return true;
 	}
 	return false;
@@ -297,7 +381,7 @@ static int add(struct hub_registry *r, const struct hub_node_facts *facts)
 	n->reach = hub_policy_reach(&r->policy, facts->groups);
 	r->node[r->count] = n;
 	r->by_id[facts->id] = ++r->count;
-	tables_add(r, r->count - 1);
+	tables_set(r, r->count - 1, true);
 	changed(r, r->count - 1);
 	return 0;
 }
@@ -318,12 +402,14 @@ int hub_registry_put(struct hub_registry *r, struct hub_node_facts *facts)
 		return err;
 	}
 	bool regrouped = n->is.groups != facts->groups || n->is.role != facts->role;
+	uint32_t position = r->by_id[n->is.id] - 1;
 
+	tables_set(r, position, false);
 	free(n->is.subnets);
 	n->is = *facts;
 	facts->subnets = NULL;
-	tables_rebuild(r);
-	changed(r, r->by_id[n->is.id] - 1);
+	tables_set(r, position, true);
+	changed(r, position);
 	/* who sees whom has changed: a delta cannot say so */
 	if (regrouped)
 		hub_registry_set_policy(r, &r->policy, r->epoch + 1);

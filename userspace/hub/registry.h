@@ -14,8 +14,9 @@
 #include "hub/policy.h"
 #include "mesh/hub_codec.h"
 
-#define HUB_NODES_MAX	100000
-#define HUB_CHANGES_MAX 65536 /* remembered; a power of two */
+#define HUB_NODES_MAX		100000
+#define HUB_CHANGES_MAX		65536 /* remembered; a power of two */
+#define HUB_GATEWAY_CHANGES_MAX 4096  /* of gateways, for clients without rules; the same */
 
 enum hub_role { HUB_ROLE_CLIENT = 1, HUB_ROLE_GATEWAY = 2 };
 
@@ -69,13 +70,24 @@ void hub_registry_set_session(struct hub_registry *r, struct hub_node *n, void *
 
 uint64_t hub_registry_epoch(const struct hub_registry *r);
 uint64_t hub_registry_version(const struct hub_registry *r);
-/* Whether all changes after this version are remembered. */
-bool hub_registry_remembers(const struct hub_registry *r, uint64_t version);
 /* A version in which nothing changes. */
 void hub_registry_advance(struct hub_registry *r);
-/* The node that changed with this version (remembered); it may have changed again since. NULL:
- * nothing did. */
-struct hub_node *hub_registry_change(struct hub_registry *r, uint64_t version);
+
+/* A client that no rule joins to a group: all that it sees is gateways. Most nodes are such; what
+ * changes among themselves is skipped for them without being looked at. */
+static inline bool hub_registry_is_plain(const struct hub_node *viewer)
+{
+	return viewer->is.role != HUB_ROLE_GATEWAY && !viewer->reach;
+}
+/* Whether all changes after this version that the viewer has to know are remembered. */
+bool hub_registry_remembers(const struct hub_registry *r, const struct hub_node *viewer,
+			    uint64_t version);
+/* The next change after *version of a node that the viewer sees or may have seen (it may have
+ * changed again since); *version becomes that of the change. NULL: there is none. */
+struct hub_node *hub_registry_next_change(struct hub_registry *r, const struct hub_node *viewer,
+					  uint64_t *version);
+/* Of the last change of a gateway: later ones are of no interest to plain clients. 0: none. */
+uint64_t hub_registry_gateway_version(const struct hub_registry *r);
 
 /* Whether a sees b: neither is revoked, and one is a gateway or a rule allows it. Symmetrical. */
 bool hub_registry_sees(const struct hub_node *a, const struct hub_node *b);

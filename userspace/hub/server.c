@@ -39,38 +39,65 @@ struct hub_session *hub_session_by_cookie(struct hub_server *s, uint64_t cookie)
 
 /* --- maps ------------------------------------------------------------------------------------- */
 
+void hub_server_enlist(struct hub_server *s, struct hub_session *e)
+{
+	tt_list_del(&e->curious);
+	if (!hub_registry_is_plain(e->node))
+		tt_list_add_tail(&s->curious, &e->curious);
+}
+
+/* To everybody, where a gateway or the policy has changed. */
 static void push_all(struct hub_server *s)
 {
 	struct tt_list *at, *next;
 
-	tt_list_for_each_safe (at, next, &s->up)
-		hub_session_push_map(TT_CONTAINER_OF(at, struct hub_session, link));
+	tt_list_for_each_safe (at, next, &s->up) {
+		struct hub_session *e = TT_CONTAINER_OF(at, struct hub_session, link);
+
+		if (s->pushed_epoch != hub_registry_epoch(s->registry))
+			hub_server_enlist(s, e);
+		hub_session_push_map(e);
+	}
 }
 
-/* Many changes make one update: the more nodes there are, the more changes wait for each other. */
+/* Plain clients have nothing to hear of. */
+static void push_curious(struct hub_server *s)
+{
+	struct tt_list *at, *next;
+
+	tt_list_for_each_safe (at, next, &s->curious)
+		hub_session_push_map(TT_CONTAINER_OF(at, struct hub_session, curious));
+}
+
+/* Many changes make one update: the more there are, the longer the next ones wait for each other,
+ * for the sake of nodes with large maps. */
 static void on_push(uv_timer_t *t)
 {
 	struct hub_server *s = t->data;
-	uint64_t began = uv_hrtime();
+	uint64_t version = hub_registry_version(s->registry);
+	uint64_t pause = TT_MIN((version - s->pushed_version) * HUB_MAP_COALESCE_PER_CHANGE_MS,
+				(uint64_t)HUB_MAP_COALESCE_MAX_MS);
 
 	s->push_due = false;
-	push_all(s);
-	uint64_t took_ms = (uv_hrtime() - began) / TT_NS_PER_MS;
-
-	if (s->pushed_version != hub_registry_version(s->registry)) {
-		s->pushed_version = hub_registry_version(s->registry);
-		return;
-	}
-	if (took_ms > HUB_MAP_COALESCE_MS)
-		tt_log(TT_LOG_DEBUG, "hub.maps", TT_F_U64("ms", took_ms));
+	s->push_at_ms = uv_now(s->loop) + pause;
+	if (s->pushed_epoch != hub_registry_epoch(s->registry) ||
+	    s->pushed_version < hub_registry_gateway_version(s->registry))
+		push_all(s);
+	else
+		push_curious(s);
+	s->pushed_version = version;
+	s->pushed_epoch = hub_registry_epoch(s->registry);
 }
 
 void hub_server_changed(struct hub_server *s)
 {
+	uint64_t now = uv_now(s->loop);
+	uint64_t wait = s->push_at_ms > now ? s->push_at_ms - now : 0;
+
 	if (s->push_due || s->stopping)
 		return;
 	s->push_due = true;
-	uv_timer_start(&s->push, on_push, HUB_MAP_COALESCE_MS, 0);
+	uv_timer_start(&s->push, on_push, TT_MAX(wait, (uint64_t)HUB_MAP_COALESCE_MS), 0);
 }
 
 /* --- the store -------------------------------------------------------------------------------- */
@@ -94,7 +121,6 @@ static void enforce(struct hub_server *s)
 static void on_loaded(void *ctx, struct hub_snapshot *snap)
 {
 	struct hub_server *s = ctx;
-	uint64_t before = hub_registry_version(s->registry);
 
 	for (uint32_t i = 0; i < snap->count; i++) {
 		int err = hub_registry_put(s->registry, &snap->node[i]);
@@ -115,8 +141,7 @@ static void on_loaded(void *ctx, struct hub_snapshot *snap)
 	if (!s->loaded)
 		tt_log(TT_LOG_INFO, "hub.loaded", TT_F_U64("nodes", snap->count));
 	s->loaded = true;
-	if (hub_registry_version(s->registry) != before)
-		hub_server_changed(s);
+	hub_conns_hold(s->conns, false);
 	hub_server_changed(s);
 }
 
@@ -186,6 +211,7 @@ int hub_server_create(uv_loop_t *loop, const struct hub_server_options *opt,
 	s->loop = loop;
 	s->opt = *opt;
 	tt_list_init(&s->up);
+	tt_list_init(&s->curious);
 	uv_timer_init(loop, &s->push);
 	uv_timer_init(loop, &s->second);
 	s->push.data = s->second.data = s;
@@ -194,6 +220,9 @@ int hub_server_create(uv_loop_t *loop, const struct hub_server_options *opt,
 		err = make_registry(s);
 	if (!err)
 		err = hub_conns_create(loop, s->tls, &opt->limits, &on, &s->conns);
+	/* who came now would be told to come again: the store is read first */
+	if (!err)
+		hub_conns_hold(s->conns, true);
 	if (!err)
 		err = make_store(s);
 	if (err)

@@ -9,12 +9,14 @@
 #include "hub/maps.h"
 #include "hub/server.h"
 
-#define HUB_SIGNALS_PER_S   50
-#define HUB_SIGNALS_BURST   200
-#define HUB_MAP_WINDOW	    (64 * 1024) /* of map bytes queued for one node at a time */
-#define HUB_MAP_COALESCE_MS 5
-#define HUB_MAP_EXTEND_S    86400 /* valid_until is moved on this often */
-#define HUB_SEEN_EVERY_S    3600
+#define HUB_SIGNALS_PER_S	       50
+#define HUB_SIGNALS_BURST	       200
+#define HUB_MAP_WINDOW		       (64 * 1024) /* of map bytes queued for one node at a time */
+#define HUB_MAP_COALESCE_MS	       5	   /* where it is quiet */
+#define HUB_MAP_COALESCE_MAX_MS	       100	   /* where much changes: */
+#define HUB_MAP_COALESCE_PER_CHANGE_MS 2	   /* as many of the last push */
+#define HUB_MAP_EXTEND_S	       86400	   /* valid_until is moved on this often */
+#define HUB_SEEN_EVERY_S	       3600
 
 enum hub_session_state {
 	HUB_SESSION_STRANGER,	/* no certificate: EnrollStart is next */
@@ -49,8 +51,9 @@ struct hub_enrolment {
 struct hub_session {
 	struct hub_server *server;
 	struct hub_conn *conn;
-	struct tt_list link; /* hub_server.up, while it is up */
-	uint64_t cookie;     /* for answers that may come too late */
+	struct tt_list link;	/* hub_server.up, while it is up */
+	struct tt_list curious; /* hub_server.curious, where it sees more than gateways */
+	uint64_t cookie;	/* for answers that may come too late */
 	enum hub_session_state state;
 	struct hub_node *node; /* from Hello on */
 	struct hub_enrolment *enrolment;
@@ -80,15 +83,15 @@ struct hub_server {
 	struct hub_conns *conns;
 	struct hub_store *store;
 	struct hub_registry *registry;
-	struct tt_list up;
+	struct tt_list up, curious;
 	struct hub_session **slots; /* by cookie's low half */
 	uint32_t slot_count, slot_next;
 	uint32_t generation;
 	uv_timer_t push, second;
 	bool push_due;
 	uint64_t pushed_version, pushed_epoch;
-	uint64_t policy_epoch;
-	bool loaded; /* the store has been read once */
+	uint64_t push_at_ms; /* of the loop's clock: not before */
+	bool loaded;	     /* the store has been read once */
 	struct hub_server_stats stats;
 	unsigned handles;
 	bool stopping;
@@ -115,6 +118,8 @@ static inline struct tt_mono hub_server_now(const struct hub_server *s)
 struct hub_session *hub_session_by_cookie(struct hub_server *s, uint64_t cookie);
 /* The registry has changed: maps go out soon. */
 void hub_server_changed(struct hub_server *s);
+/* A session is up, or has another policy: puts it where the right changes reach it. */
+void hub_server_enlist(struct hub_server *s, struct hub_session *e);
 
 /* session.c: what a connection's frames mean. */
 void hub_session_opened(void *ctx, struct hub_conn *c);

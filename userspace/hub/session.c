@@ -60,6 +60,7 @@ void hub_session_opened(void *ctx, struct hub_conn *c)
 	e->server = s;
 	e->conn = c;
 	tt_list_init(&e->link);
+	tt_list_init(&e->curious);
 	e->cookie = (uint64_t)++s->generation << 32;
 	for (uint32_t i = 0; i < s->slot_count; i++) {
 		uint32_t slot = (s->slot_next + i) % s->slot_count;
@@ -80,8 +81,8 @@ static void leave(struct hub_session *e)
 {
 	struct hub_server *s = e->server;
 
-	if (!tt_list_empty(&e->link))
-		tt_list_del(&e->link);
+	tt_list_del(&e->link);
+	tt_list_del(&e->curious);
 	if (e->node && e->node->session == e) {
 		hub_registry_set_session(s->registry, e->node, NULL);
 		hub_server_changed(s);
@@ -208,6 +209,7 @@ static void replace(struct hub_session *old)
 	struct hub_node *n = old->node;
 
 	tt_list_del(&old->link);
+	tt_list_del(&old->curious);
 	old->node = NULL;
 	n->session = NULL; /* the successor takes it in this turn: nobody sees a gap */
 	old->state = HUB_SESSION_ENROLLED;
@@ -244,6 +246,7 @@ static void take_hello(struct hub_session *e, const Taltun__Hub__V1__Hello *m)
 	e->up_since_s = hub_wall_s();
 	mesh_hub_text_copy(e->version, sizeof(e->version), &m->version);
 	tt_list_add_tail(&s->up, &e->link);
+	hub_server_enlist(s, e);
 	if (was_here)
 		n->session = e;
 	else
