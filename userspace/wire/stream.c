@@ -7,12 +7,15 @@
 #define RECORD	  (16 * 1024) /* plain bytes of one TLS record */
 #define WRITE_MAX (64 * 1024) /* for the socket at once */
 #define READ_MAX  (64 * 1024)
+/* After so many reads the turn counts as ended: libuv may hand out tens of thousands in one. */
+#define READS_MAX 64
 
 struct wire_loop {
 	uv_loop_t *loop;
 	uv_prepare_t turn_end;
 	struct tt_list dirty;
 	size_t packet_bytes, packet_bytes_max;
+	unsigned reads; /* since the last flush of all */
 	void (*closed)(void *arg);
 	void *closed_arg;
 	uint8_t read_buffer[READ_MAX];
@@ -42,16 +45,20 @@ size_t wire_loop_packet_bytes(const struct wire_loop *l)
 }
 
 /* Everything that was queued in this turn goes out before the loop sleeps. */
-static void on_turn_end(uv_prepare_t *p)
+static void flush_all(struct wire_loop *l)
 {
-	struct wire_loop *l = p->data;
-
+	l->reads = 0;
 	while (!tt_list_empty(&l->dirty)) {
 		struct wire_stream *s = TT_CONTAINER_OF(l->dirty.next, struct wire_stream, dirty);
 
 		tt_list_del(&s->dirty);
 		flush(s);
 	}
+}
+
+static void on_turn_end(uv_prepare_t *p)
+{
+	flush_all(p->data);
 }
 
 int wire_loop_open(uv_loop_t *loop, size_t packet_bytes, struct wire_loop **out)
@@ -458,6 +465,7 @@ static void take_bytes(struct wire_stream *s, const uint8_t *bytes, size_t len)
 static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
 {
 	struct wire_stream *s = TT_CONTAINER_OF((uv_tcp_t *)tcp, struct wire_stream, tcp);
+	struct wire_loop *l = s->loop;
 
 	if (n == 0 || s->ended)
 		return;
@@ -465,8 +473,11 @@ static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
 		end(s, n == UV_EOF ? WIRE_END_BY_PEER : WIRE_END_RESET);
 		return;
 	}
-	s->heard = wire_loop_now(s->loop);
+	s->heard = wire_loop_now(l);
 	take_bytes(s, (const uint8_t *)buf->base, (size_t)n);
+	/* the stream may be its owner's again: only the loop is looked at */
+	if (++l->reads >= READS_MAX)
+		flush_all(l);
 }
 
 static void on_alloc(uv_handle_t *h, size_t size, uv_buf_t *buf)
