@@ -137,6 +137,28 @@ for how in "data_replayed replayed" "data_bad_auth altered" "data_bad_auth newer
 done
 check "the client did not notice" can_ping c 10.77.0.2
 
+# --- a peer that may not move -----------------------------------------------------------------------
+
+echo "case 18: a fixed endpoint"
+heard() { status s "$ts" '.peers[0].rx_packets'; }
+node_config "$TT_WORK/s.toml" "$ts" s 10.77.0.2/24,fd77::2/64 51820
+cp "$TT_WORK/s.toml" "$TT_WORK/roams.toml"
+node_peer "$TT_WORK/roams.toml" c 10.77.0.1/32,fd77::1/128
+node_peer "$TT_WORK/s.toml" c 10.77.0.1/32,fd77::1/128 'endpoint = "10.8.0.1:51900"' 'roaming = false'
+check "reload fixes it" in_ns s taltun reload "$ts"
+check "traffic" wait_for 5 can_ping c 10.77.0.2
+in_ns c wg set "$tc" listen-port 51901
+had=$(heard)
+check_not "a client that moves gets no answer" can_ping c 10.77.0.2
+check "though it is heard" test "$(heard)" -gt "$had"
+equal "the endpoint stays" 10.8.0.1:51900 "$(endpoint)"
+cp "$TT_WORK/roams.toml" "$TT_WORK/s.toml"
+check "reload lets it go" in_ns s taltun reload "$ts"
+check "the server follows" wait_for 5 can_ping c 10.77.0.2
+equal "to the new port" 10.8.0.1:51901 "$(endpoint)"
+in_ns c wg set "$tc" listen-port 51900
+check "and back" wait_for 5 can_ping c 10.77.0.2
+
 # nftables does not see what AF_XDP takes, so that no original can be held back there.
 [ -z "$TT_MODE" ] || finish
 

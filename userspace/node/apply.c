@@ -85,7 +85,7 @@ static int apply_peer(struct node_device *d, const struct node_config *cfg,
 	for (uint32_t i = 0; !err && i < c->allowed_ips.count; i++)
 		err = node_peer_add_allowed_ip(d, p, node_config_cidr(cfg, c->allowed_ips, i));
 	node_peer_set_keepalive(d, p, c->keepalive);
-	node_peer_set_roaming(p, c->roaming);
+	node_peer_set_roaming(d, p, c->roaming);
 	/* one that may not roam any more is sent to where the file says */
 	if (!err && (!same_endpoint(cfg, c, old, was) || (was->roaming && !c->roaming)))
 		err = apply_endpoint(d, p, cfg, c);

@@ -402,9 +402,14 @@ void node_peer_set_endpoint(struct node_device *d, struct node_peer *p, const st
 	node_device_rearm(d);
 }
 
-void node_peer_set_roaming(struct node_peer *p, bool roams)
+void node_peer_set_roaming(struct node_device *d, struct node_peer *p, bool roams)
 {
+	bool was_fixed = p->fixed;
+
 	p->fixed = !roams;
+	/* where it is seen was told once, and is told again for a path that is new */
+	if (was_fixed && roams && !p->managed)
+		node_peer_publish_path(d, p);
 }
 
 int node_peer_set_host(struct node_device *d, struct node_peer *p, const char *host,

@@ -100,7 +100,7 @@ void node_peer_set_endpoint(struct node_device *d, struct node_peer *p,
 			    const struct tt_endpoint *e);
 /* false: packets from elsewhere are taken, but what is sent goes where it was configured. New peers
  * roam. Not for managed peers. */
-void node_peer_set_roaming(struct node_peer *p, bool roams);
+void node_peer_set_roaming(struct node_device *d, struct node_peer *p, bool roams);
 /* A name to resolve now, and again after three unanswered handshakes. 0 or -ENOMEM. */
 int node_peer_set_host(struct node_device *d, struct node_peer *p, const char *host,
 		       uint16_t udp_port);

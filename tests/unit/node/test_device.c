@@ -366,7 +366,7 @@ static void case_18_fixed_endpoint(void)
 			p = node_device_next_peer(sim.device, p); /* the one that initiates */
 		CU_ASSERT_PTR_NOT_NULL_FATAL(p);
 		node_peer_set_endpoint(sim.device, p, &home);
-		node_peer_set_roaming(p, !fixed);
+		node_peer_set_roaming(sim.device, p, !fixed);
 		push(&msg, sizeof(msg));
 		CU_ASSERT_EQUAL(sim.last_sent[0], WG_MSG_RESPONSE);
 		CU_ASSERT(tt_endpoint_equal(&sim.last_to, &seen)); /* who asks is answered */
