@@ -67,6 +67,12 @@ says "names the network interface" err 'nosuch'
 status "no Ethernet interface" 1 taltun bench xdp lo
 says "says what is wrong with it" err 'lo: no Ethernet'
 status "check-config without a file" 2 taltun check-config
+status "enroll without a token" 2 taltun enroll
+status "enroll with half a token" 2 taltun enroll taltun://hub.example.com:443/AAAA
+status "enroll with a prefix that is none" 2 taltun enroll --accept lan -
+status "enroll with an option that is none" 2 taltun enroll --force yes -
+status "enroll with an empty token from standard input" 2 sh -c 'taltun enroll - </dev/null'
+status "events of nobody" 3 taltun events nosuch$$
 status "import without a file" 2 taltun import
 status "reload where nothing is up" 2 taltun reload
 status "up without a file" 2 taltun up

@@ -147,7 +147,13 @@ esac
 check "and the mesh's route" sh -c "ip netns exec $(ns_name a) ip route show 10.90.0.0/16 dev $I | grep -q ."
 hub_is_up() { [ "$(in_ns a "$TT_BIN/taltun" status "$I" --json | jq -r '.[0].hub.state')" = up ]; }
 check "connected to the hub" wait_for 10 hub_is_up
-check "down" in_ns a "$TT_BIN/taltun" down "$I"
+bg_ns a "$TT_WORK/events" "$TT_BIN/taltun" events "$I" --json
+sleep 0.3
 kill -TERM "$HUB_PID"
+told() { grep '"event":"hub_down"' "$TT_WORK/events" | jq -e '.why != "" and .v == 1' >/dev/null; }
+check "taltun events tells that the hub has gone" wait_for 10 told
+gone_from_status() { ! hub_is_up; }
+check "and so does the status" wait_for 5 gone_from_status
+check "down" in_ns a "$TT_BIN/taltun" down "$I"
 
 finish
