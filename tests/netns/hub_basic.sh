@@ -301,6 +301,18 @@ check "case 39: who is connected is served" hears gw '^pong count=20'
 in_ns a rm "$D2/filler"
 check "case 39: with room again the same token works" enroll "$T" late
 stop_hub
+# a user of its own, where the hub is started as root
+rm -f "$D2/control.sock"
+printf '[hub]\nlisten = ["%s"]\nuser = "daemon"\n[stun]\nudp_port = 0\n[relay]\nudp_port = 0\n' "$AT" |
+	in_ns a tee "$D2/hub.toml" >/dev/null
+chmod 711 "$TT_WORK"
+serve
+equal "the hub's own user" 1 "$(awk '/^Uid/{print $2}' "/proc/$HUB_PID/status")"
+check "a node enrols" enroll "$(token --name of-user)" of-user
+equal "files are that user's" "daemon daemon" "$(in_ns a stat -c %U "$D2/hub.db" "$D2/server.key" | paste -sd' ')"
+equal "the CA's key is not" root "$(in_ns a stat -c %U "$D2/ca.key")"
+check "renew-server" hub renew-server
+stop_hub
 in_ns a sh -c "head -c 8192 /dev/urandom >$D2/hub.db; rm -f $D2/hub.db-*"
 out=$(hub serve 2>&1)
 equal "a damaged database ends with 1" 1 $?

@@ -73,15 +73,33 @@ static void look_at_certificate(const struct serve *s)
 	       TT_F_STR("hint", "run taltun-hub renew-server"));
 }
 
+/* For a moment, root is who the database belongs to: that user may put links where SQLite makes its
+ * files. */
+static bool act_as(uid_t uid, gid_t gid)
+{
+	if (uid == 0)
+		return seteuid(uid) == 0 && setegid(gid) == 0;
+	return setegid(gid) == 0 && seteuid(uid) == 0;
+}
+
 static enum hub_serve_outcome load_settings(struct serve *s)
 {
 	struct hub_db *db;
-	enum hub_db_outcome o = hub_db_open(s->paths->db, false, &db);
+	struct stat st;
+	bool root = geteuid() == 0;
+	gid_t gid = getegid();
 
+	if (lstat(s->paths->db, &st) < 0 || !S_ISREG(st.st_mode))
+		return refuse("the database", s->paths->db, "it is no regular file");
+	if (root && !act_as(st.st_uid, st.st_gid))
+		return refuse("the database", s->paths->db, "cannot act as its owner");
+	enum hub_db_outcome o = hub_db_open(s->paths->db, false, &db);
 	if (o == HUB_DB_OK) {
 		o = hub_db_settings_load(db, &s->opt.settings);
 		hub_db_close(db);
 	}
+	if (root && !act_as(0, gid))
+		return refuse("the database", s->paths->db, "cannot act as root again");
 	return o == HUB_DB_OK ? HUB_SERVE_ENDED
 			      : refuse("the database", s->paths->db, hub_db_outcome_text(o));
 }
@@ -227,14 +245,15 @@ static enum hub_serve_outcome start_relay(struct serve *s)
 	return HUB_SERVE_ENDED;
 }
 
-/* The directory stays root's and sticky, so that the hub's user cannot put another key in the place
- * of the CA's. */
+/* Its user gets all but the CA's key. Links are not followed: what is there may be that user's
+ * doing.
+ */
 static int own_state(const struct hub_paths *p, const struct plat_sandbox_user *u)
 {
 	const char *const files[] = {p->db, p->cert, p->key};
 	char beside[HUB_PATH_MAX + 8];
 
-	if (lchown(p->state_dir, 0, u->gid) < 0 || chmod(p->state_dir, 01770) < 0)
+	if (lchown(p->state_dir, u->uid, u->gid) < 0)
 		return -errno;
 	for (size_t i = 0; i < TT_ARRAY_LEN(files); i++)
 		if (lchown(files[i], u->uid, u->gid) < 0)
@@ -458,6 +477,7 @@ enum hub_serve_outcome hub_serve(const struct hub_serve_options *opt)
 	tt_log_setup((enum tt_log_level)s->config.log_level,
 		     (enum tt_log_format)s->config.log_format, STDERR_FILENO);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN); /* one that comes before the loop runs */
 	raise_descriptors(s);
 	enum hub_serve_outcome o = prepare(s);
 	if (o != HUB_SERVE_ENDED) {

@@ -50,7 +50,7 @@ int cli_take_value(int *argc, char **argv, const char *option, const char **valu
 /* --- the database (output.c) ---------------------------------------------------------------------
  */
 
-/* NULL with a message printed. */
+/* NULL with a message printed. Root becomes the owner of the database for good. */
 struct hub_db *cli_open(void);
 /* Prints what went wrong; CLI_OK where nothing did. */
 int cli_outcome(struct hub_db *db, enum hub_db_outcome o);

@@ -268,18 +268,19 @@ static int run_renew(int argc, char **argv)
 
 	if (argc > 1)
 		return cli_usage("renew-server", "unexpected argument \"%s\"", argv[1]);
-	struct hub_db *db = cli_open();
-	if (!db)
-		return CLI_FAILED;
-	int status = cli_outcome(db, hub_db_settings_load(db, &s));
-	hub_db_close(db);
-	if (status != CLI_OK)
-		return status;
+	/* the CA's key is root's: before the database is opened */
 	int err = hub_file_read_cert(p->ca_cert, &d.ca);
 	if (!err)
 		err = hub_file_read_key(p->ca_key, &d.ca_key);
 	if (!err)
 		err = hub_file_read_key(p->key, &d.key);
+	struct hub_db *db = err ? NULL : cli_open();
+	int status = db ? cli_outcome(db, hub_db_settings_load(db, &s)) : CLI_FAILED;
+	hub_db_close(db);
+	if (!err && status != CLI_OK) {
+		crypto_wipe(&d, sizeof(d));
+		return status;
+	}
 	if (!err)
 		err = issue_server(&d.ca, &d.ca_key, s.name, &d.key, (uint64_t)time(NULL), &d.cert);
 	if (!err)

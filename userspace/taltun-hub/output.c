@@ -1,10 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "plat/sandbox.h"
 #include "taltun-hub/cli.h"
+
+/*
+ * The directory of the database belongs to the hub's user, who may put links where SQLite makes its
+ * files: root does not work there, but as that user.
+ */
+static bool become_owner(void)
+{
+	struct stat st;
+	int err = 0;
+
+	if (lstat(cli_paths.db, &st) < 0 || !S_ISREG(st.st_mode)) {
+		cli_fail(CLI_FAILED, "%s is no regular file", cli_paths.db);
+		return false;
+	}
+	if (geteuid() == 0 && st.st_uid != 0)
+		err = plat_sandbox_drop(st.st_uid, st.st_gid);
+	if (err)
+		cli_fail(CLI_FAILED, "cannot become the owner of %s: %s", cli_paths.db,
+			 strerror(-err));
+	return err == 0;
+}
 
 struct hub_db *cli_open(void)
 {
@@ -20,6 +43,8 @@ struct hub_db *cli_open(void)
 				 cli_paths.db);
 		return NULL;
 	}
+	if (!become_owner())
+		return NULL;
 	enum hub_db_outcome o = hub_db_open(cli_paths.db, false, &db);
 	if (o == HUB_DB_OK)
 		return db;
