@@ -24,7 +24,7 @@ for tool in "$LOAD" "$TLS"; do
 done
 BYTES=1400 # of payload, in either framing
 OFFERS=${TALTUN_OFFERS:-'0 250000 120000 60000'} # datagrams a second; 0: what can be sent
-TLS_OFFERS='0 50000 25000'
+TLS_OFFERS='0 200000 120000 80000 50000'
 relay_cpu=$(($(nproc) - 1))
 
 ns_add a h b
