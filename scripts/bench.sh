@@ -15,6 +15,8 @@
 #   one-way     one direction of UDP from our own generator, against raw AF_XDP and the sockets
 # and, alone, the hub's relays (tests/bench/relay.sh):
 #   relay       UDP and TLS against coturn's ChannelData, and what a hop adds to the round trip
+# and, alone, a hub with many connected nodes (tests/bench/hub.sh):
+#   hub         memory, joining, and all of them at once; --nodes N (10000), --joins N (300)
 # options:
 #   --rounds N (3)   --seconds S (5)   --out FILE (docs/bench/DATE-NAME.json, - for none)
 #   --contenders a,b,...   of: veth taltun taltun-null prototype wireguard-go nebula fastd openvpn
@@ -23,11 +25,12 @@
 # TALTUN_PROTOTYPE=DIR is where the yardstick is; it is left out where that is absent.
 set -u
 
-usage() { sed -n '4,23s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '4,25s/^# \{0,1\}//p' "$0"; }
 
 all_contenders="veth taltun taltun-null prototype wireguard-go nebula fastd openvpn"
 xdp_contenders="taltun-xdp taltun-xdp-null taltun-busy"
-contenders=$all_contenders rounds=3 seconds=5 out='' name=local measurements=() host=() relay=
+contenders=$all_contenders rounds=3 seconds=5 out='' name=local measurements=() host=() relay='' hub=''
+nodes=10000 joins=300
 
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -36,6 +39,8 @@ while [ $# -gt 0 ]; do
 	--contenders) contenders=${2//,/ } && shift ;;
 	--out) out=${2:?} && shift ;;
 	--name) name=${2:?} && shift ;;
+	--nodes) nodes=${2:?} && shift ;;
+	--joins) joins=${2:?} && shift ;;
 	-h | --help) usage && exit 0 ;;
 	all) measurements+=(tcp tcp-noseg udp-flood udp-loss ping idle) ;;
 	quick)
@@ -43,6 +48,7 @@ while [ $# -gt 0 ]; do
 		rounds=1 seconds=2
 		;;
 	relay) relay=1 ;;
+	hub) hub=1 ;;
 	pinhole | beside | one-way) host+=("$1") ;;
 	tcp | tcp-noseg | udp-flood | udp-loss | ping | idle) measurements+=("$1") ;;
 	*) usage >&2 && exit 64 ;;
@@ -52,6 +58,10 @@ done
 case $rounds$seconds in
 *[!0-9]* | 0*) echo "bench: --rounds and --seconds want whole numbers above 0" >&2 && exit 64 ;;
 esac
+if [ -n "$hub" ]; then
+	[ $((${#measurements[@]} + ${#host[@]} + ${#relay})) -eq 0 ] || { echo "bench: hub runs without others" >&2 && exit 64; }
+	exec bash "$(dirname "$0")/../tests/bench/hub.sh" "$rounds" "$out" "$name" "$nodes" "$joins"
+fi
 if [ -n "$relay" ]; then
 	[ $((${#measurements[@]} + ${#host[@]})) -eq 0 ] || { echo "bench: relay runs without others" >&2 && exit 64; }
 	exec bash "$(dirname "$0")/../tests/bench/relay.sh" "$rounds" "$seconds" "$out" "$name"
