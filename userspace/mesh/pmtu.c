@@ -90,18 +90,32 @@ static bool all_passed(const struct mesh_pmtu *p)
 	return true;
 }
 
-bool mesh_pmtu_answered(struct mesh_pmtu *p, const uint8_t id[MESH_CHECK_ID_LEN],
-			struct tt_mono now)
+/* The outer size of the probe with this id; 0: none is out. */
+static uint16_t probe_of(const struct mesh_pmtu *p, const uint8_t id[MESH_CHECK_ID_LEN])
 {
 	for (unsigned i = 0; is_out(p) && i < p->count; i++)
 		for (unsigned k = 0; k < p->tries; k++)
-			if (memcmp(p->size[i].id[k], id, MESH_CHECK_ID_LEN) == 0) {
-				passed(p, p->size[i].outer);
-				if (all_passed(p))
-					p->at = now;
-				return true;
-			}
-	return false;
+			if (memcmp(p->size[i].id[k], id, MESH_CHECK_ID_LEN) == 0)
+				return p->size[i].outer;
+	return 0;
+}
+
+bool mesh_pmtu_awaits(const struct mesh_pmtu *p, const uint8_t id[MESH_CHECK_ID_LEN])
+{
+	return probe_of(p, id) != 0;
+}
+
+bool mesh_pmtu_answered(struct mesh_pmtu *p, const uint8_t id[MESH_CHECK_ID_LEN],
+			struct tt_mono now)
+{
+	uint16_t outer = probe_of(p, id);
+
+	if (!outer)
+		return false;
+	passed(p, outer);
+	if (all_passed(p))
+		p->at = now;
+	return true;
 }
 
 /* --- volleys ---------------------------------------------------------------------------------- */

@@ -99,6 +99,9 @@ void mesh_pmtu_suspect(struct mesh_pmtu *p);
 bool mesh_pmtu_answered(struct mesh_pmtu *p, const uint8_t id[MESH_CHECK_ID_LEN],
 			struct tt_mono now);
 
+/* Whether a probe with this id is out. */
+bool mesh_pmtu_awaits(const struct mesh_pmtu *p, const uint8_t id[MESH_CHECK_ID_LEN]);
+
 /* --- time ------------------------------------------------------------------------------------- */
 
 /*

@@ -90,6 +90,7 @@ void node_peer_set_route(struct node_device *d, struct node_peer *p, const struc
 void node_peer_publish_path(struct node_device *d, struct node_peer *p)
 {
 	plat_udp_dest_prepare(&p->dest);
+	p->route.dest = p->dest; /* control's own messages to a managed peer */
 	find_link(d, p, &p->outer_link);
 	publish(d, p);
 }

@@ -235,7 +235,6 @@ static int configure(struct node_engine *e)
 	}
 	if (e->start->restarts)
 		node_engine_memory_restore(e);
-	node_engine_state_load(e);
 	if (e->config) {
 		err = node_net_apply(e->net, e->config, e->mtu, &e->mark, true, error,
 				     sizeof(error));
@@ -364,6 +363,9 @@ static int bring_up(struct node_engine *e)
 		err = configure(e);
 	if (!err)
 		err = node_engine_mesh_create(e);
+	/* with all peers there, those of the map too */
+	if (!err)
+		node_engine_state_load(e);
 	if (!err)
 		err = start_workers(e);
 	if (err)

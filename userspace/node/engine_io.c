@@ -419,6 +419,9 @@ static void on_net_event(void *arg, const struct plat_netcfg_event *ev)
 	}
 	if (e->xdp)
 		node_xdp_link_event(e->xdp, ev);
+	if (e->mesh &&
+	    ((ev->kind == PLAT_NETCFG_EVENT_LINK && ev->mtu) || ev->kind == PLAT_NETCFG_EVENT_LOST))
+		node_mesh_mtu_changed(e->mesh);
 	if (ev->kind == PLAT_NETCFG_EVENT_ADDR && ev->removed)
 		node_device_address_gone(e->device, &ev->ip);
 	e->network_changed = true;

@@ -144,6 +144,7 @@ void node_engine_memory_restore(struct node_engine *e)
 
 struct restoring {
 	struct node_device *device;
+	struct node_mesh *mesh; /* NULL: no hub */
 	uint8_t stamp[WG_TIMESTAMP_LEN];
 	unsigned peers;
 };
@@ -158,6 +159,11 @@ static void restore_peer(void *arg, const struct node_state_peer *s)
 	r->peers++;
 	memcpy(p->wg->stamp_received.b, s->stamp, WG_TIMESTAMP_LEN);
 	memcpy(p->wg->stamp_sent.b, r->stamp, WG_TIMESTAMP_LEN);
+	if (node_peer_is_managed(p)) {
+		if (r->mesh && tt_endpoint_is_set(&s->endpoint))
+			node_mesh_hint(r->mesh, p, &s->endpoint);
+		return;
+	}
 	/* a configured address or name wins over where the peer was seen last */
 	if (tt_endpoint_is_set(&s->endpoint) && !tt_endpoint_is_set(&p->dest.to) && !p->host)
 		node_peer_set_endpoint(r->device, p, &s->endpoint);
@@ -185,7 +191,7 @@ void node_engine_state_load(struct node_engine *e)
 {
 	struct node_priv_request req = {.op = NODE_PRIV_STATE_LOAD};
 	struct node_priv_reply reply;
-	struct restoring r = {.device = e->device};
+	struct restoring r = {.device = e->device, .mesh = e->mesh};
 	int fds[NODE_PRIV_FDS_MAX];
 	size_t len;
 
@@ -218,6 +224,9 @@ static size_t render_state(struct node_engine *e, char *buf)
 	for (p = node_device_next_peer(e->device, NULL); p;
 	     p = node_device_next_peer(e->device, p)) {
 		struct node_state_peer s = {.endpoint = p->dest.to};
+		/* a relay is not where the peer is */
+		if (p->managed && p->route.via != DP_VIA_UDP)
+			memset(&s.endpoint, 0, sizeof(s.endpoint));
 		memcpy(s.public_key, p->wg->remote.public_key, WG_KEY_LEN);
 		memcpy(s.stamp, p->wg->stamp_received.b, WG_TIMESTAMP_LEN);
 		/* also of a peer that was answered and never heard of again */

@@ -179,6 +179,17 @@ void node_mesh_network_changed(struct node_mesh *m)
 	node_mesh_rearm(m);
 }
 
+void node_mesh_mtu_changed(struct node_mesh *m)
+{
+	struct tt_list *at;
+
+	tt_list_for_each (at, &m->peers) {
+		struct node_mesh_peer *p = TT_CONTAINER_OF(at, struct node_mesh_peer, link);
+		node_mesh_look_at_mtu(m, p);
+	}
+	node_mesh_rearm(m);
+}
+
 bool node_mesh_datagram(struct node_mesh *m, const struct tt_endpoint *src, const struct tt_ip *dst,
 			uint32_t ifindex, const uint8_t *bytes, size_t len)
 {
@@ -286,6 +297,16 @@ void node_mesh_wanted(struct node_mesh *m, struct node_peer *peer)
 	mesh_paths_wanted(&p->paths, plat_clock_mono());
 	node_mesh_run_peer(m, p);
 	node_mesh_rearm(m);
+}
+
+void node_mesh_hint(struct node_mesh *m, struct node_peer *peer, const struct tt_endpoint *at)
+{
+	struct node_mesh_peer *p = node_peer_user(peer);
+
+	if (!p)
+		return;
+	mesh_paths_hint(&p->paths, at);
+	node_mesh_run_peer(m, p);
 }
 
 void node_mesh_peer_gone(struct node_mesh *m, struct node_peer *peer)

@@ -75,6 +75,8 @@ int node_mesh_send_route(struct node_mesh *m, const struct dp_route *route, cons
 			 size_t len);
 void node_mesh_heard(struct node_mesh *m, struct node_peer *p, const struct dp_roam *from);
 void node_mesh_wanted(struct node_mesh *m, struct node_peer *p);
+/* Where a peer was reached directly by an earlier process of ours. */
+void node_mesh_hint(struct node_mesh *m, struct node_peer *p, const struct tt_endpoint *at);
 /* The device has removed a managed peer by itself. */
 void node_mesh_peer_gone(struct node_mesh *m, struct node_peer *p);
 
@@ -85,6 +87,8 @@ bool node_mesh_datagram(struct node_mesh *m, const struct tt_endpoint *src, cons
 			uint32_t ifindex, const uint8_t *bytes, size_t len);
 void node_mesh_resolved(struct node_mesh *m, const struct tt_endpoint *addr, unsigned count);
 void node_mesh_network_changed(struct node_mesh *m);
+/* A link's or a route's MTU may be another one now. */
+void node_mesh_mtu_changed(struct node_mesh *m);
 /* Other subnets and default routes of gateways are taken from now on; the list stays in place. */
 void node_mesh_set_accept(struct node_mesh *m, const struct tt_cidr *accept, size_t count);
 /* dp_plane_relay_fd() is readable. */

@@ -79,7 +79,9 @@ void node_mesh_send_offer(struct node_mesh *m, struct node_mesh_peer *p, bool as
 
 	if (!pair_of(m, p, &pair))
 		return;
-	m->generation = TT_MAX(m->generation + 1, wall.sec * 1000 + wall.nsec / 1000000);
+	/* peers refuse what is not newer: a node whose clock fell behind goes by the hub's */
+	m->generation =
+		TT_MAX(m->generation + 1, wall.sec * 1000 + wall.nsec / 1000000 + m->hub_ahead_ms);
 	mesh_check_renew(&p->keys, &m->opt.rng, plat_clock_mono());
 	list_ufrags(m, p);
 	offer.generation = m->generation;
@@ -237,17 +239,18 @@ static enum tt_drop take_request(struct node_mesh *m, enum dp_via via,
 	return TT_DROP_NONE;
 }
 
-/* Whose answer it is: the peer that came by the relay, or the one that has this path. */
+/* Whose answer it is: one of the peers that wait for this id, on this path or with a probe. */
 static struct node_mesh_peer *asked(struct node_mesh *m, enum dp_via via,
 				    const struct tt_endpoint *src, const struct mesh_stun_msg *msg)
 {
 	struct tt_list *at;
 
+	if (!may_look(m))
+		return NULL;
 	tt_list_for_each (at, &m->peers) {
 		struct node_mesh_peer *p = TT_CONTAINER_OF(at, struct node_mesh_peer, link);
-		const struct mesh_path *used = mesh_paths_selected(&p->paths);
 		if (mesh_paths_awaits(&p->paths, kind_of(via), src, msg->id.b) ||
-		    (via == DP_VIA_UDP && used && tt_endpoint_equal(&used->remote, src)))
+		    (via == DP_VIA_UDP && mesh_pmtu_awaits(&p->pmtu, msg->id.b)))
 			return p;
 	}
 	return NULL;

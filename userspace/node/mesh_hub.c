@@ -56,6 +56,8 @@ static void on_up(void *ctx, const Taltun__Hub__V1__Welcome *w)
 	m->stun_port = (uint16_t)w->stun_udp_port;
 	m->hub_keepalive_s = (uint16_t)w->keepalive_s;
 	m->map_refusals = 0;
+	struct tt_wall wall = plat_clock_wall();
+	m->hub_ahead_ms = w->hub_time > wall.sec ? (w->hub_time - wall.sec) * 1000 : 0;
 	tt_log(TT_LOG_INFO, "hub.up", TT_F_STR("hub", info.host), TT_F_ENDPOINT("at", &info.at),
 	       TT_F_STR("name", m->map.self.name));
 	node_mesh_say(m, NODE_MESH_HUB_UP, NULL, "connected");

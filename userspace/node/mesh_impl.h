@@ -73,7 +73,8 @@ struct node_mesh {
 	struct tt_heap_item **deadline_slots;
 	uv_timer_t timer;
 	struct node_mesh_ufrag *ufrags[NODE_MESH_UFRAG_SLOTS];
-	uint64_t generation; /* of offers */
+	uint64_t generation; /* of offers: ms of the hub's clock or ours, whichever is ahead */
+	uint64_t hub_ahead_ms;
 
 	uint16_t stun_port, hub_keepalive_s;
 	struct tt_endpoint hub_at;
@@ -111,6 +112,8 @@ void node_mesh_renew(struct node_mesh *m);
 /* mesh_path.c */
 void node_mesh_run_peer(struct node_mesh *m, struct node_mesh_peer *p);
 void node_mesh_publish(struct node_mesh *m, struct node_mesh_peer *p);
+/* The way to the peer may carry more or less than it did. */
+void node_mesh_look_at_mtu(struct node_mesh *m, struct node_mesh_peer *p);
 /* mesh_check.c */
 void node_mesh_send_check(struct node_mesh *m, struct node_mesh_peer *p, unsigned index,
 			  const uint8_t id[MESH_CHECK_ID_LEN]);

@@ -118,6 +118,23 @@ static void measure_anew(struct node_mesh *m, struct node_mesh_peer *p)
 			m->opt.route_mtu(m->opt.ctx, to));
 }
 
+static uint32_t link_mtu(struct node_mesh *m, struct node_mesh_peer *p)
+{
+	const struct mesh_path *path = mesh_paths_selected(&p->paths);
+
+	return m->opt.route_mtu(m->opt.ctx, path->kind == MESH_PATH_RELAY_UDP
+						    ? &mesh_relay_bind_address(&p->bind)->ip
+						    : &path->remote.ip);
+}
+
+void node_mesh_look_at_mtu(struct node_mesh *m, struct node_mesh_peer *p)
+{
+	if (!mesh_paths_selected(&p->paths) || p->pmtu.state == MESH_PMTU_OFF)
+		return;
+	mesh_pmtu_link_changed(&p->pmtu, link_mtu(m, p), plat_clock_mono());
+	node_mesh_run_peer(m, p);
+}
+
 static bool busy(const struct mesh_path_facts *f, struct tt_mono now)
 {
 	return tt_mono_is_set(f->last_data_tx) &&
@@ -133,6 +150,11 @@ static void measure(struct node_mesh *m, struct node_mesh_peer *p, const struct 
 
 	if (!path || p->pmtu.state == MESH_PMTU_OFF || !mesh_check_ready(&p->keys))
 		return;
+	/* checks are answered and data is not: large packets may be what is lost */
+	if (tt_mono_is_set(f->unanswered_tx_since) &&
+	    tt_mono_since(now, f->unanswered_tx_since) > TT_NS_PER_SEC &&
+	    tt_mono_before(f->unanswered_tx_since, path->heard))
+		mesh_pmtu_suspect(&p->pmtu);
 	unsigned n = mesh_pmtu_run(&p->pmtu, busy(f, now), path->rtt_us, now, &m->opt.rng, probe);
 
 	for (unsigned i = 0; i < n; i++)
