@@ -3,7 +3,6 @@
 #   make                     programs in build/bin
 #   make check               unit tests
 #   make check-xdp           AF_XDP in namespaces, all of it (root); check-xdp-asan: under ASan
-#   make check-xdp           AF_XDP in namespaces, all of it (root); check-xdp-asan: under ASan
 #   make check-vm            Debian kernels under QEMU against their own WireGuard (root)
 #   make PLATFORM=posix      the portable fallback (own build folder)
 #   make SAN=address,undefined | SAN=thread     sanitizer builds (own build folder)
@@ -145,7 +144,7 @@ LIBS_hub := $(call lib,hub) $(call lib,wire) $(call lib,tls) $(call lib,toml) $(
 LIBS_node := $(call lib,node) $(call lib,wire) $(call lib,tls) $(call lib,toml) $(LIBS_datapath)
 
 .DEFAULT_GOAL := all
-.PHONY: all libs check check-build check-vm check-xdp check-xdp-asan check-xdp check-xdp-asan demo bench fuzz install uninstall format format-check lint help clean
+.PHONY: all libs check check-build check-vm check-xdp check-xdp-asan demo bench fuzz install uninstall format format-check lint help clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -238,13 +237,6 @@ check: check-build
 # Debian's kernels under QEMU, with their own WireGuard at the other end: docs/testing.md.
 check-vm: all
 	@tests/vm/run.sh $(KERNELS)
-
-# Every namespace test of AF_XDP, and the core's tests by it, in both modes: docs/testing.md.
-check-xdp: all tools
-	@scripts/check-xdp.sh
-check-xdp-asan: tools
-	@$(MAKE) SAN=address,undefined all
-	@TT_BIN=$(CURDIR)/build/variant-address-undefined/bin scripts/check-xdp.sh
 
 # Every namespace test of AF_XDP, and the core's tests by it, in both modes: docs/testing.md.
 check-xdp: all tools

@@ -66,7 +66,7 @@ struct node_config_peer {
 	uint8_t public_key[TT_KEY_LEN];
 	uint8_t preshared_key[TT_KEY_LEN]; /* zero where there is none */
 	uint8_t has_preshared_key;
-	uint8_t roaming; /* the endpoint follows the peer's packets; default: true */
+	uint8_t roaming;    /* the endpoint follows the peer's packets; default: true */
 	uint16_t keepalive; /* seconds; 0: off */
 	struct node_config_text name;
 	struct node_config_text host; /* of the endpoint, without brackets; len 0: none */

@@ -217,11 +217,10 @@ static void monitor_tear_down(struct node_monitor *m)
 			close(left[i]);
 }
 
-/* --- the loop
- * ------------------------------------------------------------------------------------- */
+/* --- the loop --------------------------------------------------------------------------------- */
 
-#define MONITOR_FDS (3 + NODE_STATE_KIND_COUNT) /* channel, loader, addresses of the host, savers \
-						 */
+/* Channel, loader, addresses of the host, savers. */
+#define MONITOR_FDS (3 + NODE_STATE_KIND_COUNT)
 
 static struct tt_mono sooner(struct tt_mono a, struct tt_mono b)
 {

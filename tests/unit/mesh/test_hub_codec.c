@@ -228,7 +228,8 @@ static void enrolled(void)
 	uint8_t pools[2 * MESH_HUB_PREFIX_BYTES];
 	CU_ASSERT_EQUAL(tt_cidr_parse("10.90.0.0/16", &networks[0]), 0);
 	CU_ASSERT_EQUAL(tt_cidr_parse("fd90::/64", &networks[1]), 0);
-	e.networks = mesh_hub_bytes(pools, mesh_hub_prefixes_write(pools, sizeof(pools), networks, 2));
+	e.networks =
+		mesh_hub_bytes(pools, mesh_hub_prefixes_write(pools, sizeof(pools), networks, 2));
 	TO_NODE(enrolled, ENROLLED, &e);
 	CU_ASSERT_EQUAL(to_node(), MESH_HUB_OK);
 	CU_ASSERT(same(&node_in->enrolled->certificate, &e.certificate));

@@ -591,11 +591,10 @@ static int engine_many_maps(struct node_priv_reply *r)
 
 static int engine_hub(const struct node_engine_start *start)
 {
+#define CERTIFICATE "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n"
 	static const char *const no_certificates[] = {
 		"x", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-		"-----BEGIN CERTIFICATE-----\nAAAA\n",
-		"-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n"
-		"-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n",
+		"-----BEGIN CERTIFICATE-----\nAAAA\n", (CERTIFICATE CERTIFICATE),
 		"-----BEGIN CERTIFICATE-----\nA\rA\n-----END CERTIFICATE-----\n"};
 	struct node_priv_request req = {0};
 	struct node_priv_reply r;
