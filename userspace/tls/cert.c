@@ -10,6 +10,7 @@
 
 #include "base/b64.h"
 #include "crypto/mem.h"
+#include "tls/cert_impl.h"
 
 #define URI_NODE "taltun:node:"
 #define URI_WG	 "taltun:wg:"
@@ -415,17 +416,26 @@ static bool take_key_hash(X509 *x, uint8_t out[TLS_HASH_LEN])
 	return ok;
 }
 
+int tls_cert_info_of(X509 *x, struct tls_cert_info *out)
+{
+	memset(out, 0, sizeof(*out));
+	bool ok = take_role(x, out) && take_time(X509_get0_notBefore(x), &out->not_before_s) &&
+		  take_time(X509_get0_notAfter(x), &out->not_after_s) && take_serial(x, out) &&
+		  take_key_hash(x, out->key_hash);
+
+	ERR_clear_error();
+	return ok ? 0 : -EINVAL;
+}
+
 int tls_cert_parse(const uint8_t *der, size_t len, struct tls_cert_info *out)
 {
 	X509 *x = load_cert(der, len);
 
 	memset(out, 0, sizeof(*out));
-	bool ok = x && take_role(x, out) && take_time(X509_get0_notBefore(x), &out->not_before_s) &&
-		  take_time(X509_get0_notAfter(x), &out->not_after_s) && take_serial(x, out) &&
-		  take_key_hash(x, out->key_hash);
+	int err = x ? tls_cert_info_of(x, out) : -EINVAL;
 	X509_free(x);
 	ERR_clear_error();
-	return ok ? 0 : -EINVAL;
+	return err;
 }
 
 bool tls_cert_signed_by(const struct tls_der *cert, const struct tls_der *ca_cert)

@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 
 #include "crypto/mem.h"
+#include "tls/cert_impl.h"
 
 static const uint8_t alpn[] = "\x08taltun/1";
 #define ALPN_LEN 9
@@ -446,10 +447,9 @@ static bool put_cert(X509 *x, struct tls_der *out)
 bool tls_session_peer(const struct tls_session *s, struct tls_cert_info *out)
 {
 	X509 *x = s->state == TLS_OPEN ? SSL_get0_peer_certificate(s->ssl) : NULL;
-	struct tls_der der;
 
-	return x && SSL_get_verify_result(s->ssl) == X509_V_OK && put_cert(x, &der) &&
-	       tls_cert_parse(der.bytes, der.len, out) == 0;
+	return x && SSL_get_verify_result(s->ssl) == X509_V_OK &&
+	       i2d_X509(x, NULL) <= TLS_CERT_DER_MAX && tls_cert_info_of(x, out) == 0;
 }
 
 bool tls_session_peer_ca(const struct tls_session *s, struct tls_der *ca)
