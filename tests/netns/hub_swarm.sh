@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Two hundred nodes on one hub over loopback: all of them at once, one after the other, gateways, a hub
-# that restarts and one that is killed. scripts/bench.sh hub does the same with ten thousand.
+# that restarts and one that is killed; scripts/bench.sh hub does the same with ten thousand. And who has
+# left before its turn came costs a hub nothing.
 . "$(dirname "$0")/lib.sh"
 
 need_root
@@ -34,4 +35,18 @@ less "all are back after a restart, ms" "$(figure 'restart_max_ms | floor')" 600
 less "all are back after the hub was killed, ms" "$(figure 'killed_max_ms | floor')" 60000
 # the hub's own memory is a part of it where there are few
 less "memory for each, bytes" "$(figure 'last_bytes_per_node | floor')" 131072
+
+# As after a storm: the hub was busy for so long that they gave up.
+HUB=$TT_BIN/taltun-hub D=$TT_WORK/busy
+away() { in_ns h "$HUB" status --json --dir "$D" | jq ".connections.turned_away.left"; }
+all_away() { [ "$(away)" = 50 ]; }
+"$HUB" init --dir "$D" --name 127.0.0.1:4434 >/dev/null
+printf '[hub]\nlisten = ["127.0.0.1:4434"]\n[stun]\nudp_port = 0\n[relay]\nudp_port = 0\n' >"$D/hub.toml"
+bg_ns h "$TT_WORK/busy.log" "$HUB" serve --dir "$D"
+check "a hub serves" wait_for 10 away
+kill -STOP "$BG_PID"
+# shellcheck disable=SC2016 # for the shell in there
+in_ns h bash -c 'for i in {1..50}; do exec 3<>/dev/tcp/127.0.0.1/4434 && printf junk >&3; exec 3>&-; done'
+kill -CONT "$BG_PID"
+check "who has left is turned away before any work" wait_for 10 all_away
 finish

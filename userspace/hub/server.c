@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "crypto/mem.h"
 #include "hub/server_impl.h"
+#include "plat/memory.h"
 
 bool hub_bucket_take(struct hub_bucket *b, uint64_t n, uint64_t rate, uint64_t burst,
 		     struct tt_mono now)
@@ -145,12 +146,26 @@ static void on_loaded(void *ctx, struct hub_snapshot *snap)
 	hub_server_changed(s);
 }
 
+/* Many handshakes at once leave a heap of which half is holes: once they are over, those go. */
+static void trim(struct hub_server *s)
+{
+	struct hub_conn_stats st;
+
+	hub_conns_stats(s->conns, &st);
+	if (st.accepted == s->accepted && st.accepted - s->trimmed >= HUB_TRIM_AFTER) {
+		plat_memory_trim();
+		s->trimmed = st.accepted;
+	}
+	s->accepted = st.accepted;
+}
+
 static void on_second(uv_timer_t *t)
 {
 	struct hub_server *s = t->data;
 	struct tt_list *at, *next;
 	uint64_t now = hub_wall_s();
 
+	trim(s);
 	tt_list_for_each_safe (at, next, &s->up) {
 		struct hub_session *e = TT_CONTAINER_OF(at, struct hub_session, link);
 		if (e->map_said_s && now - e->map_said_s >= HUB_MAP_EXTEND_S)

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#include "plat/memory.h"
+
+#include <stdlib.h>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+void plat_memory_trim(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
