@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 need_root
-need_commands jq
+need_commands jq python3
 HUB=$TT_BIN/taltun-hub
 [ -x "$HUB" ] || skip_all "make taltun-hub first"
 ns_add a

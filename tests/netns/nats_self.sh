@@ -8,7 +8,7 @@
 . "$(dirname "$0")/support/nats.sh"
 
 need_root
-need_commands nft conntrack jq ping socat taltun
+need_commands nft conntrack jq ping socat python3 taltun
 for tool in nat_probe stun_server wan; do
 	[ -x "$TT_TOOLS/$tool" ] || skip_all "needs $TT_TOOLS/$tool (make tools)"
 done

@@ -11,7 +11,7 @@
 . "$(dirname "$0")/nodes.bash"
 
 need_root
-need_commands wg jq
+need_commands wg jq ping
 need_taltund
 [ -x "$TT_TOOLS/rekey_storm" ] || skip_all "needs $TT_TOOLS/rekey_storm (make tools)"
 rekeys=${TT_REKEYS:-1000}

@@ -14,7 +14,7 @@
 
 need_root
 need_taltund
-need_commands wg jq ping python3 socat
+need_commands wg jq ping python3 socat nft
 ns_add c s
 veth c v0 10.8.0.1/24,fd08::1/64 s v0 10.8.0.2/24,fd08::2/64
 tc=$(ifname c) ts=$(ifname s)

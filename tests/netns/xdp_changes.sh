@@ -16,7 +16,7 @@
 
 need_root
 need_taltund
-need_commands jq ping socat
+need_commands wg jq ping socat
 ns_add a b
 second_link() { veth a v1 10.8.1.1/24,fd18::1/64 b v1 10.8.1.2/24,fd18::2/64; }
 veth a v0 10.8.0.1/24,fd08::1/64 b v0 10.8.0.2/24,fd08::2/64

@@ -125,6 +125,8 @@ for _ in 1 2 3; do
 	check "nothing is attached any more" wait_for 1 eval "! attached"
 	if command -v bpftool >/dev/null; then
 		check "nor loaded" wait_for 1 eval "! bpftool prog show id $id"
+	else
+		skip "whether it is still loaded: needs bpftool"
 	fi
 	check "its interface is gone" wait_for 1 eval "! in_ns a ip link show $ta"
 	check "a starts again" tt_start a "$TT_WORK/a.toml"

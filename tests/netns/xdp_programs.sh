@@ -14,7 +14,7 @@
 
 need_root
 need_taltund
-need_commands jq ping socat
+need_commands jq ping socat python3
 [ -x "$TT_TOOLS/foreign_xdp" ] || skip_all "needs $TT_TOOLS/foreign_xdp (make tools)"
 ns_add a b
 veth a v0 10.8.0.1/24 b v0 10.8.0.2/24

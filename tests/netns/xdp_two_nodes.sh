@@ -15,7 +15,7 @@
 
 need_root
 need_taltund
-need_commands jq ping ethtool
+need_commands wg jq ping ethtool
 ns_add a b
 veth a v0 10.8.0.1/24,fd08::1/64 b v0 10.8.0.2/24,fd08::2/64
 ta=$(ifname a) tb=$(ifname b)
