@@ -366,6 +366,15 @@ bool dp_plane_is_own(struct dp_plane *pl, enum tt_family family, const uint8_t *
 	return false;
 }
 
+/* Control itself replaces both tables: for it they stand still without the epoch. */
+bool dp_plane_is_inside(struct dp_plane *pl, const struct tt_ip *ip)
+{
+	enum tt_family family = (enum tt_family)ip->family;
+
+	return dp_plane_is_own(pl, family, ip->b) ||
+	       dp_plane_lookup_specific(pl, family, ip->b) != TT_PEER_NONE;
+}
+
 /* --- to control ------------------------------------------------------------------------------ */
 
 void dp_plane_raise(struct dp_plane *pl, struct dp_peer *p, uint32_t facts)

@@ -78,6 +78,12 @@ void dp_plane_set_between(struct dp_plane *pl, enum dp_between between);
  * allowed IPs cover it.
  */
 void dp_plane_set_inner_addresses(struct dp_plane *pl, const struct tt_ip *ips, uint32_t count);
+/*
+ * Whether this address lies behind the tunnel: one of the interface's own, or in some peer's
+ * allowed IPs that are no default route. Outer packets to it would go into the tunnel, and round
+ * and round.
+ */
+bool dp_plane_is_inside(struct dp_plane *pl, const struct tt_ip *ip);
 /* Key of mac1 for messages to us (BLAKE2s("mac1----" || public key)); workers check it. */
 void dp_plane_set_mac1_key(struct dp_plane *pl, const uint8_t key[32]);
 

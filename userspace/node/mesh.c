@@ -278,7 +278,8 @@ void node_mesh_heard(struct node_mesh *m, struct node_peer *peer, const struct d
 {
 	struct node_mesh_peer *p = node_peer_user(peer);
 
-	if (!p)
+	if (!p || (from->via == DP_VIA_UDP &&
+		   dp_plane_is_inside(node_device_plane(m->opt.device), &from->src.ip)))
 		return;
 	if (from->via == DP_VIA_RELAY_UDP)
 		p->relay_heard = from->at;

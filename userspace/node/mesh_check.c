@@ -99,6 +99,17 @@ void node_mesh_send_offer(struct node_mesh *m, struct node_mesh_peer *p, bool as
 	node_hub_link_send(m->link, &msg);
 }
 
+/* What is reached by a tunnel is no way for a tunnel. */
+static void leave_out_inside(struct node_mesh *m, struct mesh_offer *o)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < o->count; i++)
+		if (!dp_plane_is_inside(node_device_plane(m->opt.device), &o->candidate[i].at.ip))
+			o->candidate[kept++] = o->candidate[i];
+	o->count = (uint8_t)kept;
+}
+
 void node_mesh_take_offer(struct node_mesh *m, struct node_mesh_peer *p, const uint8_t *sealed,
 			  size_t len)
 {
@@ -112,6 +123,7 @@ void node_mesh_take_offer(struct node_mesh *m, struct node_mesh_peer *p, const u
 		return;
 	}
 	if (mesh_check_accept(&p->keys, &offer, now)) {
+		leave_out_inside(m, &offer);
 		mesh_paths_exchange(&p->paths, offer.candidate, offer.count, offer.asks, now);
 		/* the first offer of a peer finds us without keys of our own: checks begin with
 		 * our answer */
@@ -284,6 +296,9 @@ void node_mesh_take_stun(struct node_mesh *m, enum dp_via via, struct node_mesh_
 	struct mesh_stun_msg msg;
 	enum tt_drop drop = mesh_stun_parse(&msg, bytes, len);
 
+	if (drop == TT_DROP_NONE && via == DP_VIA_UDP &&
+	    dp_plane_is_inside(node_device_plane(m->opt.device), &src->ip))
+		drop = TT_DROP_STUN_SOURCE;
 	if (drop == TT_DROP_NONE)
 		drop = msg.class == MESH_STUN_REQUEST ? take_request(m, via, src, &msg)
 						      : take_answer(m, via, relay_peer, src, &msg);
