@@ -24,8 +24,10 @@ for tool in "$LOAD" "$TLS"; do
 done
 BYTES=1400 # of payload, in either framing
 OFFERS=${TALTUN_OFFERS:-'0 250000 120000 60000'} # datagrams a second; 0: what can be sent
-TLS_OFFERS='0 200000 120000 80000 50000'
+TLS_OFFERS=${TALTUN_TLS_OFFERS:-'0 500000 350000 250000 180000 120000 80000 50000'}
 relay_cpu=$(($(nproc) - 1))
+parts=${TALTUN_RELAY_PARTS:-udp tls delay} # some of these
+wanted() { [[ " $parts " == *" $1 "* ]]; }
 
 ns_add a h b
 veth a v0 10.97.1.2/24 h v0 10.97.1.1/24
@@ -168,14 +170,19 @@ turn_rtt() { add relay-rtt us "$(measure_rtt)"; }
 for ((round = 1; round <= rounds; round++)); do
 	say "bench: round $round of $rounds"
 	# as the kernel likes it; sent one by one; and one by one through the whole network stack
-	for c in taltun coturn; do with_relay $c rates relay-udp; done
-	sending=send-single
-	for c in taltun coturn; do with_relay $c rates relay-udp-single; done
-	sending=send
-	segmentation off
-	for c in taltun coturn; do with_relay $c rates relay-udp-alone; done
-	segmentation on
-	for c in taltun_tls coturn_tls coturn_both; do with_relay $c rates relay-tls "$TLS_OFFERS"; done
+	if wanted udp; then
+		for c in taltun coturn; do with_relay $c rates relay-udp; done
+		sending=send-single
+		for c in taltun coturn; do with_relay $c rates relay-udp-single; done
+		sending=send
+		segmentation off
+		for c in taltun coturn; do with_relay $c rates relay-udp-alone; done
+		segmentation on
+	fi
+	if wanted tls; then
+		for c in taltun_tls coturn_tls coturn_both; do with_relay $c rates relay-tls "$TLS_OFFERS"; done
+	fi
+	wanted delay || continue
 	# delay on a machine that is not idle: the best of many short looks
 	pin=()
 	for _ in 1 2 3 4; do

@@ -61,8 +61,17 @@ enum tls_failure {
 enum tls_state tls_session_feed(struct tls_session *s, const uint8_t *bytes, size_t len);
 /* Up to cap bytes for the wire; 0: none. They are gone from the session then. */
 size_t tls_session_output(struct tls_session *s, uint8_t *buf, size_t cap);
-/* Bytes that output() would give. */
+/* Bytes that output() would give, and those in what is lent. */
 size_t tls_session_output_pending(const struct tls_session *s);
+/*
+ * The same without copies. Input: the bytes stay in place until read() gives 0, or until others or
+ * NULL are lent; what is not read by then is gone. Output: what is encrypted goes to buf as long as
+ * it has room, behind it to memory of the session's own, where output() finds it; nothing may be
+ * pending when it is lent. return_output() ends that: how many bytes of buf are filled.
+ */
+enum tls_state tls_session_lend_input(struct tls_session *s, const uint8_t *bytes, size_t len);
+void tls_session_lend_output(struct tls_session *s, uint8_t *buf, size_t cap);
+size_t tls_session_return_output(struct tls_session *s);
 /* Plain bytes received; 0: none now. */
 size_t tls_session_read(struct tls_session *s, uint8_t *buf, size_t cap);
 /* Encrypts at once; false: not open, or failed. One call is one record up to 16 KiB. */

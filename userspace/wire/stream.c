@@ -7,6 +7,10 @@
 #define RECORD	  (16 * 1024) /* plain bytes of one TLS record */
 #define WRITE_MAX (64 * 1024) /* for the socket at once */
 #define READ_MAX  (64 * 1024)
+/* A queue of packets goes out before the turn ends where it holds so much: one turn may read far
+ * more than a queue takes. */
+#define PUSH_BYTES (3 * RECORD)
+#define POOL_MAX   64 /* chunks of a record's size that are kept */
 /* After so many reads the turn counts as ended: libuv may hand out tens of thousands in one. */
 #define READS_MAX 64
 
@@ -16,6 +20,8 @@ struct wire_loop {
 	struct tt_list dirty;
 	size_t packet_bytes, packet_bytes_max;
 	unsigned reads; /* since the last flush of all */
+	struct wire_chunk *pool;
+	unsigned pooled;
 	void (*closed)(void *arg);
 	void *closed_arg;
 	uint8_t read_buffer[READ_MAX];
@@ -24,13 +30,15 @@ struct wire_loop {
 	uint8_t wire[WRITE_MAX + RECORD];
 };
 
+/* One frame, or part of a queue of packets: as many as fill a record. */
 struct wire_chunk {
 	struct wire_chunk *next;
-	uint32_t len, off;
+	uint32_t len, off, cap;
 	uint8_t bytes[];
 };
 
 static void flush(struct wire_stream *s);
+static void push(struct wire_stream *s);
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
@@ -83,6 +91,12 @@ static void on_loop_closed(uv_handle_t *h)
 {
 	struct wire_loop *l = h->data;
 
+	while (l->pool) {
+		struct wire_chunk *k = l->pool;
+
+		l->pool = k->next;
+		free(k);
+	}
 	if (l->closed)
 		l->closed(l->closed_arg);
 	free(l);
@@ -97,51 +111,103 @@ void wire_loop_close(struct wire_loop *l, void (*closed)(void *arg), void *arg)
 
 /* --- queues ----------------------------------------------------------------------------------- */
 
-static struct wire_chunk *chunk_new(uint32_t len)
+static struct wire_chunk *chunk_new(uint32_t cap)
 {
-	struct wire_chunk *k = malloc(sizeof(*k) + len);
+	struct wire_chunk *k = malloc(sizeof(*k) + cap);
 
 	if (k) {
 		k->next = NULL;
-		k->len = len;
-		k->off = 0;
+		k->len = k->off = 0;
+		k->cap = cap;
 	}
 	return k;
 }
 
-static void queue_push(struct wire_queue *q, struct wire_chunk *k)
+static void queue_append(struct wire_queue *q, struct wire_chunk *k)
 {
 	if (q->last)
 		q->last->next = k;
 	else
 		q->first = k;
 	q->last = k;
-	q->count++;
-	q->bytes += k->len;
 }
 
-static void queue_pop(struct wire_queue *q)
+static struct wire_chunk *queue_unlink(struct wire_queue *q)
 {
 	struct wire_chunk *k = q->first;
 
 	q->first = k->next;
 	if (!q->first)
 		q->last = NULL;
-	q->count--;
-	q->bytes -= k->len;
+	return k;
+}
+
+static void control_pop(struct wire_stream *s)
+{
+	struct wire_chunk *k = queue_unlink(&s->control);
+
+	s->control.count--;
+	s->control.bytes -= k->len;
 	free(k);
 }
 
+/* NULL: no memory, or more than all may have. */
+static struct wire_chunk *data_chunk_new(struct wire_loop *l, uint32_t frame)
+{
+	uint32_t cap = TT_MAX(frame, (uint32_t)RECORD);
+	struct wire_chunk *k = cap == RECORD ? l->pool : NULL;
+
+	if (l->packet_bytes + cap > l->packet_bytes_max)
+		return NULL;
+	if (k) {
+		l->pool = k->next;
+		l->pooled--;
+		k->next = NULL;
+		k->len = k->off = 0;
+	} else {
+		k = chunk_new(cap);
+	}
+	if (k)
+		l->packet_bytes += cap;
+	return k;
+}
+
+static void data_chunk_free(struct wire_loop *l, struct wire_chunk *k)
+{
+	l->packet_bytes -= k->cap;
+	if (k->cap != RECORD || l->pooled == POOL_MAX) {
+		free(k);
+		return;
+	}
+	k->next = l->pool;
+	l->pool = k;
+	l->pooled++;
+}
+
+static uint32_t first_frame_len(const struct wire_queue *q)
+{
+	const struct wire_chunk *k = q->first;
+
+	return MESH_FRAME_HEADER + (tt_load_be32(k->bytes + k->off) & 0xffffff);
+}
+
+/* The oldest packet goes. */
 static void data_pop(struct wire_stream *s)
 {
-	s->loop->packet_bytes -= s->data.first->len;
-	queue_pop(&s->data);
+	struct wire_chunk *k = s->data.first;
+	uint32_t n = first_frame_len(&s->data);
+
+	k->off += n;
+	s->data.count--;
+	s->data.bytes -= n;
+	if (k->off == k->len)
+		data_chunk_free(s->loop, queue_unlink(&s->data));
 }
 
 static void free_queues(struct wire_stream *s)
 {
 	while (s->control.first)
-		queue_pop(&s->control);
+		control_pop(s);
 	while (s->data.first)
 		data_pop(s);
 }
@@ -161,55 +227,80 @@ static void end(struct wire_stream *s, enum wire_end why)
 	s->on->ended(s->ctx, why);
 }
 
+/* Whoever sends still uses what ended() may free: it ends when the turn does. */
+static void doom(struct wire_stream *s, enum wire_end why)
+{
+	if (!s->doomed)
+		s->doom = why;
+	s->doomed = true;
+	mark(s);
+}
+
 bool wire_stream_is_open(const struct wire_stream *s)
 {
-	return s->opened && !s->ended && !s->finishing;
+	return s->opened && !s->ended && !s->doomed && !s->finishing;
 }
 
 bool wire_stream_send(struct wire_stream *s, const uint8_t *frame, size_t len)
 {
-	if (s->ended || s->finishing || !s->tls)
+	if (s->ended || s->doomed || s->finishing || !s->tls)
 		return false;
 	struct wire_chunk *k =
 		s->control.bytes + len > s->control_max ? NULL : chunk_new((uint32_t)len);
 
 	if (!k) {
-		end(s, WIRE_END_NOT_READING);
+		doom(s, WIRE_END_NOT_READING);
 		return false;
 	}
 	memcpy(k->bytes, frame, len);
-	queue_push(&s->control, k);
+	k->len = (uint32_t)len;
+	queue_append(&s->control, k);
+	s->control.count++;
+	s->control.bytes += len;
 	s->drain_due = true;
 	mark(s);
 	return true;
 }
 
+/* Room for one frame at the end of the queue; NULL: none. */
+static uint8_t *data_room(struct wire_stream *s, uint32_t whole)
+{
+	struct wire_chunk *k = s->data.last;
+
+	if (!k || k->cap - k->len < whole) {
+		k = data_chunk_new(s->loop, whole);
+		if (!k)
+			return NULL;
+		queue_append(&s->data, k);
+	}
+	k->len += whole;
+	s->data.count++;
+	s->data.bytes += whole;
+	return k->bytes + k->len - whole;
+}
+
 bool wire_stream_relay(struct wire_stream *s, uint32_t node_id, const uint8_t *packet, uint32_t len,
 		       struct wire_stats *st)
 {
-	struct wire_loop *l = s->loop;
-	uint32_t whole = MESH_FRAME_RELAY_BEFORE + len;
-
 	if (!wire_stream_is_open(s))
 		return false;
 	if (s->data.count >= s->data_max) {
 		data_pop(s);
 		st->dropped_oldest++;
 	}
-	struct wire_chunk *k =
-		l->packet_bytes + whole > l->packet_bytes_max ? NULL : chunk_new(whole);
+	uint8_t *frame = data_room(s, MESH_FRAME_RELAY_BEFORE + len);
 
-	if (!k) {
+	if (!frame) {
 		st->dropped_memory++;
 		return false;
 	}
-	mesh_frame_relay_write(k->bytes, node_id, len);
-	memcpy(k->bytes + MESH_FRAME_RELAY_BEFORE, packet, len);
-	queue_push(&s->data, k);
-	l->packet_bytes += whole;
+	mesh_frame_relay_write(frame, node_id, len);
+	memcpy(frame + MESH_FRAME_RELAY_BEFORE, packet, len);
 	st->packets++;
 	st->packet_bytes += len;
 	mark(s);
+	if (s->data.bytes >= PUSH_BYTES)
+		push(s);
 	return true;
 }
 
@@ -229,28 +320,52 @@ static uint32_t gather(struct wire_stream *s, uint8_t *record)
 		used += n;
 		k->off += n;
 		if (k->off == k->len)
-			queue_pop(&s->control);
+			control_pop(s);
 	}
-	while (!s->control.first && s->data.first && used + s->data.first->len <= RECORD) {
-		memcpy(record + used, s->data.first->bytes, s->data.first->len);
-		used += s->data.first->len;
+	while (!s->control.first && s->data.first && used + first_frame_len(&s->data) <= RECORD) {
+		const struct wire_chunk *k = s->data.first;
+		uint32_t n = first_frame_len(&s->data);
+
+		memcpy(record + used, k->bytes + k->off, n);
+		used += n;
 		data_pop(s);
 	}
 	return used;
 }
 
-static bool encrypt_more(struct wire_stream *s)
+/* Where only packets wait, a chunk of them is a record, and is not copied again. */
+static bool encrypt_packets(struct wire_stream *s)
 {
-	uint32_t n = s->opened ? gather(s, s->loop->record) : 0;
+	struct wire_chunk *k = s->data.first;
+	bool ok = tls_session_write(s->tls, k->bytes + k->off, k->len - k->off);
 
-	if (n)
-		return tls_session_write(s->tls, s->loop->record, n);
-	if (!s->opened || !s->data.first)
-		return false;
-	/* a packet longer than a record goes alone, over several */
-	bool ok = tls_session_write(s->tls, s->data.first->bytes, s->data.first->len);
+	while (s->data.first == k && k->len - k->off > first_frame_len(&s->data))
+		data_pop(s);
 	data_pop(s);
 	return ok;
+}
+
+static bool encrypt_more(struct wire_stream *s)
+{
+	if (!s->opened)
+		return false;
+	if (s->control.first)
+		return tls_session_write(s->tls, s->loop->record, gather(s, s->loop->record));
+	return s->data.first && encrypt_packets(s);
+}
+
+/* Fills the loop's buffer for the socket; returns how much of it. */
+static size_t fill_wire(struct wire_stream *s)
+{
+	struct wire_loop *l = s->loop;
+	size_t n = tls_session_output(s->tls, l->wire, sizeof(l->wire));
+
+	if (tls_session_output_pending(s->tls))
+		return n;
+	tls_session_lend_output(s->tls, l->wire + n, sizeof(l->wire) - n);
+	while (n + tls_session_output_pending(s->tls) < WRITE_MAX - RECORD && encrypt_more(s))
+		;
+	return n + tls_session_return_output(s->tls);
 }
 
 static void on_written(uv_write_t *w, int status)
@@ -276,7 +391,7 @@ static bool to_socket(struct wire_stream *s, uint8_t *bytes, size_t len)
 	int sent = uv_try_write((uv_stream_t *)&s->tcp, &buf, 1);
 
 	if (sent < 0 && sent != UV_EAGAIN) {
-		end(s, WIRE_END_RESET);
+		doom(s, WIRE_END_RESET);
 		return false;
 	}
 	s->moved = wire_loop_now(s->loop);
@@ -286,14 +401,14 @@ static bool to_socket(struct wire_stream *s, uint8_t *bytes, size_t len)
 	len -= (size_t)sent;
 	s->write_buffer = malloc(len);
 	if (!s->write_buffer) {
-		end(s, WIRE_END_RESET);
+		doom(s, WIRE_END_RESET);
 		return false;
 	}
 	memcpy(s->write_buffer, bytes + sent, len);
 	buf = uv_buf_init((char *)s->write_buffer, (unsigned)len);
 	s->write.data = s;
 	if (uv_write(&s->write, (uv_stream_t *)&s->tcp, &buf, 1, on_written) != 0)
-		end(s, WIRE_END_RESET);
+		doom(s, WIRE_END_RESET);
 	else
 		s->writing = true;
 	return false;
@@ -338,28 +453,29 @@ static void say_goodbye(struct wire_stream *s)
 	mark(s);
 }
 
+/* Hands the socket what there is, as far as it takes it. Calls nobody back. */
+static void push(struct wire_stream *s)
+{
+	while (!s->writing && !s->ended && !s->doomed) {
+		size_t n = fill_wire(s);
+
+		if (!n || !to_socket(s, s->loop->wire, n))
+			return;
+	}
+}
+
 static void flush(struct wire_stream *s)
 {
-	struct wire_loop *l = s->loop;
-
-	while (!s->writing && !s->ended) {
-		while (tls_session_output_pending(s->tls) < WRITE_MAX - RECORD && encrypt_more(s))
-			;
-		size_t n = tls_session_output(s->tls, l->wire, sizeof(l->wire));
-
-		if (n) {
-			if (!to_socket(s, l->wire, n))
-				return;
-			drained(s);
-			continue;
-		}
-		if (s->finishing) {
-			say_goodbye(s);
-		} else {
-			drained(s);
-			made_room(s);
-		}
+	push(s);
+	if (s->doomed)
+		end(s, s->doom);
+	if (s->ended || s->writing)
 		return;
+	if (s->finishing) {
+		say_goodbye(s);
+	} else {
+		drained(s);
+		made_room(s);
 	}
 }
 
@@ -373,7 +489,7 @@ void wire_stream_flush(struct wire_stream *s)
 
 void wire_stream_finish(struct wire_stream *s)
 {
-	if (s->ended || s->finishing)
+	if (s->ended || s->doomed || s->finishing)
 		return;
 	s->finishing = true;
 	if (!s->tls) {
@@ -414,7 +530,7 @@ static void take_plain(struct wire_stream *s, const uint8_t *bytes, size_t len)
 	struct mesh_frame f;
 
 	mesh_frame_reader_feed(&s->reader, bytes, len);
-	while (!s->ended && !s->finishing) {
+	while (!s->ended && !s->doomed && !s->finishing) {
 		switch (mesh_frame_reader_next(&s->reader, &f)) {
 		case MESH_FRAME_READY:
 			s->on->frame(s->ctx, &f);
@@ -439,7 +555,7 @@ static void take_plain(struct wire_stream *s, const uint8_t *bytes, size_t len)
 static void take_bytes(struct wire_stream *s, const uint8_t *bytes, size_t len)
 {
 	struct wire_loop *l = s->loop;
-	enum tls_state state = tls_session_feed(s->tls, bytes, len);
+	enum tls_state state = tls_session_lend_input(s->tls, bytes, len);
 	size_t n;
 
 	/* alerts, too, want to be sent */
@@ -448,10 +564,11 @@ static void take_bytes(struct wire_stream *s, const uint8_t *bytes, size_t len)
 		s->opened = true;
 		s->on->opened(s->ctx);
 	}
-	while (!s->ended && !s->finishing &&
+	while (!s->ended && !s->doomed && !s->finishing &&
 	       (n = tls_session_read(s->tls, l->plain, sizeof(l->plain))) > 0)
 		take_plain(s, l->plain, n);
-	if (s->ended || s->finishing)
+	tls_session_lend_input(s->tls, NULL, 0);
+	if (s->ended || s->doomed || s->finishing)
 		return;
 	state = tls_session_state(s->tls);
 	if (state == TLS_CLOSED)

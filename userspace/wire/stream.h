@@ -6,7 +6,8 @@
  * Control: in order, nothing is ever left out; a side that lets it grow past its bound loses the
  * connection. Data (packets that are relayed): bounded, the oldest goes first, and it is sent only
  * where no control waits, so that a tunnel under load never keeps a message from being heard.
- * Several packets share one TLS record.
+ * Several packets share one TLS record. A handler may be called from wire_stream_flush() and
+ * wire_stream_finish(), and otherwise from the loop only: never while something is being sent.
  *
  * A quiet stream holds its TLS state and this struct; buffers only while something is unfinished.
  */
@@ -83,6 +84,8 @@ struct wire_stream {
 	uv_write_t write;
 	uint8_t *write_buffer; /* allocated while it is being written */
 	bool opened, writing, drain_due, room_due, finishing, said_goodbye, ended;
+	bool doomed; /* ends with `doom` when this turn does */
+	enum wire_end doom;
 	struct tt_mono heard; /* last byte from the other side */
 	struct tt_mono moved; /* last time the socket took something, or had nothing to take */
 };
@@ -104,10 +107,11 @@ void wire_stream_start(struct wire_stream *s, struct tls_session *tls);
 /* Other bounds from now on. */
 void wire_stream_limit(struct wire_stream *s, uint32_t control_frame_max, uint32_t relay_frame_max);
 
-/* A whole frame, header included. False: it has ended, or its queue ran over and it ends now.
- * Goes out at the end of this turn of the loop. */
+/* A whole frame, header included. False: it has ended, or its queue ran over and it ends when this
+ * turn of the loop does, as late as the frame would go out. */
 bool wire_stream_send(struct wire_stream *s, const uint8_t *frame, size_t len);
-/* A packet, as a RELAY frame with this node id. False: dropped, st says why. */
+/* A packet, as a RELAY frame with this node id. False: dropped, st says why. Goes out at the end of
+ * this turn, or before where many come in one. Calls no handler. */
 bool wire_stream_relay(struct wire_stream *s, uint32_t node_id, const uint8_t *packet, uint32_t len,
 		       struct wire_stats *st);
 /* Hands the socket what is queued now, rather than at the end of the turn. */
@@ -128,7 +132,7 @@ static inline size_t wire_stream_pending(const struct wire_stream *s)
 }
 /* The loop's clock. */
 struct tt_mono wire_loop_now(const struct wire_loop *l);
-/* Bytes in all data queues. */
+/* Memory of all data queues. */
 size_t wire_loop_packet_bytes(const struct wire_loop *l);
 
 #endif
