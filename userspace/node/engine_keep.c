@@ -27,6 +27,8 @@ void node_engine_memory_save(struct node_engine *e)
 	char *text = node_memory_begin(e->memory, &cap);
 
 	node_uapi_get_begin(&get, e->device);
+	/* the others come back with the kept map, or not at all where the hub has revoked them */
+	get.own_only = true;
 	while (cap - len >= NODE_UAPI_PIECE_MIN &&
 	       (n = node_uapi_get_piece(&get, text + len, TT_MIN(cap - len, (size_t)65536))) > 0)
 		len += n;

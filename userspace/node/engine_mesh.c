@@ -90,16 +90,6 @@ static void watch_relay(void *ctx, bool on)
 		uv_poll_stop(e->poll_relay);
 }
 
-static bool is_configured(void *ctx, const uint8_t key[32])
-{
-	const struct node_engine *e = ctx;
-
-	for (uint32_t i = 0; i < e->config->peers.count; i++)
-		if (memcmp(node_config_peer(e->config, i)->public_key, key, 32) == 0)
-			return true;
-	return false;
-}
-
 static uint32_t route_mtu(void *ctx, const struct tt_ip *to)
 {
 	const struct node_engine *e = ctx;
@@ -223,7 +213,6 @@ static bool fill_options(struct node_engine *e, struct node_mesh_options *o)
 		.send = node_engine_send,
 		.send_probe = send_probe,
 		.route_mtu = route_mtu,
-		.is_configured = is_configured,
 		.watch_relay = watch_relay,
 		.save_map = save_map,
 		.save_cert = save_cert,

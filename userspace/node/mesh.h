@@ -51,8 +51,6 @@ struct node_mesh_options {
 			  size_t len);
 	/* The MTU on the way to an address: of the route, else of its link. */
 	uint32_t (*route_mtu)(void *ctx, const struct tt_ip *to);
-	/* Whether the configuration has a peer of this key: then the map's is left out. */
-	bool (*is_configured)(void *ctx, const uint8_t key[32]);
 	/* Whether dp_plane_relay_fd() is to be watched: not while the connection takes nothing. */
 	void (*watch_relay)(void *ctx, bool on);
 	/* Keeps the map (a blob) and a renewed certificate; asynchronous. */

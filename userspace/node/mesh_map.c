@@ -33,13 +33,13 @@ static struct node_peer *make_device_peer(struct node_mesh *m, struct node_mesh_
 	struct node_device *d = m->opt.device;
 	struct node_peer *peer = node_device_find_peer(d, p->key);
 
-	if (peer && (node_peer_is_managed(peer) || m->opt.is_configured(m->opt.ctx, p->key))) {
+	/* by the file, or by `wg set` */
+	if (peer) {
 		tt_log(TT_LOG_INFO, "mesh.peer_configured", TT_F_STR("peer", p->name),
 		       TT_F_STR("hint", "the configuration's peer is used as it is"));
 		return NULL;
 	}
-	/* one that a predecessor of this engine has left in the memory file is ours again */
-	int err = peer ? 0 : node_device_add_peer(d, p->key, &peer);
+	int err = node_device_add_peer(d, p->key, &peer);
 
 	if (err) {
 		tt_log(TT_LOG_WARN, "mesh.peer_refused", TT_F_STR("peer", p->name),

@@ -16,6 +16,7 @@
 #define NODE_UAPI_LINE_MAX    4096
 #define NODE_UAPI_REQUEST_MAX (64u << 20) /* bytes of one set */
 #define NODE_UAPI_IDLE_MS     30000	  /* between two bytes; earlier where others wait */
+#define NODE_UAPI_AGAIN_MS    100 /* until a client is accepted that there was no memory for */
 
 /* --- the protocol, without a socket ----------------------------------------------------------- */
 
@@ -44,6 +45,7 @@ struct node_uapi_get {
 	tt_peer_id peer;
 	uint64_t serial; /* of that peer: its id may be another's by the next piece */
 	uint32_t allowed_cursor;
+	bool own_only; /* not those of the hub's map, which come and go with it; after begin() */
 };
 void node_uapi_get_begin(struct node_uapi_get *g, struct node_device *d);
 size_t node_uapi_get_piece(struct node_uapi_get *g, char *buf, size_t cap);

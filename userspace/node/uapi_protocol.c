@@ -276,6 +276,8 @@ static void next_peer(struct node_uapi_get *g, struct node_peer *after)
 {
 	struct node_peer *p = node_device_next_peer(g->device, after);
 
+	while (p && g->own_only && node_peer_is_managed(p))
+		p = node_device_next_peer(g->device, p);
 	g->peer = p ? node_peer_id(p) : TT_PEER_NONE;
 	g->serial = p ? node_peer_serial(p) : 0;
 	g->stage = p ? GET_PEER : GET_DONE;
