@@ -20,6 +20,7 @@ done
 ulimit -n "$(ulimit -Hn)" # a descriptor per node, at both ends
 bench_contender=hub
 bad=0
+cp "$TT_BIN/taltun-hub" "$TT_WORK/taltun-hub" # one program for all rounds, whatever is built meanwhile
 ns_add h
 
 # The unit is at the end of the figure's name.
@@ -39,7 +40,7 @@ for ((round = 1; round <= rounds; round++)); do
 	say "bench: hub, $nodes nodes, round $round of $rounds"
 	dir=$TT_WORK/hub-$round
 	mkdir -p "$dir"
-	in_ns h "$SWARM" --hub "$TT_BIN/taltun-hub" --dir "$dir" --port 4433 --nodes "$nodes" \
+	in_ns h "$SWARM" --hub "$TT_WORK/taltun-hub" --dir "$dir" --port 4433 --nodes "$nodes" \
 		--joins "$joins" --gateway-joins 10 --idle 20 >"$TT_WORK/hub-$round.json" || bad=$((bad + 1))
 	while read -r metric value; do
 		add "$metric" "$(unit "$metric")" "$value"

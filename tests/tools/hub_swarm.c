@@ -570,7 +570,7 @@ static void measure_all(void)
 
 	print_scalar("empty", "rss_mib", (double)empty / 1048576);
 	measure_cold();
-	run_for(4000); /* the hub tidies up when nobody has come for a while */
+	run_for(6000); /* the hub tidies up when nobody has come for a while */
 	print_memory("first", empty);
 	measure_idle();
 	if (!failed)
@@ -581,7 +581,7 @@ static void measure_all(void)
 		measure_restart("restart", SIGTERM);
 	if (!failed)
 		measure_restart("killed", SIGKILL);
-	run_for(4000);
+	run_for(6000);
 	print_memory("last", empty);
 }
 
