@@ -39,6 +39,7 @@ struct node_engine_start {
 enum node_signal {
 	NODE_SIGNAL_STOP = 'T',	  /* SIGTERM, SIGINT: clean up and exit within 2 s */
 	NODE_SIGNAL_RELOAD = 'H', /* SIGHUP */
+	NODE_SIGNAL_PING = 'P',	  /* NODE_PRIV_ALIVE is the answer */
 };
 
 #define NODE_MEMORY_BYTES (64u << 20) /* sparse; only what is written takes memory */

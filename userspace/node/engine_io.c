@@ -347,6 +347,13 @@ static void on_answers(uv_prepare_t *h)
 		on_priv(&e->poll_priv, 0, 0);
 }
 
+static void say_alive(struct node_engine *e)
+{
+	struct node_priv_request req = {.op = NODE_PRIV_ALIVE};
+
+	node_priv_send(e->priv, &req, -1, NULL, NULL);
+}
+
 static void on_signal(uv_poll_t *h, int status, int events)
 {
 	struct node_engine *e = h->data;
@@ -359,6 +366,8 @@ static void on_signal(uv_poll_t *h, int status, int events)
 			node_engine_stop(e, NODE_EXIT_OK);
 		else if (byte == NODE_SIGNAL_RELOAD)
 			node_engine_reload(e);
+		else if (byte == NODE_SIGNAL_PING)
+			say_alive(e);
 	}
 }
 

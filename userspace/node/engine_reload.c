@@ -207,7 +207,10 @@ static enum node_control_kind load_kind(int err)
 
 static void finish(struct reload *r, enum node_control_kind kind, const char *error, bool applied)
 {
+	struct node_priv_request ready = {.op = NODE_PRIV_READY};
+
 	r->engine->reloading = false;
+	node_priv_send(r->engine->priv, &ready, -1, NULL, NULL);
 	if (error)
 		tt_log(TT_LOG_ERROR, "config.reload_failed", TT_F_STR("error", error),
 		       TT_F_STR("hint", applied ? "the rest of the file is in force"

@@ -67,6 +67,7 @@ static void signals_act(struct node_monitor *m)
 		want_stop = 0;
 		if (!m->stopping)
 			tt_log(TT_LOG_INFO, "monitor.stopping");
+		node_monitor_notify_stopping(m);
 		m->stopping = true;
 		if (m->engine.pid)
 			node_monitor_engine_signal(m, NODE_SIGNAL_STOP);
@@ -238,7 +239,8 @@ static bool job_due(const struct node_monitor_job *job, struct tt_mono now)
 static void monitor_wait(struct node_monitor *m, struct pollfd p[MONITOR_FDS])
 {
 	struct tt_mono now = plat_clock_mono();
-	struct tt_mono next = node_monitor_child_timers(m, now);
+	struct tt_mono next =
+		sooner(node_monitor_child_timers(m, now), node_monitor_notify_timer(m, now));
 	/* an answer needs room in the channel: jobs wait while it is blocked */
 	bool jobs = !m->channel.blocked;
 	struct timespec ts, *timeout = NULL;

@@ -256,6 +256,7 @@ static void engine_crashed(struct node_monitor *m, int status)
 		node_monitor_end(m, NODE_EXIT_FAILED);
 		return;
 	}
+	node_monitor_notify_crashed(m);
 	e->restarts++;
 	e->start_at = tt_mono_add_ns(now, child_backoff_ns(e->crashes));
 }

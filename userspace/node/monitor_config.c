@@ -73,7 +73,7 @@ static void config_work(struct node_monitor *m, const struct node_monitor_job *j
 int node_monitor_config_load(struct node_monitor *m, const struct node_priv_request *req,
 			     struct node_priv_reply *reply, int *fds, unsigned *nfds, bool *now)
 {
-	bool again = m->engine.restarts > 0 && !m->engine.config_given;
+	bool reload = m->engine.config_given, again = m->engine.restarts > 0 && !reload;
 	int fd, err;
 
 	*now = true;
@@ -92,6 +92,8 @@ int node_monitor_config_load(struct node_monitor *m, const struct node_priv_requ
 		     : node_monitor_job_start(m, &m->load, "loader", config_work, req->id, fd, 0);
 	if (err)
 		return node_monitor_fail(reply, err, "cannot start the loader: %s", strerror(-err));
+	if (reload)
+		node_monitor_notify_reloading(m);
 	*now = false;
 	return 0;
 }

@@ -147,6 +147,7 @@ struct node_monitor {
 	struct node_monitor_job load;
 	struct node_monitor_save save[NODE_STATE_KIND_COUNT];
 
+	struct tt_mono ping_at; /* the engine is asked whether it lives; 0: not yet */
 	bool stopping, done, reported;
 	int status;			      /* of the whole program */
 	char last_error[NODE_PRIV_ERROR_MAX]; /* of the last request that failed */
@@ -289,6 +290,19 @@ void node_monitor_state_orphan(struct node_monitor *m);
 void node_monitor_state_drop_queued(struct node_monitor *m);
 /* Lets saves that run come to their end, a second at most. */
 void node_monitor_state_finish(struct node_monitor *m);
+
+/* --- monitor_notify.c: what a service manager hears --------------------------------------------
+ */
+
+void node_monitor_notify_ready(struct node_monitor *m);
+/* The file is read again: NODE_PRIV_READY will follow. */
+void node_monitor_notify_reloading(struct node_monitor *m);
+void node_monitor_notify_crashed(struct node_monitor *m);
+void node_monitor_notify_stopping(struct node_monitor *m);
+/* Pings the engine when that is due; when it will be, or 0. */
+struct tt_mono node_monitor_notify_timer(struct node_monitor *m, struct tt_mono now);
+/* The engine has answered. */
+void node_monitor_notify_alive(void);
 
 /* --- monitor_lock.c --------------------------------------------------------------------------- */
 

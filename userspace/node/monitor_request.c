@@ -197,6 +197,7 @@ static bool request_valid(const struct node_monitor *m, const struct node_priv_r
 	case NODE_PRIV_CONFIG_LOAD:
 	case NODE_PRIV_CONFIG_COMMIT:
 	case NODE_PRIV_READY:
+	case NODE_PRIV_ALIVE:
 		return true;
 	case NODE_PRIV_OP_COUNT:
 		break;
@@ -212,12 +213,14 @@ static void request_ready(struct node_monitor *m)
 	if (!m->reported)
 		tt_log(TT_LOG_INFO, "monitor.ready", TT_F_STR("name", m->name));
 	node_monitor_report(m, 0, "");
+	node_monitor_notify_ready(m);
 }
 
 static void request_exit(struct node_monitor *m, int32_t status)
 {
 	m->engine.leaving = true;
 	m->engine.leaving_status = status;
+	node_monitor_notify_stopping(m);
 	/* it has said good-bye: from here on its time runs */
 	if (!tt_mono_is_set(m->engine.kill_at))
 		m->engine.kill_at = tt_mono_add_ns(plat_clock_mono(), 2 * TT_NS_PER_SEC);
@@ -307,6 +310,9 @@ static int request_act(struct node_monitor *m, const struct node_priv_request *r
 		return node_monitor_hub_socket(m, req, reply, a->fds, &a->nfds);
 	case NODE_PRIV_READY:
 		request_ready(m);
+		return 0;
+	case NODE_PRIV_ALIVE:
+		node_monitor_notify_alive();
 		return 0;
 	case NODE_PRIV_EXIT:
 		request_exit(m, req->u.exit.status);

@@ -113,8 +113,10 @@ enum node_priv_op {
 	/* state.kind -> read-only descriptor of the saved file, or -ENOENT. CERT: it may be newer
 	   than the one in the configuration. */
 	NODE_PRIV_STATE_LOAD,
-	/* The engine serves now: whoever started the daemon may return. */
+	/* The engine serves now: whoever started the daemon may return. Again after each reload. */
 	NODE_PRIV_READY,
+	/* The answer to NODE_SIGNAL_PING: the control thread gets on. */
+	NODE_PRIV_ALIVE,
 	/* The engine is about to end on purpose (signal, interface deleted, `taltun down`). */
 	NODE_PRIV_EXIT, /* exit.status */
 	NODE_PRIV_OP_COUNT

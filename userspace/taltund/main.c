@@ -14,6 +14,7 @@
 #include "node/monitor.h"
 #include "options.h"
 #include "plat/logsink.h"
+#include "plat/notify.h"
 #include "plat/process.h"
 
 extern char **environ;
@@ -189,5 +190,7 @@ int main(int argc, char **argv)
 		return TALTUND_EXIT_USAGE;
 	}
 	tt_log_setup(o.log_level, o.log_format, STDERR_FILENO);
+	/* in the background we are not the process that was started */
+	plat_notify_begin(o.foreground);
 	return run(&o);
 }
