@@ -16,6 +16,8 @@
 
 struct node_control {
 	uv_pipe_t listener;
+	uv_timer_t again; /* to accept whom there was no memory for */
+	unsigned handles; /* that are not closed yet */
 	struct node_control_ops ops;
 	struct tt_list clients;
 	unsigned count, listeners;
@@ -363,13 +365,19 @@ void node_control_publish(struct node_control *n, json_t *o)
 
 /* --- accepting -------------------------------------------------------------------------------- */
 
+static void on_again(uv_timer_t *t);
+
 static void on_connection(uv_stream_t *s, int status)
 {
 	struct node_control *n = s->data;
 	struct client *c = status < 0 ? NULL : calloc(1, sizeof(*c));
 
-	if (!c)
+	if (!c) {
+		/* libuv takes no others before this one is accepted */
+		if (!status)
+			uv_timer_start(&n->again, on_again, NODE_CONTROL_AGAIN_MS, 0);
 		return;
+	}
 	c->server = n;
 	uv_pipe_init(n->listener.loop, &c->pipe, 0);
 	uv_timer_init(n->listener.loop, &c->idle);
@@ -385,6 +393,13 @@ static void on_connection(uv_stream_t *s, int status)
 	uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read);
 }
 
+static void on_again(uv_timer_t *t)
+{
+	struct node_control *n = t->data;
+
+	on_connection((uv_stream_t *)&n->listener, 0);
+}
+
 int node_control_serve(uv_loop_t *loop, int listen_fd, const struct node_control_ops *ops,
 		       struct node_control **out)
 {
@@ -395,7 +410,9 @@ int node_control_serve(uv_loop_t *loop, int listen_fd, const struct node_control
 	n->ops = *ops;
 	tt_list_init(&n->clients);
 	uv_pipe_init(loop, &n->listener, 0);
-	n->listener.data = n;
+	uv_timer_init(loop, &n->again);
+	n->listener.data = n->again.data = n;
+	n->handles = 2;
 	int err = uv_pipe_open(&n->listener, listen_fd);
 	if (!err)
 		err = uv_listen((uv_stream_t *)&n->listener, NODE_CONTROL_CLIENTS_MAX,
@@ -404,9 +421,12 @@ int node_control_serve(uv_loop_t *loop, int listen_fd, const struct node_control
 	return err;
 }
 
-static void on_listener_closed(uv_handle_t *h)
+static void on_server_closed(uv_handle_t *h)
 {
-	free(h->data);
+	struct node_control *n = h->data;
+
+	if (!--n->handles)
+		free(n);
 }
 
 void node_control_stop(struct node_control *n)
@@ -415,5 +435,6 @@ void node_control_stop(struct node_control *n)
 
 	tt_list_for_each_safe (l, next, &n->clients)
 		client_close(TT_CONTAINER_OF(l, struct client, link));
-	uv_close((uv_handle_t *)&n->listener, on_listener_closed);
+	uv_close((uv_handle_t *)&n->listener, on_server_closed);
+	uv_close((uv_handle_t *)&n->again, on_server_closed);
 }

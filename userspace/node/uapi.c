@@ -24,6 +24,8 @@ enum client_state {
 
 struct node_uapi {
 	uv_pipe_t listener;
+	uv_timer_t again; /* to accept whom there was no memory for */
+	unsigned handles; /* that are not closed yet */
 	struct node_device *device;
 	void (*changed)(void *ctx);
 	void *ctx;
@@ -293,13 +295,19 @@ static void make_room(struct node_uapi *u, const struct client *newcomer)
 	}
 }
 
+static void on_again(uv_timer_t *t);
+
 static void on_connection(uv_stream_t *s, int status)
 {
 	struct node_uapi *u = s->data;
 	struct client *c = status < 0 ? NULL : client_create(u);
 
-	if (!c)
+	if (!c) {
+		/* libuv takes no others before this one is accepted */
+		if (!status)
+			uv_timer_start(&u->again, on_again, NODE_UAPI_AGAIN_MS, 0);
 		return;
+	}
 	bool accepted = uv_accept(s, (uv_stream_t *)&c->pipe) == 0;
 
 	if (accepted && u->count > NODE_UAPI_CLIENTS_MAX)
@@ -310,6 +318,13 @@ static void on_connection(uv_stream_t *s, int status)
 	}
 	touch(c);
 	uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read);
+}
+
+static void on_again(uv_timer_t *t)
+{
+	struct node_uapi *u = t->data;
+
+	on_connection((uv_stream_t *)&u->listener, 0);
 }
 
 int node_uapi_prepare(void)
@@ -343,7 +358,9 @@ int node_uapi_serve(uv_loop_t *loop, int listen_fd, struct node_device *d,
 	u->ctx = ctx;
 	tt_list_init(&u->clients);
 	uv_pipe_init(loop, &u->listener, 0);
-	u->listener.data = u;
+	uv_timer_init(loop, &u->again);
+	u->listener.data = u->again.data = u;
+	u->handles = 2;
 	err = uv_pipe_open(&u->listener, listen_fd);
 	if (!err)
 		err = uv_listen((uv_stream_t *)&u->listener, NODE_UAPI_CLIENTS_MAX, on_connection);
@@ -351,9 +368,12 @@ int node_uapi_serve(uv_loop_t *loop, int listen_fd, struct node_device *d,
 	return err;
 }
 
-static void on_listener_closed(uv_handle_t *h)
+static void on_server_closed(uv_handle_t *h)
 {
-	free(h->data);
+	struct node_uapi *u = h->data;
+
+	if (!--u->handles)
+		free(u);
 }
 
 void node_uapi_stop(struct node_uapi *u)
@@ -362,5 +382,6 @@ void node_uapi_stop(struct node_uapi *u)
 
 	tt_list_for_each_safe (l, next, &u->clients)
 		client_close(TT_CONTAINER_OF(l, struct client, link));
-	uv_close((uv_handle_t *)&u->listener, on_listener_closed);
+	uv_close((uv_handle_t *)&u->listener, on_server_closed);
+	uv_close((uv_handle_t *)&u->again, on_server_closed);
 }
