@@ -43,7 +43,7 @@ all_away() { [ "$(away)" = 50 ]; }
 "$HUB" init --dir "$D" --name 127.0.0.1:4434 >/dev/null
 printf '[hub]\nlisten = ["127.0.0.1:4434"]\n[stun]\nudp_port = 0\n[relay]\nudp_port = 0\n' >"$D/hub.toml"
 bg_ns h "$TT_WORK/busy.log" "$HUB" serve --dir "$D"
-check "a hub serves" wait_for 10 away
+check "a hub serves" wait_for 10 in_ns h "$HUB" status --dir "$D"
 kill -STOP "$BG_PID"
 # shellcheck disable=SC2016 # for the shell in there
 in_ns h bash -c 'for i in {1..50}; do exec 3<>/dev/tcp/127.0.0.1/4434 && printf junk >&3; exec 3>&-; done'
