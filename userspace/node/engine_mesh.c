@@ -90,6 +90,32 @@ static void watch_relay(void *ctx, bool on)
 		uv_poll_stop(e->poll_relay);
 }
 
+static int longest(const struct node_config *cfg, struct node_config_range r,
+		   const struct tt_cidr *prefix)
+{
+	int bits = -1;
+
+	for (uint32_t i = 0; i < r.count; i++) {
+		const struct tt_cidr *c = node_config_cidr(cfg, r, i);
+		if (c->bits <= prefix->bits && tt_cidr_contains(c, &prefix->ip))
+			bits = TT_MAX(bits, (int)c->bits);
+	}
+	return bits;
+}
+
+/* What is said here closest about a prefix decides. A default route says nothing about any. */
+static bool is_claimed(void *ctx, const struct tt_cidr *prefix)
+{
+	const struct node_engine *e = ctx;
+	const struct node_config *cfg = e->config;
+	int mine = -1;
+
+	for (uint32_t i = 0; i < cfg->peers.count; i++)
+		mine = TT_MAX(mine, longest(cfg, node_config_peer(cfg, i)->allowed_ips, prefix));
+	return mine > 0 && mine >= longest(cfg, cfg->hub.accept, prefix) &&
+	       mine >= longest(cfg, cfg->hub.networks, prefix);
+}
+
 static uint32_t route_mtu(void *ctx, const struct tt_ip *to)
 {
 	const struct node_engine *e = ctx;
@@ -213,6 +239,7 @@ static bool fill_options(struct node_engine *e, struct node_mesh_options *o)
 		.send = node_engine_send,
 		.send_probe = send_probe,
 		.route_mtu = route_mtu,
+		.is_claimed = is_claimed,
 		.watch_relay = watch_relay,
 		.save_map = save_map,
 		.save_cert = save_cert,

@@ -250,6 +250,8 @@ static void on_config(void *arg, const struct node_priv_reply *reply, const int 
 	node_engine_config_forget_keys(cfg);
 	node_engine_config_free(e->config);
 	e->config = cfg;
+	if (e->mesh)
+		node_mesh_reconfigured(e->mesh);
 	node_engine_publish_addresses(e);
 	node_engine_xdp_configure(e);
 	node_engine_memory_save(e);

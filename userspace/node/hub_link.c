@@ -4,16 +4,24 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "crypto/mem.h"
+#include "plat/clock.h"
 
-#define RETRY_MIN_MS  1000
-#define RETRY_MAX_MS  60000
-#define STEP_MS	      10000 /* a name, a connection, TLS, a Welcome: each has so long */
-#define PING_MS	      15000 /* of silence */
-#define DEAD_MS	      30000
-#define PROBE_MS      3000 /* after a change of the network, the answer to a Ping */
+#define RETRY_MIN_MS 1000
+#define RETRY_MAX_MS 60000
+#define STEP_MS	     10000 /* a name, a connection, TLS, a Welcome: each has so long */
+#define PING_MS	     15000 /* of silence */
+#define DEAD_MS	     30000
+#define STALLED_MS   120000 /* bytes come, but in all that time they do not make a frame */
+#define PROBE_MS     3000   /* after a change of the network, the answer to a Ping */
+#define SHORT_MS     10000  /* a connection that ended sooner makes the next pause longer */
+#define SAY_AGAIN_MS 600000 /* that the hub is out of reach, where the reason is the same */
+/* Of the control thread's time what a hub says may take a quarter, and so much at once. */
+#define BUDGET_NS     (INT64_C(2) * 1000000000)
+#define BUDGET_PART   4
 #define CONTROL_BYTES (256 * 1024)
 #define DATA_PACKETS  512
 #define DATA_BYTES    (4 * 1024 * 1024)
@@ -36,7 +44,15 @@ struct node_hub_link {
 	unsigned addr_count, addr_next;
 	struct tt_endpoint at; /* connected to, or tried last */
 
-	uint64_t pause_ms; /* of the next failure */
+	uint64_t pause_ms;	   /* of the next failure */
+	unsigned short_lives;	   /* connections in a row that were up for less than SHORT_MS */
+	struct tt_mono keen_until; /* a restart was announced: no growing pauses until then */
+	struct tt_mono frame_at;   /* the last whole frame */
+	int64_t budget_ns;	   /* of time for what the hub says; below 0: it has to wait */
+	uint64_t budget_at;	   /* uv_hrtime() */
+	bool paused;
+	struct tt_mono said_at; /* the log: out of reach */
+	char said[160];
 	struct tt_mono pinged;
 	uint64_t ping_token; /* of the Ping under way; 0: none */
 	uint32_t rtt_us;
@@ -78,6 +94,11 @@ static void arm(struct node_hub_link *l)
 
 	if (l->state == NODE_HUB_UP && (!tt_mono_is_set(next) || tt_mono_before(ping_at, next)))
 		next = ping_at;
+	if (l->paused) {
+		struct tt_mono again = tt_mono_add_ns(now, (uint64_t)-l->budget_ns * BUDGET_PART);
+		if (!tt_mono_is_set(next) || tt_mono_before(again, next))
+			next = again;
+	}
 	if (!tt_mono_is_set(next))
 		uv_timer_stop(&l->tick);
 	else
@@ -106,9 +127,34 @@ static void wait_ms(struct node_hub_link *l, uint64_t ms)
 	enter(l, NODE_HUB_WAITING, TT_MAX(ms, UINT64_C(1)));
 }
 
+/* Once for each reason: an operator wants to know, a hub that is down for a night must not fill
+ * the log. */
+static void say_unreachable(struct node_hub_link *l)
+{
+	struct tt_mono now = now_of(l);
+
+	if (strcmp(l->said, l->why) == 0 &&
+	    tt_mono_since(now, l->said_at) < SAY_AGAIN_MS * TT_NS_PER_MS)
+		return;
+	memcpy(l->said, l->why, sizeof(l->said));
+	l->said_at = now;
+	tt_log(TT_LOG_WARN, "hub.unreachable", TT_F_STR("why", l->why),
+	       TT_F_STR("hub", l->opt.host), TT_F_ENDPOINT("at", &l->at));
+}
+
+static uint64_t next_pause(struct node_hub_link *l)
+{
+	uint64_t pause = jittered(l, l->pause_ms);
+
+	if (!tt_mono_before(now_of(l), l->keen_until))
+		l->pause_ms = TT_MIN(l->pause_ms * 2, (uint64_t)RETRY_MAX_MS);
+	return pause;
+}
+
 static void lost(struct node_hub_link *l, const char *why, bool for_good)
 {
 	bool was_up = l->state == NODE_HUB_UP;
+	bool was_short = was_up && tt_mono_since(now_of(l), l->since) < SHORT_MS * TT_NS_PER_MS;
 
 	if (l->ending || l->state == NODE_HUB_WAITING || l->state == NODE_HUB_STOPPED)
 		return;
@@ -116,16 +162,17 @@ static void lost(struct node_hub_link *l, const char *why, bool for_good)
 		snprintf(l->why, sizeof(l->why), "%s", why);
 	if (l->stream_used)
 		wire_stream_abort(&l->stream);
+	l->paused = false;
+	if (was_up)
+		l->short_lives = was_short ? TT_MIN(l->short_lives + 1, 6u) : 0;
+	else
+		say_unreachable(l);
 	if (for_good) {
 		enter(l, NODE_HUB_STOPPED, 0);
 	} else {
 		/* one address of several: the next one at once */
 		bool another = !was_up && l->addr_next < l->addr_count;
-		uint64_t pause = another ? 20 : jittered(l, l->pause_ms);
-
-		if (!another)
-			l->pause_ms = TT_MIN(l->pause_ms * 2, (uint64_t)RETRY_MAX_MS);
-		wait_ms(l, pause);
+		wait_ms(l, another ? 20 : next_pause(l));
 	}
 	l->ping_token = 0;
 	if (was_up) {
@@ -164,12 +211,16 @@ static void take_error(struct node_hub_link *l, const Taltun__Hub__V1__Error *m)
 
 static void take_restarting(struct node_hub_link *l, const Taltun__Hub__V1__Restarting *m)
 {
-	uint64_t in = TT_MAX(m->reconnect_in_ms, UINT32_C(100));
+	uint64_t in = TT_MIN(TT_MAX(m->reconnect_in_ms, UINT32_C(100)), (uint32_t)RETRY_MAX_MS);
 
+	/* spread over as much again: all of its nodes come at once otherwise */
+	in += tt_rng_below(&l->opt.rng, (uint32_t)in + 1);
+	l->keen_until = tt_mono_add_ns(now_of(l),
+				       in * TT_NS_PER_MS + (uint64_t)m->try_for_ms * TT_NS_PER_MS);
 	lost(l, "the hub restarts", false);
-	if (l->state == NODE_HUB_WAITING)
-		/* spread over as much again: all of its nodes come at once otherwise */
-		wait_ms(l, in + tt_rng_below(&l->opt.rng, (uint32_t)in + 1));
+	/* one that does nothing but restart is waited for as one that does not stay */
+	if (l->state == NODE_HUB_WAITING && l->short_lives < 2)
+		wait_ms(l, in);
 }
 
 static void take_pong(struct node_hub_link *l, const Taltun__Hub__V1__Pong *m)
@@ -183,10 +234,13 @@ static void take_pong(struct node_hub_link *l, const Taltun__Hub__V1__Pong *m)
 
 static void welcome(struct node_hub_link *l, const Taltun__Hub__V1__Welcome *m)
 {
+	l->budget_ns = BUDGET_NS;
+	l->budget_at = uv_hrtime();
 	enter(l, NODE_HUB_UP, 0);
-	l->pause_ms = RETRY_MIN_MS;
+	l->pause_ms = TT_MIN((uint64_t)RETRY_MIN_MS << l->short_lives, (uint64_t)RETRY_MAX_MS);
+	l->keen_until = (struct tt_mono){0};
 	l->addr_next = 0;
-	l->why[0] = 0;
+	l->why[0] = l->said[0] = 0;
 	l->connects++;
 	wire_stream_limit(&l->stream, MESH_FRAME_CONTROL_MAX, MESH_FRAME_RELAY_MAX);
 	l->opt.on.up(l->opt.on.ctx, m);
@@ -236,12 +290,48 @@ static void take_message(struct node_hub_link *l, const Taltun__Hub__V1__ToNode 
 		lost(l, "the hub does not keep to the protocol", false);
 }
 
+static void refill(struct node_hub_link *l)
+{
+	uint64_t now = uv_hrtime();
+
+	l->budget_ns += (int64_t)(TT_MIN(now - l->budget_at, (uint64_t)BUDGET_NS * BUDGET_PART) /
+				  BUDGET_PART);
+	l->budget_ns = TT_MIN(l->budget_ns, BUDGET_NS);
+	l->budget_at = now;
+}
+
+/* Whatever it is that takes so long: what a hub says must not keep the tunnels waiting. Nothing is
+ * lost, TCP holds it back. */
+static void charge(struct node_hub_link *l, uint64_t spent_ns)
+{
+	refill(l);
+	l->budget_ns -= (int64_t)spent_ns;
+	if (l->state != NODE_HUB_UP || l->paused || l->budget_ns >= 0)
+		return;
+	l->paused = true;
+	wire_stream_pause(&l->stream, true);
+	arm(l);
+}
+
+static void resume(struct node_hub_link *l)
+{
+	if (!l->paused)
+		return;
+	refill(l);
+	if (l->budget_ns < 0)
+		return;
+	l->paused = false;
+	wire_stream_pause(&l->stream, false);
+}
+
 static void on_frame(void *ctx, const struct mesh_frame *f)
 {
 	struct node_hub_link *l = ctx;
 	const Taltun__Hub__V1__ToNode *m;
 	struct mesh_hub_arena arena;
+	uint64_t began = uv_hrtime();
 
+	l->frame_at = now_of(l);
 	if (f->kind == MESH_FRAME_RELAY) {
 		uint32_t node, len;
 		const uint8_t *packet = mesh_frame_relay_read(f, &node, &len);
@@ -260,6 +350,7 @@ static void on_frame(void *ctx, const struct mesh_frame *f)
 			 mesh_hub_outcome_name(o));
 		lost(l, l->why, false);
 	}
+	charge(l, uv_hrtime() - began);
 }
 
 static void on_drained(void *ctx)
@@ -275,10 +366,33 @@ static void on_room(void *ctx)
 		l->opt.on.room(l->opt.on.ctx);
 }
 
+/* A hub does not say what it has against a certificate, but we may know. */
+static const char *wrong_with_cert(const struct node_hub_link *l)
+{
+	struct tls_cert_info info;
+	uint64_t now = plat_clock_wall().sec;
+
+	if (tls_cert_parse(l->opt.cert.bytes, l->opt.cert.len, &info) != 0)
+		return NULL;
+	if (now >= info.not_after_s)
+		return "this node's certificate has expired: enrol anew (or the clock is ahead)";
+	if (now < info.not_before_s)
+		return "this node's certificate is not valid yet: the clock is behind";
+	return NULL;
+}
+
+static void lost_by_tls(struct node_hub_link *l)
+{
+	enum tls_failure f = tls_session_failure(l->stream.tls);
+	const char *cert = f == TLS_FAIL_REFUSED ? wrong_with_cert(l) : NULL;
+
+	snprintf(l->why, sizeof(l->why), "TLS: %s", cert ? cert : tls_failure_text(f));
+	lost(l, l->why, false);
+}
+
 static void on_ended(void *ctx, enum wire_end why)
 {
 	struct node_hub_link *l = ctx;
-	enum tls_failure f;
 
 	switch (why) {
 	case WIRE_END_BY_PEER:
@@ -288,9 +402,7 @@ static void on_ended(void *ctx, enum wire_end why)
 		lost(l, "the connection was reset", false);
 		break;
 	case WIRE_END_TLS:
-		f = tls_session_failure(l->stream.tls);
-		snprintf(l->why, sizeof(l->why), "TLS: %s", tls_failure_text(f));
-		lost(l, l->why, false);
+		lost_by_tls(l);
 		break;
 	case WIRE_END_BAD_FRAME:
 		lost(l, "the hub does not keep to the protocol", false);
@@ -360,6 +472,8 @@ static int begin_connect(struct node_hub_link *l, const struct tt_endpoint *to)
 		return fd;
 	int err = uv_tcp_open(&l->stream.tcp, fd);
 
+	if (err)
+		close(fd);
 	tt_ip_format(&to->ip, text);
 	if (!err && to->ip.family == TT_FAMILY_V6)
 		err = uv_ip6_addr(text, to->udp_port, (struct sockaddr_in6 *)&ss);
@@ -449,12 +563,16 @@ static void look_after(struct node_hub_link *l, struct tt_mono now)
 	uint64_t silent = tt_mono_since(now, l->stream.heard) / TT_NS_PER_MS;
 	bool due = tt_mono_is_set(l->deadline) && !tt_mono_before(now, l->deadline);
 
-	if (silent >= DEAD_MS || (due && tt_mono_before(l->stream.heard, l->pinged))) {
+	uint64_t stalled = tt_mono_since(now, l->frame_at) / TT_NS_PER_MS;
+
+	if (silent >= DEAD_MS || stalled >= STALLED_MS ||
+	    (due && tt_mono_before(l->stream.heard, l->pinged))) {
 		lost(l, "the hub does not answer", false);
 		return;
 	}
 	if (due)
 		l->deadline = (struct tt_mono){0};
+	resume(l);
 	if (tt_mono_since(now, l->pinged) / TT_NS_PER_MS >= PING_MS)
 		ping(l);
 	arm(l);
@@ -576,6 +694,17 @@ static void handle_closed(struct node_hub_link *l)
 	free(l);
 }
 
+static void say_goodbye(struct node_hub_link *l)
+{
+	Taltun__Hub__V1__ToHub m = TALTUN__HUB__V1__TO_HUB__INIT;
+	Taltun__Hub__V1__Goodbye goodbye = TALTUN__HUB__V1__GOODBYE__INIT;
+
+	m.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_GOODBYE;
+	m.goodbye = &goodbye;
+	if (node_hub_link_send(l, &m))
+		wire_stream_flush(&l->stream);
+}
+
 static void on_tick_closed(uv_handle_t *h)
 {
 	handle_closed(h->data);
@@ -588,6 +717,8 @@ void node_hub_link_destroy(struct node_hub_link *l, void (*closed)(void *arg), v
 	l->closed = closed;
 	l->closed_arg = arg;
 	l->ending = true;
+	if (l->state == NODE_HUB_UP)
+		say_goodbye(l);
 	l->handles = HANDLES + (l->stream_used ? 1 : 0);
 	uv_close((uv_handle_t *)&l->tick, on_tick_closed);
 	if (l->stream_used)

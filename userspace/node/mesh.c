@@ -9,9 +9,16 @@
 
 /* --- finding ---------------------------------------------------------------------------------- */
 
+struct node_mesh_peer **node_mesh_bucket(struct node_mesh *m, uint32_t node_id)
+{
+	uint64_t h = (node_id + UINT64_C(1)) * (m->by_id_seed | 1);
+
+	return &m->by_id[(h >> 40) & (m->by_id_size - 1)];
+}
+
 struct node_mesh_peer *node_mesh_find(struct node_mesh *m, uint32_t node_id)
 {
-	struct node_mesh_peer *p = m->by_id[node_id & (m->by_id_size - 1)];
+	struct node_mesh_peer *p = *node_mesh_bucket(m, node_id);
 
 	for (; p; p = p->next_by_id)
 		if (p->node_id == node_id)
@@ -32,6 +39,7 @@ static void on_timer(uv_timer_t *t)
 	node_mesh_gather_run(m, now);
 	while (left-- && (min = tt_heap_min(&m->deadlines)) && min->key <= now.ns)
 		node_mesh_run_peer(m, TT_CONTAINER_OF(min, struct node_mesh_peer, deadline));
+	node_mesh_map_expire(m);
 	node_mesh_map_keep(m, false);
 	node_mesh_renew(m);
 	node_mesh_rearm(m);
@@ -41,8 +49,9 @@ void node_mesh_rearm(struct node_mesh *m)
 {
 	struct tt_heap_item *min = tt_heap_min(&m->deadlines);
 	struct tt_mono now = plat_clock_mono(), gather = node_mesh_gather_deadline(m);
-	/* the certificate is looked at once in a while in any case */
-	uint64_t next = now.ns + 600 * TT_NS_PER_SEC;
+	/* walls may move: what has a wall time is looked at once in a while in any case */
+	uint64_t next =
+		now.ns + TT_MIN(NODE_MESH_LOOK_NS, (node_mesh_renew_in_s(m) + 1) * TT_NS_PER_SEC);
 
 	if (min)
 		next = TT_MIN(next, min->key);
@@ -70,6 +79,7 @@ void node_mesh_say(struct node_mesh *m, enum node_mesh_event_kind kind,
 static int make_tables(struct node_mesh *m)
 {
 	m->by_id_size = 4096;
+	tt_rng_fill(&m->opt.rng, &m->by_id_seed, sizeof(m->by_id_seed));
 	m->by_id = calloc(m->by_id_size, sizeof(*m->by_id));
 	m->deadline_slots = calloc(NODE_MESH_PEERS_MAX, sizeof(*m->deadline_slots));
 	if (!m->by_id || !m->deadline_slots)
@@ -216,8 +226,9 @@ void node_mesh_pump(struct node_mesh *m)
 	struct node_hub_link_info hub;
 	unsigned n;
 
-	node_hub_link_get_info(m->link, &hub);
 	for (int turn = 0; turn < 16; turn++) {
+		/* each time: it may have been lost while the last batch was sent */
+		node_hub_link_get_info(m->link, &hub);
 		uint32_t room = hub.state == NODE_HUB_UP ? node_hub_link_room(m->link)
 							 : TT_ARRAY_LEN(batch);
 		if (!room) {

@@ -51,6 +51,9 @@ struct node_mesh_options {
 			  size_t len);
 	/* The MTU on the way to an address: of the route, else of its link. */
 	uint32_t (*route_mtu)(void *ctx, const struct tt_ip *to);
+	/* Whether the configuration gives this prefix, or what lies around it, to a peer of its own
+	 * rather than to the hub's network: then the map's peers do not get it. */
+	bool (*is_claimed)(void *ctx, const struct tt_cidr *prefix);
 	/* Whether dp_plane_relay_fd() is to be watched: not while the connection takes nothing. */
 	void (*watch_relay)(void *ctx, bool on);
 	/* Keeps the map (a blob) and a renewed certificate; asynchronous. */
@@ -89,6 +92,9 @@ void node_mesh_network_changed(struct node_mesh *m);
 void node_mesh_mtu_changed(struct node_mesh *m);
 /* Other subnets and default routes of gateways are taken from now on; the list stays in place. */
 void node_mesh_set_accept(struct node_mesh *m, const struct tt_cidr *accept, size_t count);
+/* The configuration has other peers now: those of the map that it had may be used, and get what is
+ * not claimed any more. Also peers that somebody has removed by hand. */
+void node_mesh_reconfigured(struct node_mesh *m);
 /* dp_plane_relay_fd() is readable. */
 void node_mesh_pump(struct node_mesh *m);
 

@@ -75,13 +75,12 @@ void node_mesh_send_offer(struct node_mesh *m, struct node_mesh_peer *p, bool as
 	uint8_t sealed[MESH_EXCHANGE_MAX], nonce[MESH_EXCHANGE_NONCE];
 	struct mesh_offer offer = {.asks = asks};
 	struct mesh_pair pair;
-	struct tt_wall wall = plat_clock_wall();
+	struct tt_wall wall = node_mesh_hub_clock(m);
 
 	if (!pair_of(m, p, &pair))
 		return;
-	/* peers refuse what is not newer: a node whose clock fell behind goes by the hub's */
-	m->generation =
-		TT_MAX(m->generation + 1, wall.sec * 1000 + wall.nsec / 1000000 + m->hub_ahead_ms);
+	/* peers refuse what is not newer */
+	m->generation = TT_MAX(m->generation + 1, wall.sec * 1000 + wall.nsec / 1000000);
 	mesh_check_renew(&p->keys, &m->opt.rng, plat_clock_mono());
 	list_ufrags(m, p);
 	offer.generation = m->generation;

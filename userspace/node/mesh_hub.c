@@ -4,7 +4,7 @@
  */
 #include "node/mesh_impl.h"
 
-#define DAY_S 86400
+#define HOUR_S 3600
 
 static void all_peers_relay(struct node_mesh *m, bool up)
 {
@@ -45,6 +45,34 @@ static void take_self(struct node_mesh *m, const Taltun__Hub__V1__Welcome *w)
 	mesh_netmap_set_self(&m->map, &self);
 }
 
+/*
+ * Offers are numbered by the hub's clock, so that it does not matter what ours says, today or after
+ * a restart. No hub gets beyond the life of our certificate: peers would not listen to us until
+ * then.
+ */
+static void take_time(struct node_mesh *m, uint64_t hub_time_s)
+{
+	struct tls_cert_info info;
+
+	if (tls_cert_parse(m->opt.hub.cert.bytes, m->opt.hub.cert.len, &info) != 0)
+		return;
+	m->hub_time_s = TT_MIN(TT_MAX(hub_time_s, info.not_before_s), info.not_after_s);
+	m->hub_time_at = plat_clock_mono();
+}
+
+struct tt_wall node_mesh_hub_clock(const struct node_mesh *m)
+{
+	struct tt_wall w = {.sec = m->hub_time_s};
+
+	if (!m->hub_time_s)
+		return plat_clock_wall();
+	uint64_t ns = tt_mono_since(plat_clock_mono(), m->hub_time_at);
+
+	w.sec += ns / TT_NS_PER_SEC;
+	w.nsec = (uint32_t)(ns % TT_NS_PER_SEC);
+	return w;
+}
+
 static void on_up(void *ctx, const Taltun__Hub__V1__Welcome *w)
 {
 	struct node_mesh *m = ctx;
@@ -55,14 +83,17 @@ static void on_up(void *ctx, const Taltun__Hub__V1__Welcome *w)
 	m->hub_at = info.at;
 	m->stun_port = (uint16_t)w->stun_udp_port;
 	m->hub_keepalive_s = (uint16_t)w->keepalive_s;
-	m->map_refusals = 0;
-	struct tt_wall wall = plat_clock_wall();
-	m->hub_ahead_ms = w->hub_time > wall.sec ? (w->hub_time - wall.sec) * 1000 : 0;
+	m->asked_all = (struct tt_mono){0};
+	take_time(m, w->hub_time);
+	/* it is dropped where nobody is connected, and may have been stopped for want of room */
+	m->opt.watch_relay(m->opt.ctx, true);
 	tt_log(TT_LOG_INFO, "hub.up", TT_F_STR("hub", info.host), TT_F_ENDPOINT("at", &info.at),
 	       TT_F_STR("name", m->map.self.name));
 	node_mesh_say(m, NODE_MESH_HUB_UP, NULL, "connected");
 	node_mesh_gather_start(m);
 	all_peers_relay(m, true);
+	if (!m->renewing)
+		m->renew_asked = (struct tt_mono){0};
 	node_mesh_renew(m);
 }
 
@@ -73,6 +104,8 @@ static void on_down(void *ctx, const char *why)
 	tt_log(TT_LOG_WARN, "hub.down", TT_F_STR("why", why),
 	       TT_F_STR("hint", "tunnels go on; the map at hand stays in force"));
 	m->opt.watch_relay(m->opt.ctx, true);
+	node_mesh_map_touch(m);
+	m->renewing = false;
 	node_mesh_say(m, NODE_MESH_HUB_DOWN, NULL, why);
 	all_peers_relay(m, false);
 }
@@ -83,6 +116,22 @@ static void take_signal(struct node_mesh *m, const Taltun__Hub__V1__Signal *s)
 
 	if (p && p->peer)
 		node_mesh_take_offer(m, p, s->sealed.data, s->sealed.len);
+	else
+		m->drops[TT_DROP_RX_RELAY_SOURCE]++;
+}
+
+/* The same node and key, ours, and better than what we have. */
+static bool is_renewal(const struct node_mesh *m, const struct tls_der *cert,
+		       const struct tls_cert_info *info)
+{
+	struct tls_cert_info had;
+
+	return tls_cert_parse(m->opt.hub.cert.bytes, m->opt.hub.cert.len, &had) == 0 &&
+	       info->role == TLS_CERT_NODE && info->has_wg_key &&
+	       memcmp(info->wg_public_key, m->opt.rules.own_public_key, 32) == 0 &&
+	       strcmp(info->name, had.name) == 0 && info->not_after_s > had.not_after_s &&
+	       plat_clock_wall().sec < info->not_after_s &&
+	       tls_cert_signed_by(cert, &m->opt.hub.ca);
 }
 
 static void take_renewed(struct node_mesh *m, const Taltun__Hub__V1__Renewed *r)
@@ -90,21 +139,22 @@ static void take_renewed(struct node_mesh *m, const Taltun__Hub__V1__Renewed *r)
 	struct tls_der cert;
 	struct tls_cert_info info;
 
-	if (r->certificate.len > sizeof(cert.bytes))
+	/* one answer to each request: the hub does not decide when our disk is written to */
+	if (!m->renewing || r->certificate.len > sizeof(cert.bytes))
 		return;
+	m->renewing = false;
 	cert.len = (uint32_t)r->certificate.len;
 	memcpy(cert.bytes, r->certificate.data, cert.len);
-	if (tls_cert_parse(cert.bytes, cert.len, &info) != 0 || info.role != TLS_CERT_NODE ||
-	    memcmp(info.wg_public_key, m->opt.rules.own_public_key, 32) != 0 ||
-	    !tls_cert_signed_by(&cert, &m->opt.hub.ca) ||
+	if (tls_cert_parse(cert.bytes, cert.len, &info) != 0 || !is_renewal(m, &cert, &info) ||
 	    node_hub_link_set_cert(m->link, &cert) != 0) {
 		tt_log(TT_LOG_WARN, "hub.renewal_refused",
-		       TT_F_STR("hint", "the hub sent a certificate that is not ours"));
+		       TT_F_STR("hint", "the hub sent a certificate that is not ours, or that does "
+					"not live longer than the one we have"));
 		return;
 	}
 	m->opt.hub.cert = cert;
 	tt_log(TT_LOG_INFO, "hub.renewed",
-	       TT_F_U64("days", (info.not_after_s - plat_clock_wall().sec) / DAY_S));
+	       TT_F_U64("hours", (info.not_after_s - plat_clock_wall().sec) / HOUR_S));
 	m->opt.save_cert(m->opt.ctx, &cert);
 }
 
@@ -128,8 +178,10 @@ static void on_message(void *ctx, const Taltun__Hub__V1__ToNode *t)
 		break;
 	case TALTUN__HUB__V1__TO_NODE__MESSAGE_RELAY_CLOSED:
 		p = node_mesh_find(m, t->relay_closed->node_id);
-		if (p)
-			node_mesh_relay_drop(m, p);
+		if (!p)
+			break;
+		node_mesh_relay_drop(m, p);
+		node_mesh_run_peer(m, p);
 		break;
 	default:
 		break; /* refusals: the path machine asks again in its own time */
@@ -187,27 +239,38 @@ const struct node_hub_link_handlers node_mesh_hub_handlers = {.resolve = on_reso
 
 /* --- the certificate -------------------------------------------------------------------------- */
 
-/* At two thirds of its life, then once an hour until it has come. */
+uint64_t node_mesh_renew_in_s(const struct node_mesh *m)
+{
+	struct tls_cert_info info;
+
+	if (tls_cert_parse(m->opt.hub.cert.bytes, m->opt.hub.cert.len, &info) != 0)
+		return UINT32_MAX;
+	uint64_t now = plat_clock_wall().sec, life = info.not_after_s - info.not_before_s;
+	uint64_t due = info.not_before_s + life / 3 * 2;
+
+	if (now < due)
+		return due - now;
+	/* asked in vain: again after an hour, sooner where the life is short */
+	uint64_t again = TT_MIN((uint64_t)NODE_MESH_RENEW_AGAIN_S, life / 30 + 1);
+	uint64_t since = tt_mono_since(plat_clock_mono(), m->renew_asked) / TT_NS_PER_SEC;
+
+	return !tt_mono_is_set(m->renew_asked) || since >= again ? 0 : again - since;
+}
+
+/* At two thirds of its life, then once in a while until it has come. */
 void node_mesh_renew(struct node_mesh *m)
 {
 	struct tt_mono now = plat_clock_mono();
 	Taltun__Hub__V1__ToHub msg = TALTUN__HUB__V1__TO_HUB__INIT;
 	Taltun__Hub__V1__Renew renew = TALTUN__HUB__V1__RENEW__INIT;
-	struct tls_cert_info info;
 
-	if (tt_mono_is_set(m->renew_looked) &&
-	    tt_mono_since(now, m->renew_looked) < NODE_MESH_RENEW_LOOK_S * TT_NS_PER_SEC)
+	if (node_mesh_renew_in_s(m))
 		return;
-	if (tls_cert_parse(m->opt.hub.cert.bytes, m->opt.hub.cert.len, &info) != 0)
-		return;
-	uint64_t life = info.not_after_s - info.not_before_s;
-
-	if (plat_clock_wall().sec < info.not_before_s + life / 3 * 2)
-		return;
+	/* also where it cannot be sent: it is looked at when the hub is back */
+	m->renew_asked = now;
 	/* the request was made when the key was at hand: it says nothing but the key */
 	renew.csr = mesh_hub_bytes(m->csr.bytes, m->csr.len);
 	msg.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_RENEW;
 	msg.renew = &renew;
-	if (node_hub_link_send(m->link, &msg))
-		m->renew_looked = now;
+	m->renewing = node_hub_link_send(m->link, &msg);
 }

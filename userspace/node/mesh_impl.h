@@ -15,17 +15,21 @@
 #include "node/mesh.h"
 #include "plat/clock.h"
 
-#define NODE_MESH_PEERS_MAX    MESH_HUB_PEERS_MAX
-#define NODE_MESH_SUBNETS_MAX  4096
-#define NODE_MESH_UFRAG_SLOTS  4096
-#define NODE_MESH_LOCALS_MAX   12
-#define NODE_MESH_CHECKS_PER_S 2000 /* requests that are looked at, over all sources */
-#define NODE_MESH_RENEW_LOOK_S 3600
-#define NODE_MESH_KEEPALIVE_S  10
-#define NODE_MESH_KEEP_NS      (5 * TT_NS_PER_SEC) /* between two copies of the map */
-#define NODE_MESH_BUSY_NS      (3 * TT_NS_PER_SEC)
-#define NODE_MESH_LEG_KEEP_NS  (60 * TT_NS_PER_SEC)  /* of a relay, after a direct path was found */
-#define NODE_MESH_REFLEXIVE_NS (120 * TT_NS_PER_SEC) /* a NAT may have forgotten it */
+#define NODE_MESH_PEERS_MAX	MESH_HUB_PEERS_MAX
+#define NODE_MESH_SUBNETS_MAX	4096
+#define NODE_MESH_UFRAG_SLOTS	4096
+#define NODE_MESH_LOCALS_MAX	12
+#define NODE_MESH_CHECKS_PER_S	2000 /* requests that are looked at, over all sources */
+#define NODE_MESH_RENEW_AGAIN_S 3600
+#define NODE_MESH_LOOK_NS	(600 * TT_NS_PER_SEC)  /* at the least, for what has a wall time */
+#define NODE_MESH_ASK_NS	(60 * TT_NS_PER_SEC)   /* between two requests of all of the map */
+#define NODE_MESH_MAP_MAX_S	(30 * UINT64_C(86400)) /* a map without its hub */
+#define NODE_MESH_OPENED_PER_S	500		       /* legs that the hub may give us */
+#define NODE_MESH_KEEPALIVE_S	10
+#define NODE_MESH_KEEP_NS	(5 * TT_NS_PER_SEC) /* between two copies of the map */
+#define NODE_MESH_BUSY_NS	(3 * TT_NS_PER_SEC)
+#define NODE_MESH_LEG_KEEP_NS	(60 * TT_NS_PER_SEC) /* of a relay, after a direct path was found */
+#define NODE_MESH_REFLEXIVE_NS	(120 * TT_NS_PER_SEC) /* a NAT may have forgotten it */
 
 /* Where a peer's checks are found by the ufrag that they name. */
 struct node_mesh_ufrag {
@@ -60,21 +64,29 @@ struct node_mesh_peer {
 struct node_mesh {
 	struct node_mesh_options opt;
 	struct node_hub_link *link;
-	void *owner;	    /* of opt.hub.on's resolve and socket */
-	struct tls_der csr; /* for renewals */
-	unsigned map_refusals;
+	void *owner;		  /* of opt.hub.on's resolve and socket */
+	struct tls_der csr;	  /* for renewals */
+	struct tt_mono asked_all; /* for the map, because it was refused */
+	struct tt_log_limit log_refused, log_peer;
 	struct mesh_netmap map;
+	uint64_t map_left_ns; /* how long it is good without the hub */
+	struct tt_mono
+		map_got; /* the last update; after so long of nothing new all is asked for: */
+	uint64_t map_stale_ns;
+	struct tt_mono map_from; /* since when */
 	void *map_memory;
 	uint8_t cache_key[MESH_NETMAP_CACHE_KEY_LEN];
 	struct tt_list peers;
 	struct node_mesh_peer **by_id; /* buckets by node id */
 	uint32_t by_id_size;
+	uint64_t by_id_seed; /* the hub must not choose what collides */
 	struct tt_heap deadlines;
 	struct tt_heap_item **deadline_slots;
 	uv_timer_t timer;
 	struct node_mesh_ufrag *ufrags[NODE_MESH_UFRAG_SLOTS];
-	uint64_t generation; /* of offers: ms of the hub's clock or ours, whichever is ahead */
-	uint64_t hub_ahead_ms;
+	uint64_t generation; /* of offers: ms of the hub's clock */
+	uint64_t hub_time_s; /* as Welcome said, within the life of our certificate */
+	struct tt_mono hub_time_at;
 
 	uint16_t stun_port, hub_keepalive_s;
 	struct tt_endpoint hub_at;
@@ -86,8 +98,10 @@ struct node_mesh {
 	struct tt_endpoint relays[DP_RELAYS_MAX];
 	unsigned relay_count;
 	uint32_t checks_left;
-	struct tt_mono checks_filled, renew_looked;
-	bool dirty; /* the map has changed since it was kept */
+	struct tt_mono checks_filled, opened_filled, renew_asked;
+	uint32_t opened_left;
+	bool renewing; /* asked, and not answered */
+	bool dirty;    /* the map has changed since it was kept */
 	struct tt_mono saved;
 	uint64_t drops[TT_DROP_COUNT];
 	bool allowed_changed;
@@ -98,6 +112,7 @@ struct node_mesh {
 
 /* mesh.c */
 struct node_mesh_peer *node_mesh_find(struct node_mesh *m, uint32_t node_id);
+struct node_mesh_peer **node_mesh_bucket(struct node_mesh *m, uint32_t node_id);
 void node_mesh_rearm(struct node_mesh *m);
 void node_mesh_say(struct node_mesh *m, enum node_mesh_event_kind kind,
 		   const struct node_mesh_peer *p, const char *why);
@@ -105,10 +120,18 @@ void node_mesh_say(struct node_mesh *m, enum node_mesh_event_kind kind,
 int node_mesh_map_open(struct node_mesh *m, const void *cached, size_t cached_len);
 void node_mesh_map_update(struct node_mesh *m, const Taltun__Hub__V1__MapUpdate *u);
 void node_mesh_map_keep(struct node_mesh *m, bool now);
+/* The hub was here until now. */
+void node_mesh_map_touch(struct node_mesh *m);
+/* Drops a map that has been without its hub for too long. */
+void node_mesh_map_expire(struct node_mesh *m);
 void node_mesh_map_close(struct node_mesh *m);
 /* mesh_hub.c: handlers of the link. */
 extern const struct node_hub_link_handlers node_mesh_hub_handlers;
 void node_mesh_renew(struct node_mesh *m);
+/* Seconds until the certificate is to be renewed; 0: now. */
+uint64_t node_mesh_renew_in_s(const struct node_mesh *m);
+/* What the hub's clock says; before the first Welcome ours. */
+struct tt_wall node_mesh_hub_clock(const struct node_mesh *m);
 /* mesh_path.c */
 void node_mesh_run_peer(struct node_mesh *m, struct node_mesh_peer *p);
 void node_mesh_publish(struct node_mesh *m, struct node_mesh_peer *p);

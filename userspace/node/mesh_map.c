@@ -10,6 +10,20 @@
 
 /* --- one peer --------------------------------------------------------------------------------- */
 
+/* The configuration's peers keep what is theirs. */
+static void allow(struct node_mesh *m, struct node_mesh_peer *p, const struct tt_cidr *c)
+{
+	char text[TT_CIDR_TEXT_MAX];
+	uint32_t left_out;
+
+	if (!m->opt.is_claimed(m->opt.ctx, c))
+		node_peer_add_allowed_ip(m->opt.device, p->peer, c);
+	else if (tt_log_limit_pass(&m->log_peer, plat_clock_mono(), 4, &left_out))
+		tt_log(TT_LOG_WARN, "mesh.prefix_claimed", TT_F_STR("peer", p->name),
+		       TT_F_STR("prefix", tt_cidr_format(c, text)),
+		       TT_F_STR("hint", "a peer of the configuration has it"));
+}
+
 static void set_allowed(struct node_mesh *m, struct node_mesh_peer *p,
 			const struct mesh_netmap_peer *is)
 {
@@ -20,10 +34,10 @@ static void set_allowed(struct node_mesh *m, struct node_mesh_peer *p,
 		memset(&c, 0, sizeof(c));
 		c.ip = is->addresses[i];
 		c.bits = c.ip.family == TT_FAMILY_V4 ? 32 : 128;
-		node_peer_add_allowed_ip(m->opt.device, p->peer, &c);
+		allow(m, p, &c);
 	}
 	for (unsigned i = 0; i < is->subnet_count; i++)
-		node_peer_add_allowed_ip(m->opt.device, p->peer, &is->subnets[i]);
+		allow(m, p, &is->subnets[i]);
 	m->allowed_changed = true;
 }
 
@@ -32,18 +46,21 @@ static struct node_peer *make_device_peer(struct node_mesh *m, struct node_mesh_
 {
 	struct node_device *d = m->opt.device;
 	struct node_peer *peer = node_device_find_peer(d, p->key);
+	uint32_t left_out;
 
 	/* by the file, or by `wg set` */
 	if (peer) {
-		tt_log(TT_LOG_INFO, "mesh.peer_configured", TT_F_STR("peer", p->name),
-		       TT_F_STR("hint", "the configuration's peer is used as it is"));
+		if (tt_log_limit_pass(&m->log_peer, plat_clock_mono(), 4, &left_out))
+			tt_log(TT_LOG_INFO, "mesh.peer_configured", TT_F_STR("peer", p->name),
+			       TT_F_STR("hint", "the configuration's peer is used as it is"));
 		return NULL;
 	}
 	int err = node_device_add_peer(d, p->key, &peer);
 
 	if (err) {
-		tt_log(TT_LOG_WARN, "mesh.peer_refused", TT_F_STR("peer", p->name),
-		       TT_F_ERRNO("error", err));
+		if (tt_log_limit_pass(&m->log_peer, plat_clock_mono(), 4, &left_out))
+			tt_log(TT_LOG_WARN, "mesh.peer_refused", TT_F_STR("peer", p->name),
+			       TT_F_ERRNO("error", err));
 		return NULL;
 	}
 	node_peer_set_managed(d, peer, p);
@@ -89,7 +106,7 @@ static void add(struct node_mesh *m, const struct mesh_netmap_peer *is)
 	memcpy(p->key, is->wg_public_key, sizeof(p->key));
 	mesh_paths_init(&p->paths);
 	tt_list_add_tail(&m->peers, &p->link);
-	struct node_mesh_peer **bucket = &m->by_id[p->node_id & (m->by_id_size - 1)];
+	struct node_mesh_peer **bucket = node_mesh_bucket(m, p->node_id);
 	p->next_by_id = *bucket;
 	*bucket = p;
 	p->peer = make_device_peer(m, p);
@@ -101,7 +118,7 @@ static void add(struct node_mesh *m, const struct mesh_netmap_peer *is)
 
 static void forget(struct node_mesh *m, struct node_mesh_peer *p, bool with_device)
 {
-	struct node_mesh_peer **at = &m->by_id[p->node_id & (m->by_id_size - 1)];
+	struct node_mesh_peer **at = node_mesh_bucket(m, p->node_id);
 
 	while (*at != p)
 		at = &(*at)->next_by_id;
@@ -128,9 +145,16 @@ static void change(struct node_mesh *m, const struct mesh_netmap_change *c)
 		add(m, c->is);
 		return;
 	}
-	bool was_online = p->online;
+	bool was_online = p->online, back = !p->peer;
+	/* one that somebody removed by hand comes back with what the hub says next */
+	if (back)
+		p->peer = make_device_peer(m, p);
 	take(m, p, c->is);
-	if (p->online != was_online) {
+	if (back && p->peer) {
+		p->has_route = false;
+		node_mesh_publish(m, p);
+	}
+	if (p->online != was_online || (back && p->peer)) {
 		set_online(m, p);
 		node_mesh_run_peer(m, p);
 	}
@@ -179,6 +203,73 @@ static void ask_for_all(struct node_mesh *m)
 	node_hub_link_send(m->link, &ask);
 }
 
+/* A whole map may do better than what was refused; where that is refused as well, it is of no use
+ * to ask on at once. */
+static void refused(struct node_mesh *m, enum mesh_netmap_outcome o)
+{
+	struct tt_mono now = plat_clock_mono();
+	uint32_t left_out;
+
+	if (tt_log_limit_pass(&m->log_refused, now, 1, &left_out)) {
+		tt_log(TT_LOG_WARN, "mesh.map_refused",
+		       TT_F_STR("why", mesh_netmap_outcome_name(o)),
+		       TT_F_U64("node", m->map.refused_node_id), TT_F_U64("more", left_out),
+		       TT_F_STR("hint", "the map from before stays in force"));
+		node_mesh_say(m, NODE_MESH_MAP_REFUSED, NULL, mesh_netmap_outcome_name(o));
+	}
+	if (tt_mono_is_set(m->asked_all) && tt_mono_since(now, m->asked_all) < NODE_MESH_ASK_NS)
+		return;
+	m->asked_all = now;
+	ask_for_all(m);
+}
+
+/* Its time without the hub begins anew. */
+void node_mesh_map_touch(struct node_mesh *m)
+{
+	m->map_from = plat_clock_mono();
+}
+
+void node_mesh_map_expire(struct node_mesh *m)
+{
+	struct tt_mono now = plat_clock_mono();
+	struct mesh_netmap_listener listener = {on_change, m};
+	struct node_hub_link_info hub;
+
+	node_hub_link_get_info(m->link, &hub);
+	if (hub.state == NODE_HUB_UP) {
+		node_mesh_map_touch(m);
+		/* where nothing changes the copy in the file would run out */
+		if (tt_mono_since(now, m->map_got) > m->map_stale_ns) {
+			m->map_got = now;
+			ask_for_all(m);
+		}
+		return;
+	}
+	/* by the monotonic clock: one that is set must not end tunnels that work */
+	if (!mesh_netmap_count(&m->map) || tt_mono_since(now, m->map_from) < m->map_left_ns)
+		return;
+	tt_log(TT_LOG_WARN, "mesh.map_expired",
+	       TT_F_STR("hint",
+			"nothing was heard of the hub for too long; peers come back with it"));
+	mesh_netmap_clear(&m->map, &listener);
+	commit(m);
+	m->dirty = false;
+}
+
+static void set_valid(struct node_mesh *m, struct tt_wall now)
+{
+	uint64_t s = m->map.valid_until > now.sec ? m->map.valid_until - now.sec : 0;
+
+	m->map_left_ns = TT_MIN(s, NODE_MESH_MAP_MAX_S) * TT_NS_PER_SEC;
+	/* a seventh or two, not all nodes at once; a hub whose maps end at once is not asked for
+	 * ever
+	 */
+	m->map_stale_ns = TT_MAX(m->map_left_ns / 7, NODE_MESH_LOOK_NS);
+	m->map_stale_ns += (uint64_t)tt_rng_below(&m->opt.rng, 1000) * (m->map_stale_ns / 1000);
+	m->map_got = plat_clock_mono();
+	node_mesh_map_touch(m);
+}
+
 void node_mesh_map_update(struct node_mesh *m, const Taltun__Hub__V1__MapUpdate *u)
 {
 	struct mesh_netmap_listener listener = {on_change, m};
@@ -189,17 +280,36 @@ void node_mesh_map_update(struct node_mesh *m, const Taltun__Hub__V1__MapUpdate 
 	if (o == MESH_NETMAP_APPLIED) {
 		commit(m);
 		m->dirty = true;
-		m->map_refusals = 0;
+		m->asked_all = (struct tt_mono){0};
+		set_valid(m, node_mesh_hub_clock(m));
 		return;
 	}
-	tt_log(TT_LOG_WARN, "mesh.map_refused", TT_F_STR("why", mesh_netmap_outcome_name(o)),
-	       TT_F_U64("node", m->map.refused_node_id),
-	       TT_F_STR("hint", "the map from before stays in force"));
-	node_mesh_say(m, NODE_MESH_MAP_REFUSED, NULL, mesh_netmap_outcome_name(o));
-	/* a whole map may do better; where that is refused as well, it is of no use to ask on */
-	if (m->map_refusals++)
-		return;
-	ask_for_all(m);
+	refused(m, o);
+}
+
+void node_mesh_reconfigured(struct node_mesh *m)
+{
+	struct tt_list *at;
+
+	tt_list_for_each (at, &m->peers) {
+		struct node_mesh_peer *p = TT_CONTAINER_OF(at, struct node_mesh_peer, link);
+		const struct mesh_netmap_peer *is = mesh_netmap_find(&m->map, p->node_id);
+		bool back = !p->peer;
+
+		if (back)
+			p->peer = make_device_peer(m, p);
+		if (!p->peer || !is)
+			continue;
+		take(m, p, is);
+		if (back) {
+			p->has_route = false;
+			set_online(m, p);
+			node_mesh_publish(m, p);
+			node_mesh_run_peer(m, p);
+		}
+	}
+	commit(m);
+	node_mesh_rearm(m);
 }
 
 void node_mesh_set_accept(struct node_mesh *m, const struct tt_cidr *accept, size_t count)
@@ -247,6 +357,7 @@ int node_mesh_map_open(struct node_mesh *m, const void *cached, size_t cached_le
 		       TT_F_STR("hint", "peers come back with the hub"));
 		mesh_netmap_clear(&m->map, &listener);
 	}
+	set_valid(m, plat_clock_wall());
 	commit(m);
 	m->dirty = false;
 	return 0;

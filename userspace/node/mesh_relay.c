@@ -16,6 +16,19 @@ static void know_relay(struct node_mesh *m, const struct tt_endpoint *at)
 	dp_plane_set_relays(node_device_plane(m->opt.device), m->relays, m->relay_count);
 }
 
+/* Each leg makes us send something to where the hub says. */
+static bool may_open(struct node_mesh *m, struct tt_mono now)
+{
+	if (tt_mono_since(now, m->opened_filled) >= TT_NS_PER_SEC) {
+		m->opened_filled = now;
+		m->opened_left = NODE_MESH_OPENED_PER_S;
+	}
+	if (!m->opened_left)
+		return false;
+	m->opened_left--;
+	return true;
+}
+
 void node_mesh_relay_opened(struct node_mesh *m, const Taltun__Hub__V1__RelayOpened *o)
 {
 	struct node_mesh_peer *p = node_mesh_find(m, o->node_id);
@@ -23,15 +36,16 @@ void node_mesh_relay_opened(struct node_mesh *m, const Taltun__Hub__V1__RelayOpe
 	struct tt_mono now = plat_clock_mono();
 	int n = mesh_hub_endpoints_read(&o->addresses, at, TT_ARRAY_LEN(at));
 
-	if (!p || !p->peer || n <= 0)
+	if (!p || !p->peer || n <= 0 || !may_open(m, now))
 		return;
 	if (mesh_relay_bind_start(&p->bind, o->tag, o->key.data, at, (size_t)n, m->opt.loopback_too,
 				  now) != MESH_RELAY_BIND_STARTED) {
 		m->drops[TT_DROP_RX_RELAY_SOURCE]++;
 		return;
 	}
-	for (int i = 0; i < n; i++)
-		know_relay(m, &at[i]);
+	/* those that packets may go to, not all that were named */
+	for (unsigned i = 0; i < p->bind.count; i++)
+		know_relay(m, &p->bind.addresses[i]);
 	mesh_paths_relay(&p->paths, MESH_PATH_RELAY_UDP, false, now);
 	node_mesh_run_peer(m, p);
 }

@@ -635,6 +635,16 @@ void wire_stream_limit(struct wire_stream *s, uint32_t control_frame_max, uint32
 	mesh_frame_reader_limit(&s->reader, control_frame_max, relay_frame_max);
 }
 
+void wire_stream_pause(struct wire_stream *s, bool pause)
+{
+	if (s->ended || s->finishing || !s->tls)
+		return;
+	if (pause)
+		uv_read_stop((uv_stream_t *)&s->tcp);
+	else
+		uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_read);
+}
+
 static void on_closed(uv_handle_t *h)
 {
 	struct wire_stream *s = TT_CONTAINER_OF((uv_tcp_t *)h, struct wire_stream, tcp);

@@ -107,6 +107,9 @@ void wire_stream_start(struct wire_stream *s, struct tls_session *tls);
 /* Other bounds from now on. */
 void wire_stream_limit(struct wire_stream *s, uint32_t control_frame_max, uint32_t relay_frame_max);
 
+/* Reads no more, or again: TCP holds the other side back meanwhile. */
+void wire_stream_pause(struct wire_stream *s, bool pause);
+
 /* A whole frame, header included. False: it has ended, or its queue ran over and it ends when this
  * turn of the loop does, as late as the frame would go out. */
 bool wire_stream_send(struct wire_stream *s, const uint8_t *frame, size_t len);
