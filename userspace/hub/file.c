@@ -36,7 +36,7 @@ static int read_all(int fd, char *buf, size_t max, size_t *len)
 
 static int read_file(const char *path, size_t max, bool secret, char **out, size_t *len)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : dup(STDIN_FILENO);
 	struct stat st;
 
 	if (fd < 0)

@@ -9,7 +9,8 @@
 #include "tls/cert.h"
 
 int hub_file_read_cert(const char *path, struct tls_der *out);
-/* Refuses a file that others may read. Wipe *out after use. */
+/* Refuses a file that others may read. "-" is what standard input was opened on. Wipe *out after
+ * use. */
 int hub_file_read_key(const char *path, struct tls_der *out);
 /* Whole contents, zero-terminated, allocated. max: longest accepted. */
 int hub_file_read(const char *path, size_t max, char **out, size_t *len);

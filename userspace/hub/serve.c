@@ -2,6 +2,7 @@
 #include "hub/serve.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include "hub/control.h"
 #include "hub/file.h"
 #include "hub/server.h"
+#include "plat/notify.h"
 #include "plat/sandbox.h"
 
 #define END_MS	       1500 /* then it ends without saying more */
@@ -35,7 +37,8 @@ struct serve {
 	int listeners[HUB_LISTEN_MAX];
 	unsigned listener_count;
 	uv_signal_t term, interrupt, hangup;
-	uv_timer_t late;
+	uv_timer_t late, watchdog;
+	bool ca_key_stdin;
 	unsigned parts; /* that have not ended */
 	bool ending, ended;
 };
@@ -316,6 +319,7 @@ static void end(struct serve *s)
 	if (s->ending)
 		return;
 	s->ending = true;
+	plat_notify("STOPPING=1");
 	tt_log(TT_LOG_INFO, "hub.ending");
 	uv_timer_start(&s->late, on_late, END_MS, 0);
 	s->parts = 2 + (s->stun != NULL);
@@ -331,16 +335,11 @@ static void on_end_signal(uv_signal_t *h, int number)
 	end(h->data);
 }
 
-static void on_hangup(uv_signal_t *h, int number)
+static void reload(struct serve *s)
 {
-	struct serve *s = h->data;
 	struct hub_config config;
 	char error[HUB_CONFIG_ERROR_MAX];
 	struct tls_der cert, key;
-
-	(void)number;
-	if (s->ending)
-		return;
 	int err = hub_config_load(s->paths->config, &config, error);
 	if (err) {
 		tt_log(TT_LOG_ERROR, "hub.reload_failed", TT_F_STR("error", error));
@@ -359,7 +358,38 @@ static void on_hangup(uv_signal_t *h, int number)
 	tt_log_set_level((enum tt_log_level)config.log_level);
 }
 
+static void on_hangup(uv_signal_t *h, int number)
+{
+	struct serve *s = h->data;
+
+	(void)number;
+	if (s->ending)
+		return;
+	plat_notify_reloading();
+	reload(s);
+	plat_notify("READY=1");
+}
+
 /* --- the loop --------------------------------------------------------------------------------- */
+
+/* The loop turns: that is what a hub has to show. */
+static void on_watchdog(uv_timer_t *t)
+{
+	(void)t;
+	plat_notify("WATCHDOG=1");
+}
+
+static void tell_ready(struct serve *s)
+{
+	char lines[TLS_NAME_MAX + 64];
+	uint64_t ms = plat_notify_watchdog_ns() / TT_NS_PER_MS / 3;
+
+	uv_timer_init(&s->loop, &s->watchdog);
+	if (plat_notify_watchdog_ns())
+		uv_timer_start(&s->watchdog, on_watchdog, ms, TT_MAX(ms, UINT64_C(1)));
+	snprintf(lines, sizeof(lines), "READY=1\nSTATUS=Serving %s", s->opt.settings.name);
+	plat_notify(lines);
+}
 
 static void watch(struct serve *s, uv_signal_t *h, uv_signal_cb fn, int number)
 {
@@ -408,6 +438,7 @@ static enum hub_serve_outcome run(struct serve *s)
 	       TT_F_ENDPOINT("listen", &s->config.listen[0]),
 	       TT_F_U64("stun_udp_port", s->opt.stun_udp_port),
 	       TT_F_U64("relay_udp_port", s->relay ? hub_relay_udp_port(s->relay) : 0));
+	tell_ready(s);
 	uv_run(&s->loop, UV_RUN_DEFAULT);
 	if (!s->ended)
 		return HUB_SERVE_ENDED; /* what hangs is left to the end of the process */
@@ -417,10 +448,22 @@ static enum hub_serve_outcome run(struct serve *s)
 	uv_close((uv_handle_t *)&s->interrupt, NULL);
 	uv_close((uv_handle_t *)&s->hangup, NULL);
 	uv_close((uv_handle_t *)&s->late, NULL);
+	uv_close((uv_handle_t *)&s->watchdog, NULL);
 	uv_run(&s->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&s->loop);
 	tt_log(TT_LOG_INFO, "hub.ended");
 	return HUB_SERVE_ENDED;
+}
+
+/* The signer has what was in it; nobody else shall. */
+static bool forget_stdin(void)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	bool done = null >= 0 && dup2(null, STDIN_FILENO) == STDIN_FILENO;
+
+	if (null > STDIN_FILENO)
+		close(null);
+	return done;
 }
 
 static enum hub_serve_outcome prepare(struct serve *s)
@@ -429,9 +472,11 @@ static enum hub_serve_outcome prepare(struct serve *s)
 		return refuse("no hub here:", s->paths->db,
 			      "make one with `taltun-hub init --name HOST`");
 	/* forked first: before any thread, and before anything but files was read */
-	if (hub_signer_fork(s->paths->ca_cert, s->paths->ca_key, &s->signer) != 0)
-		return refuse("the signer did not start with", s->paths->ca_key,
-			      "the log says why");
+	const char *ca_key = s->ca_key_stdin ? "-" : s->paths->ca_key;
+	if (hub_signer_fork(s->paths->ca_cert, ca_key, &s->signer) != 0)
+		return refuse("the signer did not start with", ca_key, "the log says why");
+	if (s->ca_key_stdin && !forget_stdin())
+		return refuse("standard input", NULL, "cannot be given up");
 	if (load_files(s) != 0)
 		return refuse("certificate or key cannot be read in", s->paths->state_dir,
 			      "the log says why");
@@ -467,6 +512,7 @@ enum hub_serve_outcome hub_serve(const struct hub_serve_options *opt)
 	if (!s)
 		return HUB_SERVE_FAILED;
 	s->paths = opt->paths;
+	s->ca_key_stdin = opt->ca_key_stdin;
 	if (hub_config_load(opt->paths->config, &s->config, error) != 0) {
 		fprintf(stderr, "taltun-hub: %s\n", error);
 		free(s);
@@ -476,6 +522,7 @@ enum hub_serve_outcome hub_serve(const struct hub_serve_options *opt)
 		s->config.relay_udp_port = 0;
 	tt_log_setup((enum tt_log_level)s->config.log_level,
 		     (enum tt_log_format)s->config.log_format, STDERR_FILENO);
+	plat_notify_begin(true);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN); /* one that comes before the loop runs */
 	raise_descriptors(s);

@@ -11,6 +11,9 @@
 struct hub_serve_options {
 	const struct hub_paths *paths;
 	bool no_udp_relay; /* whatever the file says */
+	/* The CA's key comes by standard input: whoever started us could open the file, we cannot.
+	 */
+	bool ca_key_stdin;
 };
 
 enum hub_serve_outcome {

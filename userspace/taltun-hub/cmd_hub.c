@@ -300,6 +300,7 @@ static int run_serve(int argc, char **argv)
 	struct hub_serve_options opt = {.paths = &cli_paths};
 
 	opt.no_udp_relay = cli_take_flag(&argc, argv, "--no-udp-relay");
+	opt.ca_key_stdin = cli_take_flag(&argc, argv, "--ca-key-stdin");
 	if (argc > 1)
 		return cli_usage("serve", "unexpected argument \"%s\"", argv[1]);
 	switch (hub_serve(&opt)) {
@@ -321,8 +322,11 @@ const struct cli_command cli_commands_hub[] = {
 	 "--pool says where nodes' addresses come from, once per family; without it,\n"
 	 "10.90.0.0/16 and a random IPv6 /64 of fd90::/16. What exists is never overwritten.",
 	 run_init},
-	{"serve", "[--no-udp-relay]", "Run the hub in the foreground; the log goes to stderr.",
-	 "SIGTERM tells the nodes and ends it; SIGHUP reads its certificate and limits again.",
+	{"serve", "[--no-udp-relay] [--ca-key-stdin]",
+	 "Run the hub in the foreground; the log goes to stderr.",
+	 "SIGTERM tells the nodes and ends it; SIGHUP reads its certificate and limits again.\n"
+	 "--ca-key-stdin takes the CA's key from standard input, opened by a service manager on a\n"
+	 "file that the hub's own user cannot read.",
 	 run_serve},
 	{"renew-server", "", "Issue the hub's own certificate anew, for 5 years.", NULL, run_renew},
 	{0},
