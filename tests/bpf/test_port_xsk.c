@@ -147,4 +147,60 @@ static void statistics_while_it_works(void)
 	leave();
 }
 
-TT_TESTS("port_xsk", {"statistics while it works", statistics_while_it_works})
+/* --- the kernel's turn ------------------------------------------------------------------------ */
+
+/* Which way one packet takes now: what the port counts as left to the sockets. */
+static bool goes_by_kernel(uint64_t *before)
+{
+	struct dp_outer_port *port = &t.port.port;
+	struct dp_tx_report report = {0};
+	uint8_t *m = port->ops->tx_slot(port, &t.peer, &t.path, 0, MESSAGE);
+	uint64_t now = t.port.by_kernel, was = *before;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
+	memset(m, 0, MESSAGE);
+	port->ops->tx_abort(port);
+	port->ops->tx_flush(port, &report);
+	*before = now;
+	return now != was;
+}
+
+/* One packet per peer every 20 s keeps the kernel's entries alive for the fallback. */
+static void one_in_20_s_by_the_kernel(void)
+{
+	uint64_t by_kernel = 0;
+	struct rig r;
+
+	if (!enter(1500))
+		return;
+	if (!rig_for_port(&r)) {
+		leave();
+		return;
+	}
+	memset(&t, 0, sizeof(t));
+	t.now = plat_clock_mono();
+	t.xsk = r.xsk;
+	build_path();
+	CU_ASSERT_EQUAL_FATAL(dp_port_udp_init(&t.udp, 0), 0);
+	dp_port_xsk_init(&t.port, &t.udp, &t.now);
+	CU_ASSERT_EQUAL_FATAL(dp_port_xsk_set(&t.port, &t.xsk, &w.ifindex, 1), 0);
+	t.path.kernel_at = 0; /* as control publishes it: the first packet of all */
+	CU_ASSERT_TRUE(goes_by_kernel(&by_kernel));
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned second = 1; second < 20; second++) {
+			t.now.ns += TT_NS_PER_SEC;
+			CU_ASSERT_FALSE(goes_by_kernel(&by_kernel));
+		}
+		t.now.ns += TT_NS_PER_SEC;
+		CU_ASSERT_TRUE(goes_by_kernel(&by_kernel));
+		CU_ASSERT_FALSE(goes_by_kernel(&by_kernel));
+	}
+	CU_ASSERT_EQUAL(by_kernel, 4);
+	dp_port_xsk_destroy(&t.port);
+	dp_port_udp_destroy(&t.udp);
+	rig_down(&r);
+	leave();
+}
+
+TT_TESTS("port_xsk", {"one in 20 s by the kernel", one_in_20_s_by_the_kernel},
+	 {"statistics while it works", statistics_while_it_works})
