@@ -70,24 +70,41 @@ static void to_sockaddr(const struct tt_endpoint *e, struct sockaddr_storage *ss
 	}
 }
 
-static bool peer_address(uv_tcp_t *tcp, struct tt_endpoint *out)
+static void from_sockaddr(const struct sockaddr_storage *ss, struct tt_endpoint *out)
 {
-	struct sockaddr_storage ss;
-	int len = sizeof(ss);
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)ss;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)ss;
 
 	memset(out, 0, sizeof(*out));
-	if (uv_tcp_getpeername(tcp, (struct sockaddr *)&ss, &len) != 0)
-		return false;
-	if (ss.ss_family == AF_INET6) {
-		const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&ss;
+	if (ss->ss_family == AF_INET6) {
 		out->ip = tt_ip_v6((const uint8_t *)&v6->sin6_addr);
 		out->udp_port = ntohs(v6->sin6_port);
 	} else {
-		const struct sockaddr_in *v4 = (const struct sockaddr_in *)&ss;
 		out->ip = tt_ip_v4((const uint8_t *)&v4->sin_addr);
 		out->udp_port = ntohs(v4->sin_port);
 	}
-	return true;
+}
+
+static bool peer_address(const uv_tcp_t *tcp, struct tt_endpoint *out)
+{
+	struct sockaddr_storage ss;
+	int len = sizeof(ss);
+	bool ok = uv_tcp_getpeername(tcp, (struct sockaddr *)&ss, &len) == 0;
+
+	if (ok)
+		from_sockaddr(&ss, out);
+	return ok;
+}
+
+bool hub_conn_local(const struct hub_conn *c, struct tt_endpoint *out)
+{
+	struct sockaddr_storage ss;
+	int len = sizeof(ss);
+	bool ok = uv_tcp_getsockname(&c->stream.tcp, (struct sockaddr *)&ss, &len) == 0;
+
+	if (ok)
+		from_sockaddr(&ss, out);
+	return ok;
 }
 
 /* --- the end of a connection ------------------------------------------------------------------ */

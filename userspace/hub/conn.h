@@ -112,6 +112,8 @@ void hub_conn_set_session(struct hub_conn *c, void *session);
 void *hub_conn_session(const struct hub_conn *c);
 const struct tls_cert_info *hub_conn_peer(const struct hub_conn *c); /* NULL: no certificate */
 const struct tt_endpoint *hub_conn_source(const struct hub_conn *c);
+/* The address that it came to. False: it is gone. */
+bool hub_conn_local(const struct hub_conn *c, struct tt_endpoint *out);
 bool hub_conn_export(const struct hub_conn *c, const char *label, uint8_t *out, size_t len);
 enum tls_failure hub_conn_tls_failure(const struct hub_conn *c);
 /* Bytes that wait in the control queue. */

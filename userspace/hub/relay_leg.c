@@ -6,7 +6,6 @@
 
 #include "mesh/address.h"
 
-#define EXPIRES_S   ((uint32_t)(MESH_RELAY_LEG_IDLE_NS / TT_NS_PER_SEC))
 #define SWEEP_NS    TT_NS_PER_SEC
 #define SWEEP_LEGS  4096u
 #define DATA_HEADER ((uint32_t)MESH_RELAY_MAGIC << 24 | MESH_RELAY_DATA << 16)
@@ -64,7 +63,7 @@ static void unbind(struct hub_relay *r, struct relay_leg *l)
 /* Idle legs are unbound where they are met, and by the sweep where they are not. */
 static bool is_bound(struct hub_relay *r, struct relay_leg *l)
 {
-	if (l->bound && tt_mono_since(r->now, l->heard) >= MESH_RELAY_LEG_IDLE_NS)
+	if (l->bound && tt_mono_since(r->now, l->heard) >= r->opt.idle_ns)
 		unbind(r, l);
 	return l->bound;
 }
@@ -118,7 +117,8 @@ static void challenge(struct hub_relay *r, unsigned socket, const struct plat_ud
 static void confirm(struct hub_relay *r, unsigned socket, const struct plat_udp_rx *rx,
 		    const struct relay_leg *l, const struct mesh_relay_message *m)
 {
-	mesh_relay_bound_write(relay_answer_begin(r), m, EXPIRES_S, l->key);
+	mesh_relay_bound_write(relay_answer_begin(r), m, (uint32_t)(r->opt.idle_ns / TT_NS_PER_SEC),
+			       l->key);
 	relay_answer_send(r, rx, socket, MESH_RELAY_BOUND_LEN);
 }
 

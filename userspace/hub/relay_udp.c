@@ -225,7 +225,7 @@ void hub_relay_close_node(struct hub_relay *r, uint32_t node)
 {
 	uint32_t n = *node_slot(r, node), leg;
 
-	if (n == RELAY_NONE)
+	if (n == RELAY_NONE || r->node[n].first == RELAY_NONE)
 		return;
 	for (leg = r->node[n].first; leg != RELAY_NONE;
 	     leg = r->allocation[leg / 2].next_of[leg & 1])
@@ -238,6 +238,17 @@ void hub_relay_close_node(struct hub_relay *r, uint32_t node)
 		release(r, leg / 2);
 		leg = next;
 	}
+}
+
+/* One wait for all. */
+void hub_relay_close_all(struct hub_relay *r)
+{
+	for (uint32_t i = 0; i < r->used_allocations; i++)
+		withdraw(r, i);
+	wait_for_turn(r);
+	for (uint32_t i = 0; i < CHAINS; i++)
+		while (r->pair_chain[i] != RELAY_NONE)
+			release(r, r->pair_chain[i]);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -297,6 +308,8 @@ int hub_relay_start(const struct hub_relay_options *opt, struct hub_relay **out)
 		return -ENOMEM;
 	memset(r, 0, sizeof(*r));
 	r->opt = *opt;
+	if (!r->opt.idle_ns)
+		r->opt.idle_ns = MESH_RELAY_LEG_IDLE_NS;
 	for (unsigned i = 0; i < HUB_RELAY_LISTEN_MAX; i++)
 		r->fd[i] = -1;
 	if (allocate(r)) {

@@ -20,6 +20,7 @@ struct hub_relay_options {
 	unsigned listen_count;
 	uint64_t node_bytes_per_s; /* token bucket of what a node's legs send; 0: none */
 	uint64_t node_burst_bytes;
+	uint64_t idle_ns; /* of a bound leg; 0: MESH_RELAY_LEG_IDLE_NS */
 	/* Legs may also be bound from addresses that are no targets, loopback above all: for tests.
 	 */
 	bool any_source;
@@ -48,6 +49,7 @@ bool hub_relay_open(struct hub_relay *r, uint32_t node_a, uint32_t node_b, struc
 /* Nothing is forwarded any more when it returns, which it does after one batch at the latest. */
 void hub_relay_close(struct hub_relay *r, uint32_t node_a, uint32_t node_b);
 void hub_relay_close_node(struct hub_relay *r, uint32_t node);
+void hub_relay_close_all(struct hub_relay *r);
 
 struct hub_relay_stats {
 	uint32_t allocations, bound_legs;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include "crypto/mem.h"
 #include "hub/control.h"
 #include "hub/file.h"
+#include "hub/relay_at.h"
 #include "hub/server.h"
 #include "plat/notify.h"
 #include "plat/sandbox.h"
@@ -34,6 +34,7 @@ struct serve {
 	struct hub_relay *relay;
 	struct hub_stun *stun;
 	struct hub_control *control;
+	struct hub_relay_at *relay_at; /* NULL: the operator says where the relay is */
 	int listeners[HUB_LISTEN_MAX];
 	unsigned listener_count;
 	uv_signal_t term, interrupt, hangup;
@@ -195,32 +196,6 @@ static enum hub_serve_outcome bind_all(struct serve *s)
 	return HUB_SERVE_ENDED;
 }
 
-/* What nodes are told where the file says nothing: what the hub's name means here. */
-static void find_relay_addresses(struct serve *s)
-{
-	struct addrinfo hint = {.ai_socktype = SOCK_DGRAM}, *list = NULL;
-	unsigned *n = &s->config.relay_at_count;
-
-	if (*n || getaddrinfo(s->opt.settings.name, NULL, &hint, &list) != 0)
-		return;
-	for (struct addrinfo *a = list; a && *n < MESH_HUB_ENDPOINTS_MAX; a = a->ai_next) {
-		const struct sockaddr_in *v4 = (const void *)a->ai_addr;
-		const struct sockaddr_in6 *v6 = (const void *)a->ai_addr;
-		struct tt_endpoint *e = &s->config.relay_at[*n];
-
-		memset(e, 0, sizeof(*e));
-		if (a->ai_family == AF_INET)
-			e->ip = tt_ip_v4((const uint8_t *)&v4->sin_addr);
-		else if (a->ai_family == AF_INET6)
-			e->ip = tt_ip_v6((const uint8_t *)&v6->sin6_addr);
-		else
-			continue;
-		e->udp_port = s->config.relay_udp_port;
-		(*n)++;
-	}
-	freeaddrinfo(list);
-}
-
 static enum hub_serve_outcome start_relay(struct serve *s)
 {
 	static const uint8_t any[16];
@@ -233,16 +208,11 @@ static enum hub_serve_outcome start_relay(struct serve *s)
 
 	if (!s->config.relay_udp_port)
 		return HUB_SERVE_ENDED;
-	find_relay_addresses(s);
-	if (!s->config.relay_at_count) {
-		tt_log(TT_LOG_WARN, "hub.no_udp_relay",
-		       TT_F_STR("hint", "the hub's name has no address: set relay.public"));
-		return HUB_SERVE_ENDED;
-	}
 	int err = hub_relay_start(&o, &s->relay);
 	if (err)
 		return refuse("cannot relay by UDP", NULL, strerror(-err));
 	s->opt.relay = s->relay;
+	s->opt.relay_at_only = s->config.relay_at_count > 0;
 	s->opt.relay_at_count = s->config.relay_at_count;
 	memcpy(s->opt.relay_at, s->config.relay_at, sizeof(s->opt.relay_at));
 	return HUB_SERVE_ENDED;
@@ -322,7 +292,9 @@ static void end(struct serve *s)
 	plat_notify("STOPPING=1");
 	tt_log(TT_LOG_INFO, "hub.ending");
 	uv_timer_start(&s->late, on_late, END_MS, 0);
-	s->parts = 2 + (s->stun != NULL);
+	s->parts = 2 + (s->stun != NULL) + (s->relay_at != NULL);
+	if (s->relay_at)
+		hub_relay_at_stop(s->relay_at, on_part_gone, s);
 	hub_server_stop(s->server, on_server_stopped, s);
 	hub_control_stop(s->control, on_part_gone, s);
 	if (s->stun)
@@ -398,6 +370,13 @@ static void watch(struct serve *s, uv_signal_t *h, uv_signal_cb fn, int number)
 	uv_signal_start(h, fn, number);
 }
 
+static void on_relay_at(void *arg, const struct tt_endpoint *at, unsigned count)
+{
+	struct serve *s = arg;
+
+	hub_server_set_relay_at(s->server, at, count);
+}
+
 static enum hub_serve_outcome make_server(struct serve *s)
 {
 	s->opt.db_path = s->paths->db;
@@ -412,6 +391,10 @@ static enum hub_serve_outcome make_server(struct serve *s)
 		err = hub_stun_attach(s->stun, &s->loop);
 	for (unsigned i = 0; !err && i < s->listener_count; i++)
 		err = hub_server_listen_fd(s->server, s->listeners[i]);
+	if (!err && s->relay && !s->opt.relay_at_only)
+		err = hub_relay_at_start(&s->loop, s->opt.settings.name,
+					 hub_relay_udp_port(s->relay), on_relay_at, s,
+					 &s->relay_at);
 	if (err)
 		return refuse("cannot start", NULL, strerror(-err));
 	struct hub_control_sources from = {.server = s->server,

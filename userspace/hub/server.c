@@ -134,9 +134,7 @@ static void on_loaded(void *ctx, struct hub_snapshot *snap)
 					hub_registry_epoch(s->registry) + 1);
 		/* pairs that were allowed may be so no more: they come back by asking */
 		if (s->opt.relay && s->loaded)
-			for (uint32_t i = 0; i < hub_registry_count(s->registry); i++)
-				hub_relay_close_node(s->opt.relay,
-						     hub_registry_at(s->registry, i)->is.id);
+			hub_relay_close_all(s->opt.relay);
 	}
 	enforce(s);
 	if (!s->loaded)
@@ -343,6 +341,13 @@ int hub_server_reload(struct hub_server *s, const struct tls_der *cert, const st
 	s->opt.limits.connections = TT_MIN(limits->connections, s->slot_count);
 	hub_conns_set_limits(s->conns, &s->opt.limits);
 	return 0;
+}
+
+void hub_server_set_relay_at(struct hub_server *s, const struct tt_endpoint *at, unsigned count)
+{
+	if (count)
+		memcpy(s->opt.relay_at, at, count * sizeof(*at));
+	s->opt.relay_at_count = count;
 }
 
 static void forget_old_tls(struct hub_server *s)

@@ -23,6 +23,7 @@ struct hub_server_options {
 	struct hub_relay *relay;      /* NULL: by TCP only; outlives the server */
 	struct tt_endpoint relay_at[MESH_HUB_ENDPOINTS_MAX]; /* what nodes are told */
 	unsigned relay_at_count;
+	bool relay_at_only;	/* otherwise also where the node's connection came to */
 	uint16_t stun_udp_port; /* 0: none */
 	struct hub_conn_limits limits;
 	uint32_t node_cert_days;
@@ -39,6 +40,8 @@ int hub_server_listen_fd(struct hub_server *s, int fd);
  * changed. packet_bytes of the limits stays what it was. */
 int hub_server_reload(struct hub_server *s, const struct tls_der *cert, const struct tls_der *key,
 		      const struct hub_conn_limits *limits);
+/* Nodes are told other addresses of the relay from now on; count <= MESH_HUB_ENDPOINTS_MAX. */
+void hub_server_set_relay_at(struct hub_server *s, const struct tt_endpoint *at, unsigned count);
 /* Tells every node that the hub restarts, closes, and calls done(). */
 void hub_server_stop(struct hub_server *s, void (*done)(void *arg), void *arg);
 void hub_server_destroy(struct hub_server *s);

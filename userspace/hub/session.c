@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "hub/relay_at.h"
 #include "hub/server_impl.h"
 
 typedef Taltun__Hub__V1__ToNode to_node;
@@ -327,9 +328,26 @@ static void relay_refused(struct hub_session *e, uint32_t id, Taltun__Hub__V1__R
 	hub_session_send(e, &m);
 }
 
+/* Where the relay is for this node: what is known of it, and where the node's own connection came
+ * to, which it is sure to reach. */
+static size_t relay_addresses(const struct hub_session *e, uint8_t *out, size_t room)
+{
+	const struct hub_server_options *opt = &e->server->opt;
+	struct tt_endpoint list[MESH_HUB_ENDPOINTS_MAX], local;
+	unsigned count = opt->relay_at_count;
+
+	memcpy(list, opt->relay_at, sizeof(list));
+	if (!opt->relay_at_only && hub_conn_local(e->conn, &local)) {
+		local.udp_port = hub_relay_udp_port(opt->relay);
+		if (count == MESH_HUB_ENDPOINTS_MAX)
+			count--;
+		hub_relay_at_add(list, &count, &local);
+	}
+	return mesh_hub_endpoints_write(out, room, list, count);
+}
+
 static void tell_leg(struct hub_session *e, uint32_t other, struct hub_leg *leg)
 {
-	struct hub_server *s = e->server;
 	to_node m = TALTUN__HUB__V1__TO_NODE__INIT;
 	Taltun__Hub__V1__RelayOpened o = TALTUN__HUB__V1__RELAY_OPENED__INIT;
 	uint8_t at[MESH_HUB_ENDPOINTS_MAX * MESH_HUB_ENDPOINT_BYTES];
@@ -337,8 +355,7 @@ static void tell_leg(struct hub_session *e, uint32_t other, struct hub_leg *leg)
 	o.node_id = other;
 	o.tag = leg->tag;
 	o.key = mesh_hub_bytes(leg->key, sizeof(leg->key));
-	o.addresses = mesh_hub_bytes(at, mesh_hub_endpoints_write(at, sizeof(at), s->opt.relay_at,
-								  s->opt.relay_at_count));
+	o.addresses = mesh_hub_bytes(at, relay_addresses(e, at, sizeof(at)));
 	o.expires_s = (uint32_t)(MESH_RELAY_LEG_IDLE_NS / TT_NS_PER_SEC);
 	m.message_case = TALTUN__HUB__V1__TO_NODE__MESSAGE_RELAY_OPENED;
 	m.relay_opened = &o;

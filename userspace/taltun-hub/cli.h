@@ -36,6 +36,7 @@ extern const struct cli_command cli_commands_policy[];
 extern const struct cli_command cli_commands_status[];
 
 extern struct hub_paths cli_paths; /* as --dir says */
+extern const char *cli_dir;	   /* --dir; NULL: not given */
 
 /* Prints "taltun-hub: ..." to stderr and returns status. */
 int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -175,7 +175,7 @@ static const char config_text[] =
 	"\n"
 	"[relay]\n"
 	"# udp_port = 3479                        # 0: relay by TCP only\n"
-	"# public = [\"203.0.113.5:3479\"]          # default: what the hub's name means\n";
+	"# public = [\"203.0.113.5:3479\"]          # default: as docs/hub.md says\n";
 
 /* The database comes last: with it, there is a hub. */
 static int write_all(const struct identity *d, const struct hub_settings *s)
@@ -205,6 +205,7 @@ static int write_all(const struct identity *d, const struct hub_settings *s)
 
 static void say_what_is_next(const struct hub_settings *s)
 {
+	const char *option = cli_dir ? " --dir " : "", *dir = cli_dir ? cli_dir : "";
 	char v4[TT_CIDR_TEXT_MAX], v6[TT_CIDR_TEXT_MAX];
 
 	printf("Made a hub for %s, TCP port %u.\n", s->name, s->tcp_port);
@@ -215,10 +216,11 @@ static void say_what_is_next(const struct hub_settings *s)
 	       s->pool4.bits && s->pool6.bits ? ", " : "",
 	       s->pool6.bits ? tt_cidr_format(&s->pool6, v6) : "");
 	printf("\nNext:\n"
-	       "  taltun-hub serve                                        run it\n"
-	       "  taltun-hub token create --name office --role gateway    then, for each node,\n"
-	       "                                                          `taltun enroll TOKEN` "
-	       "there\n");
+	       "  taltun-hub serve%s%s\n"
+	       "      run it\n"
+	       "  taltun-hub token create --name office --role gateway%s%s\n"
+	       "      then, for each node, `taltun enroll TOKEN` there\n",
+	       option, dir, option, dir);
 }
 
 static const char *existing_file(void)

@@ -16,6 +16,7 @@ static const struct cli_command *const tables[] = {
 static const char *const group[] = {"Hub", "Tokens", "Nodes", "Policy", "Looking"};
 
 struct hub_paths cli_paths;
+const char *cli_dir;
 
 int cli_fail(int status, const char *format, ...)
 {
@@ -134,6 +135,7 @@ int main(int argc, char **argv)
 		return cli_fail(CLI_USAGE, "--dir needs a directory");
 	if (!hub_paths_make(dir, &cli_paths))
 		return cli_fail(CLI_USAGE, "the name of the directory is too long");
+	cli_dir = dir;
 	if (argc < 2) {
 		help();
 		return CLI_USAGE;

@@ -184,7 +184,8 @@ static bool binds(struct node *n, const struct hub_leg *leg)
 	if (!gets_cookie(n, leg->tag, cookie))
 		return false;
 	say_answer(n, leg->tag, cookie, leg->key);
-	return hears(n, MESH_RELAY_BOUND, &m) && m.expires_s == 300 &&
+	return hears(n, MESH_RELAY_BOUND, &m) &&
+	       m.expires_s == (options.idle_ns ? options.idle_ns / TT_NS_PER_SEC : 300) &&
 	       mesh_relay_bound_check(&m, leg->key, cookie, 0);
 }
 
@@ -457,6 +458,57 @@ static void closed_at_once(void)
 	tear_down();
 }
 
+static void all_closed_at_once(void)
+{
+	struct hub_leg x, y;
+
+	bind_pair();
+	for (uint32_t i = 0; i < 300; i++)
+		CU_ASSERT(hub_relay_open(relay, 100 + i % 17, 200 + i, &x, &y));
+	CU_ASSERT_EQUAL(stats().allocations, 301);
+	hub_relay_close_all(relay);
+	CU_ASSERT_EQUAL(stats().allocations, 0);
+	CU_ASSERT_EQUAL(stats().bound_legs, 0);
+	say_data(&a, a.leg.tag, "too late");
+	CU_ASSERT(is_quiet(&b));
+	hub_relay_close_all(relay);
+	hub_relay_close_node(relay, 7);
+	CU_ASSERT(hub_relay_open(relay, 7, 9, &a.leg, &b.leg));
+	CU_ASSERT(binds(&a, &a.leg) && binds(&b, &b.leg));
+	say_data(&a, a.leg.tag, "again");
+	CU_ASSERT(hears_data(&b, b.leg.tag, "again"));
+	tear_down();
+}
+
+static void idle_legs_are_unbound(void)
+{
+	options.idle_ns = 1500 * TT_NS_PER_MS;
+	bind_pair();
+	uint64_t challenged = stats().challenged;
+
+	/* what is used stays, each leg by itself */
+	for (unsigned i = 0; i < 20; i++) {
+		say_data(&a, a.leg.tag, "here");
+		usleep(100000);
+		is_quiet(&b);
+		if (stats().bound_legs == 1)
+			break;
+	}
+	CU_ASSERT_EQUAL(stats().bound_legs, 1);
+	CU_ASSERT_EQUAL(stats().challenged, challenged);
+	for (unsigned i = 0; i < 50 && stats().bound_legs; i++)
+		usleep(100000);
+	CU_ASSERT_EQUAL(stats().bound_legs, 0);
+	CU_ASSERT_EQUAL(stats().allocations, 1);
+	while (hear_within(&b, 0))
+		; /* what came late */
+	/* they come back with the same tag and key */
+	CU_ASSERT(binds(&a, &a.leg) && binds(&b, &b.leg));
+	say_data(&a, a.leg.tag, "again");
+	CU_ASSERT(hears_data(&b, b.leg.tag, "again"));
+	tear_down();
+}
+
 static void rate(void)
 {
 	enum { N = 100 };
@@ -693,8 +745,9 @@ TT_TESTS("relay_udp", {"both ways", both_ways}, {"the node's machine", the_nodes
 	 {"a cookie from another address", cookie_from_another_address},
 	 {"moving needs a cookie", moving_needs_a_cookie}, {"keepalives", keepalives},
 	 {"the other leg is unbound", other_leg_unbound}, {"closed at once", closed_at_once},
-	 {"a node's rate", rate}, {"no amplification", no_amplification},
-	 {"challenges are limited", challenges_are_limited},
+	 {"all closed at once", all_closed_at_once},
+	 {"idle legs are unbound", idle_legs_are_unbound}, {"a node's rate", rate},
+	 {"no amplification", no_amplification}, {"challenges are limited", challenges_are_limited},
 	 {"case 23: loopback is no source", case_23_loopback_is_no_source},
 	 {"random datagrams", random_datagrams}, {"10,000 allocations", many_allocations},
 	 {"full", full}, {"changes under traffic", changes_under_traffic})
