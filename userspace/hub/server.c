@@ -150,12 +150,12 @@ static void trim(struct hub_server *s)
 	struct hub_conn_stats st;
 
 	hub_conns_stats(s->conns, &st);
-	s->quiet_s = st.accepted == s->accepted ? s->quiet_s + 1 : 0;
-	s->accepted = st.accepted;
-	if (s->quiet_s < HUB_TRIM_QUIET_S || st.accepted - s->trimmed < HUB_TRIM_AFTER)
+	s->quiet_s = st.opened == s->opened ? s->quiet_s + 1 : 0;
+	s->opened = st.opened;
+	if (s->quiet_s < HUB_TRIM_QUIET_S || st.opened - s->trimmed < HUB_TRIM_AFTER)
 		return;
 	plat_memory_trim();
-	s->trimmed = st.accepted;
+	s->trimmed = st.opened;
 }
 
 static void on_second(uv_timer_t *t)

@@ -15,7 +15,7 @@
 #define HUB_MAP_COALESCE_MS	       5	   /* where it is quiet */
 #define HUB_MAP_COALESCE_MAX_MS	       100	   /* where much changes: */
 #define HUB_MAP_COALESCE_PER_CHANGE_MS 2	   /* as many of the last push */
-#define HUB_TRIM_AFTER		       256	   /* connections, */
+#define HUB_TRIM_AFTER		       256	   /* handshakes, */
 #define HUB_TRIM_QUIET_S	       3	   /* and none for so long */
 #define HUB_MAP_EXTEND_S	       86400	   /* valid_until is moved on this often */
 #define HUB_SEEN_EVERY_S	       3600
@@ -95,8 +95,8 @@ struct hub_server {
 	uint64_t push_at_ms; /* of the loop's clock: not before */
 	bool loaded;	     /* the store has been read once */
 	struct hub_server_stats stats;
-	/* connections that there had been, a second ago and at the last trim */
-	uint64_t accepted, trimmed;
+	/* handshakes that there had been, a second ago and at the last trim */
+	uint64_t opened, trimmed;
 	unsigned quiet_s;
 	unsigned handles;
 	bool stopping;
