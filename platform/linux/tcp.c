@@ -25,6 +25,9 @@ int plat_tcp_socket(enum tt_family family, uint32_t fwmark)
 	/* messages are small, and somebody waits for them */
 	if (!err)
 		err = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (!err)
+		err = set_int(fd, IPPROTO_TCP, TCP_MAXSEG,
+			      v6 ? PLAT_TCP_SEGMENT_V6 : PLAT_TCP_SEGMENT_V4);
 	if (!err && fwmark && setsockopt(fd, SOL_SOCKET, SO_MARK, &fwmark, sizeof(fwmark)) < 0)
 		err = -errno;
 	if (err)
