@@ -11,7 +11,7 @@
  *	epoch u64 | version u64 | valid_until u64 | digest of `accept` 16 | subnets ignored u32
  *	self: node_id u32 | name | addresses
  *	count u32, and so many peers:
- *		node_id u32 | role u8 | zero u8 | keepalive_s u16 | key 32 | name | addresses |
+ *		node_id u32 | role u8 | online u8 | keepalive_s u16 | key 32 | name | addresses |
  *subnets MAC 32 name: length u8, characters. addresses: count u8, then family u8, address. subnets:
  *count u8, then family u8, bits u8, address. Integers are big-endian.
  */
@@ -118,7 +118,8 @@ static void put_peer(struct writer *w, const struct mesh_netmap_peer *p)
 {
 	put_number(w, p->node_id, 4);
 	put_number(w, p->role, 1);
-	put_number(w, 0, 1);
+	/* belongs to the version: the hub tells only what has changed since */
+	put_number(w, p->online, 1);
 	put_number(w, p->keepalive_s, 2);
 	put(w, p->wg_public_key, MESH_HUB_KEY_LEN);
 	put_name(w, p->name);
@@ -246,8 +247,10 @@ static void get_peer(struct tt_cursor *c, struct mesh_netmap_peer *p,
 	*p = (struct mesh_netmap_peer){.subnets = subnets};
 	p->node_id = tt_cursor_be32(c);
 	p->role = tt_cursor_u8(c);
-	if (tt_cursor_u8(c) != 0)
+	uint8_t online = tt_cursor_u8(c);
+	if (online > 1)
 		c->bad = true;
+	p->online = online == 1;
 	p->keepalive_s = tt_cursor_be16(c);
 	key = tt_cursor_take(c, MESH_HUB_KEY_LEN);
 	if (key)
