@@ -193,6 +193,18 @@ ns_pids() {
 	done | sort -u | grep -vx "$$"
 }
 
+# What another test has mounted on a folder goes when the folder does, so the last one removes it.
+dirs_hold() {
+	[ -n "${tt_dirs_lock:-}" ] || exec {tt_dirs_lock}>/tmp/tt-dirs.lock
+	flock -s "$tt_dirs_lock"
+}
+
+dirs_release() {
+	if [ ${#tt_made_dirs[@]} -gt 0 ] && flock -n -x "$tt_dirs_lock"; then
+		rmdir "${tt_made_dirs[@]}" 2>/dev/null
+	fi
+}
+
 tt_cleanup() {
 	local ns holder left
 	[ -z "$tt_done" ] || return 0
@@ -210,7 +222,7 @@ tt_cleanup() {
 	for ns in "${tt_ns[@]}"; do
 		ip netns del "$ns" 2>/dev/null
 	done
-	[ ${#tt_made_dirs[@]} -eq 0 ] || rmdir "${tt_made_dirs[@]}" 2>/dev/null
+	dirs_release
 	if [ -n "${TT_KEEP:-}" ]; then
 		echo "  kept $TT_WORK"
 	else
@@ -230,6 +242,7 @@ ns_name() {
 
 ns_add() {
 	local short full d
+	dirs_hold
 	for d in $TT_PRIVATE_DIRS; do
 		[ -d "$d" ] || { mkdir -p "$d" && tt_made_dirs+=("$d"); }
 	done

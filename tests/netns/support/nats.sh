@@ -36,8 +36,9 @@
 #   probe NODE                          JSON: what the NAT does, by tests/tools/nat_probe
 #
 # Options: v6 (a stateful IPv6 firewall beside the NAT), hairpin (full only), apart (its hosts do
-# not see each other), open (no filter for what is addressed to the box itself: see below),
-# delay=MS (one way), mtu=BYTES of the link upstream, no_icmp (of that link), wan (may be changed).
+# not see each other), open (no filter for what is addressed to the box itself: see below), lan=K
+# (for 192.168.K.0: the same one behind two boxes is nothing unusual); of the link upstream:
+# delay=MS (one way), mtu=BYTES, no_icmp, wan (so that it may be changed).
 #
 # TYPE      maps (RFC 4787)              lets in                     made of
 # none      no NAT: a router             everything
@@ -59,7 +60,6 @@
 # drops such packets as home routers do; option `open` leaves that out, and so makes a NAT of type
 # port whose mapping is address-dependent just where two nodes try to punch at once.
 
-NATS_DELAY_MS=${NATS_DELAY_MS:-0}
 HUB=203.0.113.2
 HUB2=203.0.113.3
 HUB6=2001:db8::2
@@ -73,7 +73,7 @@ declare -A nats_hosts=() # box -> how many hosts so far
 nats_sites=0             # how many links i has
 
 # A node writes its configuration below /etc/taltun.
-TT_PRIVATE_DIRS="$TT_PRIVATE_DIRS /etc/taltun /var/lib/taltun-hub"
+TT_PRIVATE_DIRS="$TT_PRIVATE_DIRS /etc/taltun"
 
 nats_start() {
 	ns_add i h
@@ -82,9 +82,9 @@ nats_start() {
 	in_ns i ip route add blackhole 172.16.0.0/12
 	in_ns i ip route add blackhole 192.168.0.0/16
 	in_ns i ip route add blackhole 100.64.0.0/10
-	nats_delay=$NATS_DELAY_MS
-	nats_link i l0 203.0.113.1/29,2001:db8::1/64 h e0 $HUB/29,$HUB2/29,$HUB6/64 \
-		"${nats_delay:+delay=$nats_delay}" || return 1
+	nats_link i l0 203.0.113.1/29,2001:db8::1/64 h e0 $HUB/29,$HUB6/64 \
+		"delay=${NATS_DELAY_MS:-0}" || return 1
+	in_ns h ip addr add $HUB2/29 dev e0
 	in_ns h ip route add default via 203.0.113.1
 	in_ns h ip -6 route add default via 2001:db8::1
 }
@@ -138,6 +138,7 @@ nats_join() {
 		nats_index[$name]=$k
 	else
 		k=${nats_index[$up]} j=$((${nats_hosts[$up]:-0} + 1))
+		case " ${nats_options[$up]} " in *' lan='*) k=${nats_options[$up]#*lan=} k=${k%% *} ;; esac
 		nats_hosts[$up]=$j
 		case " ${nats_options[$up]} " in
 		*' v6 '*) v6_up=,2001:db8:$k:$j::1/64 v6=,2001:db8:$k:$j::2/64 ;;
