@@ -151,10 +151,9 @@ int dp_plane_start(struct dp_plane *pl)
 	pl->started = true;
 	for (unsigned i = 0; i < pl->workers; i++) {
 		struct dp_worker *w = pl->worker[i];
-		char name[16] = "worker-00";
+		char name[DP_WORKER_NAME_MAX];
 
-		name[7] = (char)('0' + i / 10);
-		name[8] = (char)('0' + i % 10);
+		dp_plane_worker_name(i, name);
 		int err = plat_thread_start(&w->thread, name, dp_worker_run, w);
 
 		if (err) {
@@ -444,6 +443,13 @@ unsigned dp_plane_xsk_stats(const struct dp_plane *pl, unsigned worker, struct d
 	struct plane_worker *pw = TT_CONTAINER_OF(pl->worker[worker], struct plane_worker, worker);
 
 	return dp_port_xsk_stats(&pw->xsk, out, max);
+}
+
+void dp_plane_worker_name(unsigned worker, char name[DP_WORKER_NAME_MAX])
+{
+	memcpy(name, "worker-00", sizeof("worker-00"));
+	name[7] = (char)('0' + worker / 10);
+	name[8] = (char)('0' + worker % 10);
 }
 
 void dp_plane_beat(const struct dp_plane *pl, unsigned worker, struct dp_beat *out)

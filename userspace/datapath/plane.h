@@ -263,6 +263,9 @@ struct dp_beat {
 	bool in_turn;
 };
 void dp_plane_beat(const struct dp_plane *pl, unsigned worker, struct dp_beat *out);
+#define DP_WORKER_NAME_MAX 16
+/* That of its thread. */
+void dp_plane_worker_name(unsigned worker, char name[DP_WORKER_NAME_MAX]);
 
 /* State of the TUN as the workers see it: worker 0 checks once a second and on errors. */
 enum plat_tun_state dp_plane_tun_state(const struct dp_plane *pl);

@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "base/log.h"
+#include "plat/thread_state.h"
 
 #define THREAD_TICK_MS 250
 #define LATE_MS	       (NODE_WATCHDOG_TICK_MS * 3 / 2)
@@ -13,10 +14,12 @@
 struct node_watchdog {
 	struct node_watchdog_options opt;
 	struct node_watchdog_worker worker[DP_WORKERS_MAX];
+	struct plat_thread_state state[DP_WORKERS_MAX];
 	struct tt_mono last;
 
 	/* the thread's */
 	struct plat_thread thread;
+	struct plat_thread_state state_inside[DP_WORKERS_MAX];
 	uv_mutex_t lock;
 	uv_cond_t wake;
 	bool stop;
@@ -44,6 +47,18 @@ enum node_watchdog_verdict node_watchdog_step(struct node_watchdog_worker *w, ui
 	return NODE_WATCHDOG_IS_HUNG;
 }
 
+/* A thread that waits for a CPU does not hang, and giving its packets away loses them. */
+static bool is_starved(struct plat_thread_state *s, unsigned worker)
+{
+	char name[DP_WORKER_NAME_MAX];
+
+	if (s->fd < 0) {
+		dp_plane_worker_name(worker, name);
+		(void)plat_thread_state_open(s, name);
+	}
+	return plat_thread_state_starved(s);
+}
+
 static _Noreturn void lost(unsigned worker)
 {
 	tt_log(TT_LOG_ERROR, "worker.lost", TT_F_U64("worker", worker),
@@ -59,6 +74,9 @@ static void look_inside(struct node_watchdog *g, struct node_watchdog_worker *se
 
 	for (unsigned i = 0; i < dp_plane_workers(g->opt.plane); i++) {
 		dp_plane_beat(g->opt.plane, i, &beat);
+		if (beat.in_turn && beat.turns == seen[i].turns &&
+		    is_starved(&g->state_inside[i], i))
+			continue;
 		if (node_watchdog_step(&seen[i], beat.turns, beat.in_turn,
 				       NODE_WATCHDOG_LOST * NODE_WATCHDOG_TICK_MS /
 					       THREAD_TICK_MS) == NODE_WATCHDOG_IS_LOST)
@@ -88,6 +106,8 @@ int node_watchdog_start(const struct node_watchdog_options *opt, struct node_wat
 	if (!g)
 		return -ENOMEM;
 	g->opt = *opt;
+	for (unsigned i = 0; i < DP_WORKERS_MAX; i++)
+		g->state[i].fd = g->state_inside[i].fd = -1;
 	uv_mutex_init(&g->lock);
 	uv_cond_init(&g->wake);
 	err = plat_thread_start(&g->thread, "watchdog", run, g);
@@ -110,6 +130,10 @@ void node_watchdog_stop(struct node_watchdog *g)
 	uv_cond_signal(&g->wake);
 	uv_mutex_unlock(&g->lock);
 	plat_thread_join(&g->thread);
+	for (unsigned i = 0; i < DP_WORKERS_MAX; i++) {
+		plat_thread_state_close(&g->state[i]);
+		plat_thread_state_close(&g->state_inside[i]);
+	}
 	uv_cond_destroy(&g->wake);
 	uv_mutex_destroy(&g->lock);
 	free(g);
@@ -136,6 +160,8 @@ static void look_at(struct node_watchdog *g, unsigned i)
 	bool pending = beat.turns == g->worker[i].turns &&
 		       (g->worker[i].hung || beat.in_turn || g->opt.pending(g->opt.ctx, i));
 
+	if (pending && is_starved(&g->state[i], i))
+		return;
 	switch (node_watchdog_step(&g->worker[i], beat.turns, pending,
 				   alone ? NODE_WATCHDOG_LOST_ALONE : NODE_WATCHDOG_LOST)) {
 	case NODE_WATCHDOG_FINE:

@@ -3,7 +3,8 @@
  * Watches the workers. One that has work and does not get on is *hung*: its packets are given to
  * the others (the caller does that). One that stays so is *lost*: the process ends itself, and the
  * monitor starts a new one. Time alone proves nothing, because a machine sleeps, and a starved
- * process is slow everywhere: only looks that came in time count.
+ * process is slow everywhere: only looks that came in time count, and none at a worker that is
+ * ready to run and gets no CPU.
  */
 #ifndef TT_NODE_WATCHDOG_H
 #define TT_NODE_WATCHDOG_H
