@@ -81,7 +81,7 @@ udp_port = 13478
 [relay]
 udp_port = 13479
 [limits]
-handshake_ms = 5000
+handshake_ms = 8000
 END
 hub status >/dev/null 2>&1
 equal "status without a hub ends with 3" 3 $?
@@ -229,21 +229,49 @@ check "a bad frame ends the connection" hears a2 '^closed'
 
 # --- case 25: slow ones ----------------------------------------------------------------------------
 
-tell gw "ping 200"
-check "a healthy node's pings" hears gw '^pong count=200' 20
-QUIET=$(sed -n 's/.*p99_us=\([0-9]*\).*/\1/p' "$TT_WORK/gw.out" | tail -n 1)
+# The 99th percentile of 200 pings: the best of three looks, as other work on the machine makes it
+# worse, and a hub that is held up is held up in all of them.
+p99() {
+	local best=999999999 one
+	for _ in 1 2 3; do
+		: >"$TT_WORK/gw.out"
+		tell gw "ping 200"
+		hears gw '^pong count=200' 20 || return 1
+		one=$(sed -n 's/.*p99_us=\([0-9]*\).*/\1/p' "$TT_WORK/gw.out" | tail -n 1)
+		[ "$one" -ge "$best" ] || best=$one
+	done
+	echo "$best"
+}
+QUIET=$(p99)
+check "a healthy node's pings" test -n "$QUIET"
 bg_ns a "$TT_WORK/slow.out" python3 "$TT_ROOT/tests/netns/support/slow_clients.py" 127.0.0.1 $PORT 1000
 SLOW=$BG_PID
-check "case 25: 1,000 dripping connections are open" wait_for 20 grep -q '^open 1000' "$TT_WORK/slow.out"
-: >"$TT_WORK/gw.out"
-tell gw "ping 200"
-check "case 25: the node's pings go on" hears gw '^pong count=200' 20
-BUSY=$(sed -n 's/.*p99_us=\([0-9]*\).*/\1/p' "$TT_WORK/gw.out" | tail -n 1)
+check "case 25: 1,000 dripping connections are open" wait_for 30 grep -q '^open 1000' "$TT_WORK/slow.out"
+BUSY=$(p99)
+check "case 25: the node's pings go on" test -n "$BUSY"
 check "case 25: its p99 is flat ($QUIET us before, $BUSY us now)" test "$BUSY" -lt $((QUIET * 3 + 20000))
 check "case 25: a new node connects meanwhile" eval 'connect a && listening a'
-check "case 25: they are closed in time" wait_for 15 few_connections
+check "case 25: they are closed in time" wait_for 30 few_connections
 check "case 25: and counted" test "$(counter .connections.closed.handshake_slow)" -ge 900
 kill "$SLOW" 2>/dev/null
+
+# --- case 35: no descriptor left -------------------------------------------------------------------
+
+cpu_ticks() { awk '{ print $14 + $15 }' "/proc/$HUB_PID/stat"; }
+prlimit --pid "$HUB_PID" --nofile="$(($(find "/proc/$HUB_PID/fd" -type l | wc -l) + 3)):"
+bg_ns a "$TT_WORK/many.out" python3 "$TT_ROOT/tests/netns/support/slow_clients.py" 127.0.0.1 $PORT 50
+MANY=$BG_PID
+check "case 35: 50 connections want descriptors that are not there" wait_for 20 grep -q '^open' "$TT_WORK/many.out"
+BEFORE=$(cpu_ticks)
+sleep 2
+TICKS=$(($(cpu_ticks) - BEFORE))
+check "case 35: the hub does not spin ($TICKS of 200 ticks)" test "$TICKS" -lt 60
+: >"$TT_WORK/gw.out"
+tell gw "ping 20"
+check "case 35: who is connected is served" hears gw '^pong count=20' 20
+kill "$MANY" 2>/dev/null
+prlimit --pid "$HUB_PID" --nofile=20512:
+check "case 35: with descriptors again a node connects" eval 'connect a && listening a'
 
 # --- STUN ------------------------------------------------------------------------------------------
 

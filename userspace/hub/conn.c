@@ -319,6 +319,20 @@ static bool take_connection(struct hub_conns *s, uv_stream_t *listener)
 }
 
 /*
+ * libuv keeps a descriptor in reserve, to accept and close who comes when there is no other; it
+ * says something only where that one is lost, and then tries again at once, for ever. So the last
+ * who came makes room.
+ */
+static void no_descriptor(struct hub_conns *s, int status)
+{
+	if (status != UV_EMFILE && status != UV_ENFILE)
+		return;
+	s->stats.turned_away[HUB_TURNED_AWAY_FULL]++;
+	if (!tt_list_empty(&s->list))
+		drop(TT_CONTAINER_OF(s->list.prev, struct hub_conn, link), HUB_CLOSE_RESET);
+}
+
+/*
  * A few in each turn: where thousands come together, those that were accepted get through the whole
  * of TLS before the next ones begin. All at once would all be slow, give up, and come again.
  */
@@ -326,8 +340,10 @@ static void on_connection(uv_stream_t *listener, int status)
 {
 	struct hub_conns *s = listener->data;
 
-	if (status != 0)
+	if (status != 0) {
+		no_descriptor(s, status);
 		return;
+	}
 	if (!s->held && s->accepts < HUB_CONN_ACCEPTS_PER_TURN && take_connection(s, listener)) {
 		s->accepts++;
 		return;

@@ -21,8 +21,9 @@
 #include "plat/notify.h"
 #include "plat/sandbox.h"
 
-#define END_MS	       1500 /* then it ends without saying more */
-#define CERT_WARN_DAYS 60
+#define END_MS		 1500 /* then it ends without saying more */
+#define CERT_WARN_DAYS	 60
+#define DESCRIPTORS_KEPT 512 /* that are not connections */
 
 struct serve {
 	const struct hub_paths *paths;
@@ -108,10 +109,11 @@ static enum hub_serve_outcome load_settings(struct serve *s)
 			      : refuse("the database", s->paths->db, hub_db_outcome_text(o));
 }
 
-/* Every connection is a descriptor. */
-static void raise_descriptors(const struct serve *s)
+/* Every connection is a descriptor. Where there may not be so many, there are fewer connections:
+ * the database and the next node's hello need some, too. */
+static void raise_descriptors(struct serve *s)
 {
-	rlim_t wanted = s->config.limits.connections + 512;
+	rlim_t wanted = s->config.limits.connections + DESCRIPTORS_KEPT;
 	struct rlimit l;
 
 	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= wanted)
@@ -121,9 +123,13 @@ static void raise_descriptors(const struct serve *s)
 		return;
 	l.rlim_cur = l.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &l);
-	if (l.rlim_cur < wanted)
-		tt_log(TT_LOG_WARN, "hub.few_descriptors", TT_F_U64("limit", l.rlim_cur),
-		       TT_F_U64("wanted", wanted));
+	if (l.rlim_cur >= wanted)
+		return;
+	s->config.limits.connections = l.rlim_cur > 2 * DESCRIPTORS_KEPT
+					       ? (uint32_t)(l.rlim_cur - DESCRIPTORS_KEPT)
+					       : (uint32_t)(l.rlim_cur / 2);
+	tt_log(TT_LOG_WARN, "hub.few_descriptors", TT_F_U64("limit", l.rlim_cur),
+	       TT_F_U64("wanted", wanted), TT_F_U64("connections", s->config.limits.connections));
 }
 
 static int listen_one(const struct tt_endpoint *at)
