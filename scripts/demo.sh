@@ -5,15 +5,17 @@
 # by a veth pair, sends traffic through the tunnel, prints what it saw, and cleans up.
 #
 # usage: sudo scripts/demo.sh [--seconds S] [--no-setup]
+#        sudo scripts/demo.sh mesh [--no-setup]    a hub, a gateway, two laptops behind NATs
 set -u
 
-seconds=4 setup=1
+seconds=4 setup=1 mesh=
 while [ $# -gt 0 ]; do
 	case $1 in
+	mesh) mesh=1 ;;
 	--seconds) seconds=${2:?} && shift ;;
 	--no-setup) setup= ;;
-	-h | --help) sed -n '4,7s/^# \{0,1\}//p' "$0" && exit 0 ;;
-	*) sed -n '4,7s/^# \{0,1\}//p' "$0" >&2 && exit 64 ;;
+	-h | --help) sed -n '4,8s/^# \{0,1\}//p' "$0" && exit 0 ;;
+	*) sed -n '4,8s/^# \{0,1\}//p' "$0" >&2 && exit 64 ;;
 	esac
 	shift
 done
@@ -55,6 +57,10 @@ fi
 step "building"
 build
 
+if [ -n "$mesh" ]; then
+	. "$root/scripts/demo-mesh.bash"
+	exit
+fi
 . "$root/tests/bench/lib.sh"
 
 # Keys as an operator makes them.

@@ -29,9 +29,11 @@ check "gateway enrols" enroll gw --role gateway
 check "laptop enrols" enroll l
 check "they see each other" wait_for 5 can_ping l "$(node_ip gw)"
 
-settle() { path_is gw l "$1" && path_is l gw "$2"; }
-# So that the second connection meets what the first has learnt, and the kernels nothing.
-forget() { in_ns "$1" ip route flush cache && in_ns "$1" ip -6 route flush cache; }
+# Silent paths are not looked at while nothing is sent.
+settle() {
+	can_ping l "$(node_ip gw)"
+	path_is gw l "$1" && path_is l gw "$2"
+}
 mib() { STREAM_TIMEOUT=20 stream "$1" "$2" "$3" 1048576; }
 
 all() {
@@ -52,9 +54,10 @@ mtu_of() { of "$1" "$2" path_mtu; }
 # found WHAT OUTER OVERHEAD: both ends know it within seconds
 found() {
 	local want=$(($2 - $3))
-	known() { [ "$(mtu_of l gw)" = "$want" ] && [ "$(mtu_of gw l)" = "$want" ]; }
+	near() { [ "$1" -le "$want" ] && [ "$1" -gt $((want - 16)) ]; } # the search stops there
+	known() { near "$(mtu_of l gw)" && near "$(mtu_of gw l)"; }
 	if wait_for 15 known; then
-		pass "$1: both ends know $want"
+		pass "$1: both ends know $(mtu_of l gw) of $want"
 	else
 		fail "$1: wanted $want, l has $(mtu_of l gw), gw has $(mtu_of gw l)"
 	fi
