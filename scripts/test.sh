@@ -35,7 +35,9 @@ declare -A valgrind_skips=(
 	[test_steer]="valgrind does not know what the bpf system call writes"
 	[test_xdp]="valgrind does not know what the bpf system call writes"
 	[test_priv_xdp]="valgrind does not know what the bpf system call writes"
+	[test_port_xsk]="valgrind does not know what the bpf system call writes"
 	[test_xsk]="the kernel writes the rings behind valgrind's back"
+	[test_signer]="what fills the socket of another process takes minutes; ASan and UBSan see it"
 	[test_epoch]="threads spin, and valgrind runs one at a time"
 )
 
@@ -298,7 +300,8 @@ tier_netns() {
 	done
 	# What a test would build itself would be built within its time.
 	[[ ${t[*]} != *posix* ]] || step "netns build posix" make -k -j "$jobs" WERROR=1 PLATFORM=posix all
-	run_programs netns 1 180 bash "${t[@]}"
+	# Most of the time is spent waiting for timers.
+	run_programs netns "$jobs" 240 bash "${t[@]}"
 }
 
 # A function, so that all of this file is read before anything runs: it may be edited meanwhile.

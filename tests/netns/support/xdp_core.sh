@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Sourced by xdp_core_native.sh and xdp_core_generic.sh: the core's tests once more, with every
-# taltund going by AF_XDP in one mode. `again_all MODE` runs a choice of them that takes a minute
-# and a half; with TT_ALL=1 all of them, which takes some minutes (make check-xdp).
+# taltund going by AF_XDP in one mode. `again_all MODE` runs two of them that take most ways there
+# are; with TT_ALL=1 all of them, which takes some minutes (make check-xdp).
 #
 # The second column: how many per mille of all data messages must have gone by AF_XDP, in each
 # direction, summed up over the nodes that have it. Less than 990 where a test takes it away for a
@@ -11,9 +11,7 @@
 
 again_short="
 interop/wireguard_go 990 990
-netns/two_nodes      850 100
-netns/small_mss      990 990
-netns/rekey_load     990 990"
+netns/two_nodes      850 100"
 
 # A bridge is no interface for AF_XDP: those behind it are in hub30 and reload.
 again_long="
