@@ -14,6 +14,7 @@
 #
 # TALTUN_NO_SETUP=1   do not install anything         TALTUN_JOBS=N   parallel jobs (all CPUs)
 # TALTUN_TESTS=GLOB   only test programs and scripts whose file name matches
+# TT_ALL=1            the long versions of the namespace tests: many minutes more
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -41,7 +42,7 @@ declare -A valgrind_skips=(
 	[test_epoch]="threads spin, and valgrind runs one at a time"
 )
 
-usage() { sed -n '4,18s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '4,19s/^# \{0,1\}//p' "$0"; }
 
 heading() {
 	printf '\n== %s  (%d s since the start)\n' "$1" $(($(date +%s) - started))
@@ -284,7 +285,7 @@ tier_cli() {
 }
 
 tier_netns() {
-	local t=() f
+	local t=() f seconds=240
 	if [ "$(id -u)" -ne 0 ]; then
 		count_skip netns "needs root"
 		return
@@ -300,8 +301,9 @@ tier_netns() {
 	done
 	# What a test would build itself would be built within its time.
 	[[ ${t[*]} != *posix* ]] || step "netns build posix" make -k -j "$jobs" WERROR=1 PLATFORM=posix all
+	[ -z "${TT_ALL:-}" ] || seconds=1800
 	# Most of the time is spent waiting for timers.
-	run_programs netns "$jobs" 240 bash "${t[@]}"
+	run_programs netns "$jobs" "$seconds" bash "${t[@]}"
 }
 
 # A function, so that all of this file is read before anything runs: it may be edited meanwhile.
