@@ -1,7 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
 #
-# scripts/demo.sh mesh: what an operator and two users type, in namespaces; sourced by it.
+# scripts/demo.sh mesh: what an operator and two users type, in namespaces; sourced by it, which sets
+# root, bold and plain.
+# shellcheck disable=SC2154
 
 . "$root/tests/netns/lib.sh"
 . "$root/tests/netns/support/nats.sh"
@@ -24,7 +26,7 @@ stop_demo() {
 at() {
 	local ns=$1
 	shift
-	printf '\n%s%s$%s %s\n' "$bold" "${names[$ns]:-$ns}" "$plain" "$(sed 's/\(taltun:[^ ]\{28\}\)[^ ]*/\1.../' <<<"$*")"
+	printf '\n%s%s$%s %s\n' "$bold" "${names[$ns]:-$ns}" "$plain" "$*"
 	in_ns "$ns" "$@"
 }
 declare -A names=([h]=hub [gateway]=gateway [a]=laptop-a [b]=laptop-b)
@@ -40,8 +42,10 @@ cat <<END
                            |                 |
                        laptop-a           laptop-b
 END
-nats_start && node gateway && box nata port && node a nata && box natb sym && node b natb ||
-	stop_demo "the namespaces could not be made"
+places() {
+	nats_start && node gateway && box nata port && node a nata && box natb sym && node b natb
+}
+places || stop_demo "the namespaces could not be made"
 
 at h taltun-hub init --name "$HUB" --dir "$dir" || stop_demo "no hub"
 printf '\n%shub$%s taltun-hub serve &\n' "$bold" "$plain"
@@ -55,7 +59,8 @@ join() {
 	shift 2
 	token=$(in_ns h taltun-hub token create --name "$name" "$@" --dir "$dir") || return 1
 	printf '\n%shub$%s taltun-hub token create --name %s %s\n%s...\n' "$bold" "$plain" "$name" "$*" "${token:0:48}"
-	at "$ns" taltun enroll "$token"
+	printf '\n%s%s$%s taltun enroll %s...\n' "$bold" "$name" "$plain" "${token:0:48}"
+	in_ns "$ns" taltun enroll "$token"
 }
 join gateway office --role gateway || stop_demo "the gateway did not enrol"
 join a laptop-a --group laptops || stop_demo "laptop-a did not enrol"

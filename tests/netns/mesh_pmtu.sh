@@ -63,6 +63,14 @@ found() {
 	fi
 }
 
+# Behind the hub's relay only the end with the small link sees it: what the hub sends to it may be
+# cut on the way, and so passes.
+knows() {
+	local want=$(($2 - $3))
+	known() { [ "$(mtu_of l gw)" -le "$want" ] && [ "$(mtu_of l gw)" -gt $((want - 16)) ]; }
+	check "$1: the laptop knows $want" wait_for 15 known
+}
+
 for mtu in 1280 1124; do
 	check "underlay of $mtu" link_set bl mtu $mtu
 	box_pass bl
@@ -76,7 +84,7 @@ for mtu in 1280 1124; do
 	box_drop bl with "${nats_addr[gw]}"
 	check "$mtu: relay_udp" wait_for 10 settle relay_udp relay_udp
 	all "$mtu, relay_udp"
-	found "$mtu, relay_udp" $mtu 68
+	knows "$mtu, relay_udp" $mtu 68
 	all "$mtu, relay_udp, known"
 	box_drop bl udp
 	check "$mtu: relay_tcp" wait_for 15 settle relay_tcp relay_tcp
