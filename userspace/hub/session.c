@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "hub/relay_at.h"
+#include "hub/auth_log.h"
 #include "hub/server_impl.h"
 
 typedef Taltun__Hub__V1__ToNode to_node;
@@ -30,6 +31,8 @@ void hub_session_refuse(struct hub_session *e, Taltun__Hub__V1__ErrorCode code, 
 	to_node m = TALTUN__HUB__V1__TO_NODE__INIT;
 	Taltun__Hub__V1__Error error = TALTUN__HUB__V1__ERROR__INIT;
 
+	if (code == TALTUN__HUB__V1__ERROR_CODE__ERROR_CODE_TOKEN)
+		hub_auth_failed(hub_conn_source(e->conn), HUB_AUTH_TOKEN, text);
 	error.code = code;
 	error.text = mesh_hub_text(text);
 	m.message_case = TALTUN__HUB__V1__TO_NODE__MESSAGE_ERROR;
@@ -96,6 +99,8 @@ void hub_session_closed(void *ctx, struct hub_conn *c, enum hub_close why)
 	struct hub_server *s = ctx;
 	struct hub_session *e = hub_conn_session(c);
 
+	if (why == HUB_CLOSE_TLS)
+		hub_auth_tls_failed(hub_conn_source(c), hub_conn_tls_failure(c));
 	if (!e)
 		return;
 	if (e->node)
@@ -230,6 +235,7 @@ static void take_hello(struct hub_session *e, const Taltun__Hub__V1__Hello *m)
 		return;
 	}
 	if (!n || memcmp(n->is.wg_public_key, peer->wg_public_key, 32) != 0) {
+		hub_auth_failed(hub_conn_source(e->conn), HUB_AUTH_CERTIFICATE, "unknown");
 		hub_session_refuse(e, TALTUN__HUB__V1__ERROR_CODE__ERROR_CODE_REVOKED,
 				   "this node is not known any more", HUB_CLOSE_REVOKED);
 		return;
