@@ -33,6 +33,7 @@ struct hub_signer {
 	struct asked *first, **last; /* all that wait for an answer */
 	struct asked *unsent;	     /* the first that the signer has not got */
 	uint32_t pending;
+	uint8_t last_serial[16]; /* answered */
 	void (*closed)(void *arg);
 	void *closed_arg;
 };
@@ -155,12 +156,18 @@ static void take_answers(struct hub_signer *s)
 			continue;
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return;
-		/* more answers than questions, or of another size: not our signer any more */
+		/* it had answered before it died */
+		if (n == sizeof(ans) && ans.outcome == HUB_SIGN_FAILED &&
+		    memcmp(ans.serial, s->last_serial, sizeof(ans.serial)) == 0)
+			continue;
+		/* no answer to what was asked next, or of another size: not our signer any more */
 		if (n != sizeof(ans) || !s->first || s->first == s->unsent ||
+		    memcmp(ans.serial, s->first->req.serial, sizeof(ans.serial)) != 0 ||
 		    ans.outcome > HUB_SIGN_FAILED || ans.cert.len > sizeof(ans.cert.bytes)) {
 			lost(s);
 			return;
 		}
+		memcpy(s->last_serial, ans.serial, sizeof(s->last_serial));
 		finish(take_first(s), (enum hub_sign_outcome)ans.outcome, &ans.cert);
 	}
 }

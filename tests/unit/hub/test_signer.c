@@ -142,6 +142,53 @@ static void many(void)
 	end();
 }
 
+/* The one below the child that was forked. */
+static pid_t worker(void)
+{
+	char cmd[96];
+	int pid = 0;
+
+	snprintf(cmd, sizeof(cmd), "pgrep -P \"$(pgrep -P %d -x taltun-signer)\"", (int)getpid());
+	FILE *f = popen(cmd, "r");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	CU_ASSERT_EQUAL(fscanf(f, "%d", &pid), 1);
+	pclose(f);
+	return (pid_t)pid;
+}
+
+/* Each death costs the request at hand at most; too many of them end it. */
+static void dies(void)
+{
+	struct hub_sign_request q = request("x");
+	struct result r = {.in_order = true};
+	uint64_t asked = 0;
+
+	begin();
+	for (unsigned i = 0; i < 4; i++) {
+		pid_t before = worker(), after = before;
+
+		for (unsigned k = 0; k < 20; k++) {
+			q.serial[1] = (uint8_t)++asked;
+			CU_ASSERT_TRUE(hub_signer_sign(signer, &q, on_done, &r, asked));
+		}
+		CU_ASSERT_EQUAL(kill(before, SIGKILL), 0);
+		while (r.count < asked)
+			uv_run(&loop, UV_RUN_ONCE);
+		for (unsigned k = 0; k < 100 && after == before; k++) {
+			usleep(20000);
+			after = worker();
+		}
+		CU_ASSERT_NOT_EQUAL(after, before);
+		CU_ASSERT_TRUE(hub_signer_works(signer) && r.in_order);
+	}
+	CU_ASSERT_EQUAL(ask(&q, &r), HUB_SIGN_OK);
+	CU_ASSERT_EQUAL(kill(worker(), SIGKILL), 0);
+	while (hub_signer_works(signer))
+		uv_run(&loop, UV_RUN_ONCE);
+	CU_ASSERT_FALSE(hub_signer_sign(signer, &q, on_done, &r, 9));
+	end();
+}
+
 static void policy(void)
 {
 	struct hub_sign_request q = request("x"), bad;
@@ -188,4 +235,4 @@ static void files(void)
 }
 
 TT_TESTS("hub_signer", {"what it signs", signs}, {"many at once, in order", many},
-	 {"policy", policy}, {"files that must not do", files})
+	 {"who signs dies", dies}, {"policy", policy}, {"files that must not do", files})
