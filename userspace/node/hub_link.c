@@ -246,6 +246,16 @@ static void welcome(struct node_hub_link *l, const Taltun__Hub__V1__Welcome *m)
 	l->opt.on.up(l->opt.on.ctx, m);
 }
 
+/* To the hub we are who our certificate says. */
+static bool is_meant(const struct node_hub_link *l, const Taltun__Hub__V1__Welcome *m)
+{
+	struct tls_cert_info info;
+
+	return tls_cert_parse(l->opt.cert.bytes, l->opt.cert.len, &info) == 0 &&
+	       m->name.len == strlen(info.name) &&
+	       memcmp(m->name.data, info.name, m->name.len) == 0;
+}
+
 static void answer_ping(struct node_hub_link *l, const Taltun__Hub__V1__Ping *ping)
 {
 	Taltun__Hub__V1__ToHub m = TALTUN__HUB__V1__TO_HUB__INIT;
@@ -276,7 +286,7 @@ static void take_message(struct node_hub_link *l, const Taltun__Hub__V1__ToNode 
 		lost(l, "the hub said goodbye", false);
 		return;
 	case TALTUN__HUB__V1__TO_NODE__MESSAGE_WELCOME:
-		if (l->state == NODE_HUB_GREETING)
+		if (l->state == NODE_HUB_GREETING && is_meant(l, m->welcome))
 			welcome(l, m->welcome);
 		else
 			lost(l, "the hub does not keep to the protocol", false);

@@ -57,9 +57,11 @@ void node_mesh_rearm(struct node_mesh *m)
 		next = TT_MIN(next, min->key);
 	if (tt_mono_is_set(gather))
 		next = TT_MIN(next, gather.ns);
-	if (m->dirty)
+	/* without a version there is nothing to keep: all of it is asked for */
+	if (m->dirty && m->map.version)
 		next = TT_MIN(next, m->saved.ns + NODE_MESH_KEEP_NS);
-	uint64_t wait = next > now.ns ? (next - now.ns + TT_NS_PER_MS - 1) / TT_NS_PER_MS : 0;
+	/* never 0: libuv would run the timer again and again, and look at no socket in between */
+	uint64_t wait = next > now.ns ? (next - now.ns) / TT_NS_PER_MS + 1 : 1;
 	uv_timer_start(&m->timer, on_timer, wait, 0);
 }
 
@@ -107,6 +109,8 @@ int node_mesh_create(const struct node_mesh_options *opt, const void *cached, si
 	hub.on.ctx = m;
 	m->owner = opt->hub.on.ctx;
 	err = tls_csr_create(&opt->hub.key, &m->csr);
+	if (!err)
+		err = tls_cert_parse(opt->hub.cert.bytes, opt->hub.cert.len, &m->cert);
 	if (!err)
 		err = make_tables(m);
 	if (!err)

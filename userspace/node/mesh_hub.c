@@ -52,11 +52,7 @@ static void take_self(struct node_mesh *m, const Taltun__Hub__V1__Welcome *w)
  */
 static void take_time(struct node_mesh *m, uint64_t hub_time_s)
 {
-	struct tls_cert_info info;
-
-	if (tls_cert_parse(m->opt.hub.cert.bytes, m->opt.hub.cert.len, &info) != 0)
-		return;
-	m->hub_time_s = TT_MIN(TT_MAX(hub_time_s, info.not_before_s), info.not_after_s);
+	m->hub_time_s = TT_MIN(TT_MAX(hub_time_s, m->cert.not_before_s), m->cert.not_after_s);
 	m->hub_time_at = plat_clock_mono();
 }
 
@@ -124,12 +120,9 @@ static void take_signal(struct node_mesh *m, const Taltun__Hub__V1__Signal *s)
 static bool is_renewal(const struct node_mesh *m, const struct tls_der *cert,
 		       const struct tls_cert_info *info)
 {
-	struct tls_cert_info had;
-
-	return tls_cert_parse(m->opt.hub.cert.bytes, m->opt.hub.cert.len, &had) == 0 &&
-	       info->role == TLS_CERT_NODE && info->has_wg_key &&
+	return info->role == TLS_CERT_NODE && info->has_wg_key &&
 	       memcmp(info->wg_public_key, m->opt.rules.own_public_key, 32) == 0 &&
-	       strcmp(info->name, had.name) == 0 && info->not_after_s > had.not_after_s &&
+	       strcmp(info->name, m->cert.name) == 0 && info->not_after_s > m->cert.not_after_s &&
 	       plat_clock_wall().sec < info->not_after_s &&
 	       tls_cert_signed_by(cert, &m->opt.hub.ca);
 }
@@ -153,6 +146,7 @@ static void take_renewed(struct node_mesh *m, const Taltun__Hub__V1__Renewed *r)
 		return;
 	}
 	m->opt.hub.cert = cert;
+	m->cert = info;
 	tt_log(TT_LOG_INFO, "hub.renewed",
 	       TT_F_U64("hours", (info.not_after_s - plat_clock_wall().sec) / HOUR_S));
 	m->opt.save_cert(m->opt.ctx, &cert);
@@ -241,12 +235,8 @@ const struct node_hub_link_handlers node_mesh_hub_handlers = {.resolve = on_reso
 
 uint64_t node_mesh_renew_in_s(const struct node_mesh *m)
 {
-	struct tls_cert_info info;
-
-	if (tls_cert_parse(m->opt.hub.cert.bytes, m->opt.hub.cert.len, &info) != 0)
-		return UINT32_MAX;
-	uint64_t now = plat_clock_wall().sec, life = info.not_after_s - info.not_before_s;
-	uint64_t due = info.not_before_s + life / 3 * 2;
+	uint64_t now = plat_clock_wall().sec, life = m->cert.not_after_s - m->cert.not_before_s;
+	uint64_t due = m->cert.not_before_s + life / 3 * 2;
 
 	if (now < due)
 		return due - now;

@@ -64,9 +64,10 @@ struct node_mesh_peer {
 struct node_mesh {
 	struct node_mesh_options opt;
 	struct node_hub_link *link;
-	void *owner;		  /* of opt.hub.on's resolve and socket */
-	struct tls_der csr;	  /* for renewals */
-	struct tt_mono asked_all; /* for the map, because it was refused */
+	void *owner;		   /* of opt.hub.on's resolve and socket */
+	struct tls_der csr;	   /* for renewals */
+	struct tls_cert_info cert; /* what opt.hub.cert says */
+	struct tt_mono asked_all;  /* for the map, because it was refused */
 	struct tt_log_limit log_refused, log_peer;
 	struct mesh_netmap map;
 	uint64_t map_left_ns; /* how long it is good without the hub */
