@@ -37,7 +37,9 @@ is_clang := $(findstring clang,$(shell $(CC) --version 2>/dev/null | head -n 1))
 
 WARN := -Wall -Wextra -Wshadow -Wvla -Wpointer-arith -Wundef
 WARN_C := -Wmissing-prototypes -Wstrict-prototypes -Wold-style-definition
-HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
+# of x86 alone; other compilers refuse it
+CF_PROTECTION := $(if $(filter x86_64% i%86%,$(shell $(CC) -dumpmachine 2>/dev/null)),-fcf-protection)
+HARDEN := -fstack-protector-strong -fstack-clash-protection $(CF_PROTECTION) -fPIE
 HARDEN_LD := -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack
 ifeq ($(is_clang),)
 HARDEN += -ftrivial-auto-var-init=zero
