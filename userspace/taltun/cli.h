@@ -70,6 +70,8 @@ const char *cli_interface_of(const char *arg, char *buf, size_t cap);
 /* Starts the daemon with this file, hooks and all; the exit status. */
 int cli_up(const char *path);
 bool cli_is_up(const char *name);
+/* Its socket was left behind by a daemon that was killed. */
+bool cli_is_dead(const char *interface);
 
 /* --- output (output.c) ---------------------------------------------------------------------------
  */

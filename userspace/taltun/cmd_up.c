@@ -147,7 +147,7 @@ int cli_up(const char *path)
 	struct node_config *cfg = load(real, &status);
 	if (!cfg)
 		return status;
-	if (cli_is_up(cfg->name))
+	if (cli_is_up(cfg->name) && !cli_is_dead(cfg->name))
 		status =
 			cli_fail(CLI_FAILED, "%s is up already; `taltun reload %s` applies changes",
 				 cfg->name, cfg->name);

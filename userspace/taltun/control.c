@@ -92,6 +92,15 @@ static int connect_to(const char *interface, int timeout_s)
 	return fd;
 }
 
+bool cli_is_dead(const char *interface)
+{
+	int fd = connect_to(interface, 1);
+
+	if (fd >= 0)
+		close(fd);
+	return fd == -ECONNREFUSED;
+}
+
 /* One line of any length; malloc'd, or NULL. */
 static char *read_line(int fd)
 {
