@@ -18,6 +18,7 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -139,6 +140,7 @@ static int serve(const char *ip, const char *port)
 	struct hub_conns *conns;
 	struct tt_endpoint at = {.udp_port = (uint16_t)atoi(port)};
 
+	signal(SIGPIPE, SIG_IGN); /* as the hub does */
 	make_identity(&id);
 	if (tls_context_create(&opt, &tls) ||
 	    hub_conns_create(uv_default_loop(), tls, &hub_conn_limits_default, &on, &conns) ||
