@@ -268,6 +268,21 @@ static void look_back(struct mesh_path *p, struct tt_mono now)
 		mesh_path_probe(p, now);
 }
 
+/*
+ * The peer sends by a worse path than we do: it may have left ours because nothing of what we send
+ * comes through. Ours is asked at once, rather than after a second without an answer.
+ */
+static void doubt_selected(struct mesh_paths *ps, const struct mesh_path *p, struct tt_mono now)
+{
+	const struct mesh_path *used = mesh_paths_selected(ps);
+
+	if (!used || used == p || used->kind >= p->kind || tt_mono_is_set(ps->quiet_since) ||
+	    (tt_mono_is_set(ps->doubted) && tt_mono_since(now, ps->doubted) < MESH_DOUBT_NS))
+		return;
+	ps->doubted = now;
+	mesh_paths_suspect(ps, now);
+}
+
 void mesh_paths_heard(struct mesh_paths *ps, enum mesh_path_kind kind,
 		      const struct tt_endpoint *remote, struct tt_mono now)
 {
@@ -275,12 +290,15 @@ void mesh_paths_heard(struct mesh_paths *ps, enum mesh_path_kind kind,
 
 	if (!p) {
 		p = make(ps, MESH_PATH_PUNCHED, remote, WORTH_A_TRY, now);
-		if (p)
-			mesh_path_probe(p, now);
+		if (!p)
+			return;
+		mesh_path_probe(p, now);
+		p->heard = now;
 		return;
 	}
 	if (p->state == MESH_PATH_UNUSED)
 		return;
+	doubt_selected(ps, p, now);
 	/* the handshake itself has proved a hint that was tried */
 	if (p->state == MESH_PATH_HINT && index_of(ps, p) == ps->selected)
 		p->state = MESH_PATH_ALIVE;

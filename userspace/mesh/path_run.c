@@ -126,11 +126,39 @@ static void be_stuck(struct mesh_paths *ps, struct tt_mono now)
 	probe_all(ps, now);
 }
 
+/*
+ * The peer was heard at this address, by WireGuard, later than by the path in use: it was started
+ * anew, say, and there is no hub to exchange keys for a check. As with any WireGuard peer, its
+ * packets prove where it is.
+ */
+static struct mesh_path *heard_at(struct mesh_paths *ps, const struct mesh_path *old,
+				  struct tt_mono now)
+{
+	struct mesh_path *last = NULL;
+
+	/* with a hub a check can prove it */
+	if (ps->path[SLOT_RELAY_TCP].state == MESH_PATH_ALIVE)
+		return NULL;
+	for (unsigned i = SLOT_ADDRESS; i < MESH_PATHS_MAX; i++) {
+		struct mesh_path *p = &ps->path[i];
+		if (p != old && p->state != MESH_PATH_UNUSED &&
+		    tt_mono_before(old->heard, p->heard) &&
+		    tt_mono_since(now, p->heard) < MESH_ACTIVE_NS &&
+		    (!last || tt_mono_before(last->heard, p->heard)))
+			last = p;
+	}
+	if (last)
+		last->state = MESH_PATH_HINT;
+	return last;
+}
+
 static void fell_silent(struct mesh_paths *ps, struct tt_mono now)
 {
 	struct mesh_path *old = mesh_path_selected(ps), *p = best(ps, old, now);
 	enum mesh_path_cause cause = ps->moved ? MESH_CAUSE_NETWORK : MESH_CAUSE_SILENT;
 
+	if (!p)
+		p = heard_at(ps, old, now);
 	if (!p) {
 		be_stuck(ps, now);
 		return;
@@ -138,6 +166,8 @@ static void fell_silent(struct mesh_paths *ps, struct tt_mono now)
 	demote(old);
 	choose(ps, p, cause, now);
 	probe_all(ps, now);
+	if (p->state == MESH_PATH_HINT)
+		return;
 	/* that one is to answer soon, too */
 	mesh_path_probe(p, now);
 	mesh_paths_suspect(ps, now);
