@@ -3,6 +3,7 @@
 #   make                     programs in build/bin
 #   make check               unit tests
 #   make check-xdp           AF_XDP in namespaces, all of it (root); check-xdp-asan: under ASan
+#   make deb | check-deb     Debian packages in build/deb; their test in a fresh Debian (root)
 #   make check-vm            Debian kernels under QEMU against their own WireGuard (root)
 #   make PLATFORM=posix      the portable fallback (own build folder)
 #   make SAN=address,undefined | SAN=thread     sanitizer builds (own build folder)
@@ -146,7 +147,7 @@ LIBS_hub := $(call lib,hub) $(call lib,wire) $(call lib,tls) $(call lib,toml) $(
 LIBS_node := $(call lib,node) $(call lib,wire) $(call lib,tls) $(call lib,toml) $(LIBS_datapath)
 
 .DEFAULT_GOAL := all
-.PHONY: all libs check check-build check-vm check-xdp check-xdp-asan demo bench fuzz install uninstall format format-check lint help clean
+.PHONY: all libs check check-build deb check-deb check-vm check-xdp check-xdp-asan demo bench fuzz install uninstall format format-check lint help clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -247,6 +248,12 @@ check-xdp-asan: tools
 	@$(MAKE) SAN=address,undefined all
 	@TT_BIN=$(CURDIR)/build/variant-address-undefined/bin scripts/check-xdp.sh
 
+# Debian packages in build/deb; and the test that installs them into a fresh Debian (root, a mirror).
+deb: all
+	@packaging/deb/build.sh $(BUILD)/deb
+check-deb: all
+	@TT_ALL=1 tests/cli/deb.sh
+
 # --- fuzzers: libFuzzer with clang (make fuzz), plain corpus replayers everywhere --------------
 
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
@@ -289,8 +296,8 @@ lint: format-check
 -include Makefile.install
 
 help:
-	@sed -n '2,11s/^# \{0,1\}//p' Makefile
-	@echo "targets: all check check-xdp check-xdp-asan check-vm demo bench fuzz install uninstall format lint help clean"
+	@sed -n '2,12s/^# \{0,1\}//p' Makefile
+	@echo "targets: all check deb check-deb check-xdp check-xdp-asan check-vm demo bench fuzz install uninstall format lint help clean"
 
 clean:
 	rm -rf build
