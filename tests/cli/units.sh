@@ -34,6 +34,8 @@ fi
 
 # --- a node with the unit's rights -----------------------------------------------------------
 
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
 # value FILE KEY: the last one, of several words
 value() { sed -n "s/^$2=//p" "$units/$1" | tail -n 1; }
 
@@ -75,7 +77,7 @@ node_with_the_units_rights() {
 		"${tracing[@]}" setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set "-all,$caps" \
 		--inh-caps "$caps" --ambient-caps "$caps" --no-new-privs \
 		"$TT_BIN/taltund" --foreground --config "$TT_WORK/etc/$tt.toml"
-	node=$BG_PID
+	node_pid=$BG_PID
 	check "a node with the unit's rights is ready" wait_for 20 grep -q '^READY=1' "$TT_WORK/manager.log"
 	check "and keeps the watchdog content" wait_for 10 grep -q '^WATCHDOG=1' "$TT_WORK/manager.log"
 	check "its interface has its address" in_ns a ip address show dev "$tt" to 10.77.0.1
@@ -83,7 +85,7 @@ node_with_the_units_rights() {
 	check "is told" wait_for 5 grep -q '^RELOADING=1' "$TT_WORK/manager.log"
 	check "it ends" in_ns a taltun down "$tt"
 	check "and says so" wait_for 5 grep -q '^STOPPING=1' "$TT_WORK/manager.log"
-	wait_for 5 eval '! kill -0 $node 2>/dev/null'
+	wait_for 5 gone "$node_pid"
 }
 
 if can_be_node; then
@@ -129,7 +131,7 @@ hub_with_the_units_rights() {
 	check "a reload is told" wait_for 5 grep -q '^RELOADING=1' "$TT_WORK/manager-hub.log"
 	kill "$hub_pid"
 	check "and the end" wait_for 5 grep -q '^STOPPING=1' "$TT_WORK/manager-hub.log"
-	check "within its time" wait_for 5 eval '! kill -0 $hub_pid 2>/dev/null'
+	check "within its time" wait_for 5 gone "$hub_pid"
 }
 
 if [ -x "$TT_BIN/taltun-hub" ] && [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
