@@ -34,7 +34,7 @@ _taltun-hub() {
 	fi
 	case ${COMP_WORDS[1]} in
 	init) _taltun_hub_words "--name --pool --dir --help" ;;
-	serve) _taltun_hub_words "--no-udp-relay --dir --help" ;;
+	serve) _taltun_hub_words "--no-udp-relay --ca-key-stdin --dir --help" ;;
 	token)
 		case ${COMP_WORDS[2]} in
 		create) _taltun_hub_words "--name --role --group --subnet --expires --json --dir" ;;
