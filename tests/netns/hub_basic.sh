@@ -75,7 +75,7 @@ hub serve >/dev/null 2>&1
 equal "a bad value ends with 78" 78 $?
 cat >"$D/hub.toml" <<END
 [hub]
-listen = ["$AT"]
+listen = ["0.0.0.0:$PORT"]
 [stun]
 udp_port = 13478
 [relay]
@@ -302,6 +302,29 @@ check "kill -9: the signer ends with it" wait_for 3 eval '! pgrep -x -P 1 taltun
 serve
 connect gw
 check "kill -9: it serves again" listening gw
+
+# --- a name that DNS does not know ------------------------------------------------------------------
+
+stop_hub
+D1=$D D=$TT_WORK/nameless
+hub init --name nowhere.invalid:$PORT >/dev/null
+cp "$D1/hub.toml" "$D/hub.toml"
+serve
+for n in n1 n2; do
+	role=client
+	[ $n = n2 ] || role=gateway
+	check "$n enrols at a hub without a name" in_ns a "$CLIENT" enroll "$(token --name $n --role $role)" \
+		"$TT_WORK/$n" --at "$AT"
+done
+connect n1 --at "$AT"
+connect n2 --at 198.51.100.1:$PORT
+check "they connect" eval 'listening n1 && listening n2'
+tell n1 "open 2"
+check "the relay by UDP is where the connection came to" hears n1 '^relay-opened id=2 .* at=127.0.0.1:13479$'
+check "for each of them" hears n2 '^relay-opened id=1 .* at=198.51.100.1:13479$'
+stop_hub
+D=$D1
+serve
 
 # --- case 39: the database's disk is full -----------------------------------------------------------
 

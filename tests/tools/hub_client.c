@@ -356,6 +356,18 @@ static void take_map(const Taltun__Hub__V1__MapUpdate *u)
 		printf("map-count %u\n", mesh_netmap_count(&map));
 }
 
+static void say_relay(const Taltun__Hub__V1__RelayOpened *o)
+{
+	struct tt_endpoint at[MESH_HUB_ENDPOINTS_MAX];
+	int n = mesh_hub_endpoints_read(&o->addresses, at, TT_ARRAY_LEN(at));
+	char text[TT_ENDPOINT_TEXT_MAX];
+
+	printf("relay-opened id=%u tag=%u", o->node_id, o->tag);
+	for (int i = 0; i < n; i++)
+		printf(" at=%s", tt_endpoint_format(&at[i], text));
+	putchar('\n');
+}
+
 static void take_control(const to_node *m)
 {
 	switch (m->message_case) {
@@ -377,8 +389,7 @@ static void take_control(const to_node *m)
 		       (int)m->signal_failed->reason);
 		break;
 	case TALTUN__HUB__V1__TO_NODE__MESSAGE_RELAY_OPENED:
-		printf("relay-opened id=%u tag=%u\n", m->relay_opened->node_id,
-		       m->relay_opened->tag);
+		say_relay(m->relay_opened);
 		break;
 	case TALTUN__HUB__V1__TO_NODE__MESSAGE_RELAY_REFUSED:
 		printf("relay-refused id=%u reason=%d\n", m->relay_refused->node_id,
