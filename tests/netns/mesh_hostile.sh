@@ -29,9 +29,9 @@ check "the node sees the gateway" wait_for 5 can_ping n "$(node_ip gw)"
 check "directly" wait_for 8 path_is n gw direct
 peers=()
 for n in gw n; do
-	# shellcheck disable=SC2207
-	peers+=(--peer $n $(hub node show $n --json |
-		jq -r '"\(.id) \(.wg_public_key // .public_key) \([.addresses[] | select(contains(":") | not)][0])/32"'))
+	read -r id key address < <(hub node show $n --json |
+		jq -r '"\(.id) \(.wg_public_key // .public_key) \([.addresses[] | select(contains(":") | not)][0])"')
+	peers+=(--peer $n "$id" "$key" "$address/32")
 done
 
 engine=$(node_engine n)
@@ -42,7 +42,15 @@ cpu() { awk '{print $14 + $15}' "/proc/$engine/stat"; }
 rss() { awk '/^VmRSS/{print $2}' "/proc/$engine/status"; }
 up() { [ "$(st n .hub.state)" = up ]; }
 map_is_good() { [ "$(st n '[.peers[].name] | sort | join(" ")')" = gw ]; }
-no_stranger() { [ -z "$(in_ns n ip route get 8.8.8.8 2>/dev/null | grep tt0)" ]; }
+# A hub may name others, as many as it likes; here the last map may be one of those.
+map_is_kept() {
+	if [ "$1" = map_storm ]; then
+		st n '[.peers[].name] | join(" ")' | grep -qw gw
+	else
+		map_is_good
+	fi
+}
+no_stranger() { ! in_ns n ip route get 8.8.8.8 2>/dev/null | grep -q tt0; }
 served() { grep -q '^on n$' "$TT_WORK/evil.out"; }
 done_by() { grep -cE '^sent ' "$TT_WORK/evil.out" | grep -qx "$1"; }
 # The node looks for the hub at once where its network has changed.
@@ -92,7 +100,7 @@ play() {
 	[ "$lost" = 0 ] || fail "$script: $lost pings lost"
 	[ "$mine" = "$engine" ] || fail "$script: the engine is another one"
 	engine=$mine
-	map_is_good || fail "$script: the map is $(st n '[.peers[].name] | join(" ")')"
+	map_is_kept "$script" || fail "$script: the map is $(st n '[.peers[].name] | .[:9] | join(" ")')"
 	no_stranger || fail "$script: a route to 8.8.8.8 leads into the tunnel"
 	[ "$lines" -lt 100 ] || fail "$script: $lines lines in the log"
 	sanitized || [ "$used" -lt $(((took + 1) * 60 + 200)) ] ||

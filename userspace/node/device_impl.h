@@ -33,6 +33,7 @@ struct node_peer {
 	struct plat_udp_dest dest; /* where to send now; not set: nowhere */
 	bool fixed;		   /* packets from elsewhere do not move dest.to */
 	bool managed;		   /* the path is the mesh's to choose: */
+	struct tt_endpoint direct; /* where it was last without a relay, also in an earlier life */
 	bool has_route;
 	struct dp_route route;
 	void *user;

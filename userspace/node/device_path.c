@@ -78,6 +78,8 @@ void node_peer_set_route(struct node_device *d, struct node_peer *p, const struc
 		p->route.managed = true;
 		if (route->via != DP_VIA_RELAY_TCP)
 			p->dest = route->dest;
+		if (route->via == DP_VIA_UDP)
+			p->direct = route->dest.to;
 	}
 	node_peer_publish_path(d, p);
 	if (!route || !restart)

@@ -162,6 +162,7 @@ static void restore_peer(void *arg, const struct node_state_peer *s)
 	memcpy(p->wg->stamp_received.b, s->stamp, WG_TIMESTAMP_LEN);
 	memcpy(p->wg->stamp_sent.b, r->stamp, WG_TIMESTAMP_LEN);
 	if (node_peer_is_managed(p)) {
+		p->direct = s->endpoint;
 		if (r->mesh && tt_endpoint_is_set(&s->endpoint))
 			node_mesh_hint(r->mesh, p, &s->endpoint);
 		return;
@@ -226,9 +227,9 @@ static size_t render_state(struct node_engine *e, char *buf)
 	for (p = node_device_next_peer(e->device, NULL); p;
 	     p = node_device_next_peer(e->device, p)) {
 		struct node_state_peer s = {.endpoint = p->dest.to};
-		/* a relay is not where the peer is */
-		if (p->managed && p->route.via != DP_VIA_UDP)
-			memset(&s.endpoint, 0, sizeof(s.endpoint));
+		/* a relay is not where the peer is; it may go before the next start */
+		if (p->managed)
+			s.endpoint = p->direct;
 		memcpy(s.public_key, p->wg->remote.public_key, WG_KEY_LEN);
 		memcpy(s.stamp, p->wg->stamp_received.b, WG_TIMESTAMP_LEN);
 		/* also of a peer that was answered and never heard of again */

@@ -8,6 +8,8 @@
  */
 #define RELAY_TCP_INNER_MTU (DP_RELAY_MESSAGE_MAX - 32 - 16)
 
+#define PATH_LINES_PER_S 20
+
 static struct mesh_path_facts facts_of(const struct node_mesh_peer *p)
 {
 	struct mesh_path_facts f = {{0}, {0}};
@@ -71,6 +73,7 @@ static void selected(struct node_mesh *m, struct node_mesh_peer *p, enum mesh_pa
 	const struct mesh_path *path = mesh_paths_selected(&p->paths);
 	const char *why = mesh_path_cause_text((enum mesh_path_cause)p->paths.cause);
 	struct tt_endpoint remote;
+	uint32_t left_out;
 	struct node_mesh_event e = {.kind = NODE_MESH_PATH_CHANGED,
 				    .peer = p->name,
 				    .path = path ? (enum mesh_path_kind)path->kind : MESH_PATH_NONE,
@@ -80,10 +83,13 @@ static void selected(struct node_mesh *m, struct node_mesh_peer *p, enum mesh_pa
 	memset(&remote, 0, sizeof(remote));
 	if (path)
 		remote = path->remote;
-	tt_log(TT_LOG_INFO, "peer.path", TT_F_STR("peer", p->name),
-	       TT_F_STR("was", mesh_path_kind_name(was)),
-	       TT_F_STR("is", mesh_path_kind_name(e.path)), TT_F_ENDPOINT("remote", &remote),
-	       TT_F_STR("why", why), TT_F_U64("rtt_us", path ? path->rtt_us : 0));
+	/* a hub may be lost for thousands of peers at once */
+	if (tt_log_limit_pass(&m->log_path, plat_clock_mono(), PATH_LINES_PER_S, &left_out))
+		tt_log(TT_LOG_INFO, "peer.path", TT_F_STR("peer", p->name),
+		       TT_F_STR("was", mesh_path_kind_name(was)),
+		       TT_F_STR("is", mesh_path_kind_name(e.path)),
+		       TT_F_ENDPOINT("remote", &remote), TT_F_STR("why", why),
+		       TT_F_U64("rtt_us", path ? path->rtt_us : 0), TT_F_U64("left_out", left_out));
 	if (m->opt.event)
 		m->opt.event(m->opt.ctx, &e);
 }

@@ -125,7 +125,10 @@ static int state_write_file(const struct node_monitor *m, enum node_state_kind k
 	to = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
 	if (to < 0)
 		return -errno;
-	err = state_copy(from, to, kind, len);
+	/* whatever umask the daemon was started with */
+	err = fchmod(to, mode) < 0 ? -errno : 0;
+	if (!err)
+		err = state_copy(from, to, kind, len);
 	if (!err && fsync(to) < 0)
 		err = -errno;
 	if (close(to) < 0 && !err)

@@ -44,6 +44,17 @@ int clock_gettime(clockid_t id, struct timespec *t)
 	return r;
 }
 
+/* OpenSSL goes by this one. The kernel's own is not asked through the library. */
+time_t time(time_t *out)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	if (out)
+		*out = t.tv_sec;
+	return t.tv_sec;
+}
+
 /* Absolute deadlines are of the moved clock; the kernel knows only the real one. */
 int timerfd_settime(int fd, int flags, const struct itimerspec *at, struct itimerspec *was)
 {
