@@ -223,8 +223,6 @@ static void through_cache(void)
 	last_kind = MESH_NETMAP_REMOVED;
 	CU_ASSERT_EQUAL(mesh_netmap_cache_read(&map, &rules, &listener, key, space, len),
 			MESH_NETMAP_APPLIED);
-	for (unsigned i = 0; i < IDS; i++)
-		model[i].online = false;
 }
 
 static void random_events(void)
