@@ -621,8 +621,39 @@ static void on_tick(uv_timer_t *t)
 	}
 }
 
+/* The address that the connection is from is no longer this host's: nothing comes back to it. */
+static bool address_gone(struct node_hub_link *l)
+{
+	struct sockaddr_storage ss;
+	int len = sizeof(ss), count = 0;
+	uv_interface_address_t *list;
+	bool gone = true;
+
+	if (uv_tcp_getsockname(&l->stream.tcp, (struct sockaddr *)&ss, &len) != 0 ||
+	    uv_interface_addresses(&list, &count) != 0)
+		return false;
+	for (int i = 0; gone && i < count; i++) {
+		const struct sockaddr_in *v4 = &list[i].address.address4;
+		const struct sockaddr_in6 *v6 = &list[i].address.address6;
+
+		if (v4->sin_family != ss.ss_family)
+			continue;
+		gone = ss.ss_family == AF_INET6
+			       ? memcmp(&v6->sin6_addr, &((struct sockaddr_in6 *)&ss)->sin6_addr,
+					16) != 0
+			       : memcmp(&v4->sin_addr, &((struct sockaddr_in *)&ss)->sin_addr, 4) !=
+					 0;
+	}
+	uv_free_interface_addresses(list, count);
+	return gone;
+}
+
 void node_hub_link_network_changed(struct node_hub_link *l)
 {
+	if (l->state == NODE_HUB_UP && address_gone(l)) {
+		lost(l, "the address it was reached from is gone", false);
+		l->pause_ms = RETRY_MIN_MS;
+	}
 	if (l->state == NODE_HUB_WAITING) {
 		l->pause_ms = RETRY_MIN_MS;
 		l->addr_next = l->addr_count; /* other names may be reachable now */

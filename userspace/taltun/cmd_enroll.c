@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "crypto/mem.h"
@@ -248,6 +249,31 @@ static void print_text(const struct enroll *e, const struct enroll_files *f, boo
 /* --- the command ---------------------------------------------------------------------------------
  */
 
+/* The hub has answered the node, and the map has come. */
+static bool is_member(const char *interface)
+{
+	int status = CLI_OK;
+	json_t *reply = cli_request(interface, "status", 2, &status);
+	json_t *hub = json_object_get(reply, "hub");
+	const char *state = json_string_value(json_object_get(hub, "state"));
+	bool member = state && strcmp(state, "up") == 0 &&
+		      json_integer_value(json_object_get(hub, "map_version")) > 0;
+
+	json_decref(reply);
+	return member;
+}
+
+/* What is typed next is a ping, and it should work. A hub that cannot be reached any more is not
+ * this command's failure: the node goes on trying. */
+static void wait_for_hub(const struct enroll *e)
+{
+	struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+
+	enroll_step(e, "waiting for the hub's map");
+	for (int turn = 0; turn < 150 && !is_member(e->interface); turn++)
+		nanosleep(&pause, NULL);
+}
+
 static int finish(const struct enroll *e, const struct enroll_files *f)
 {
 	int status = CLI_OK;
@@ -255,6 +281,8 @@ static int finish(const struct enroll *e, const struct enroll_files *f)
 	if (e->start) {
 		enroll_step(e, "bringing %s up", e->interface);
 		status = cli_up(f->path[ENROLL_FILE_CONFIG]);
+		if (status == CLI_OK)
+			wait_for_hub(e);
 	}
 	if (e->json)
 		print_json(e, f, e->start && !status);

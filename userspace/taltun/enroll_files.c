@@ -246,6 +246,17 @@ static void put_hub(const struct enroll *e, const struct enroll_files *f, FILE *
 	put_prefixes(out, "networks", e->result.networks, e->result.network_count);
 }
 
+/*
+ * The same udp_port after every start: peers and NATs that know it need not learn it anew, which
+ * without the hub they could not. One of the dynamic range (RFC 6335), another one on each node.
+ */
+static unsigned draw_udp_port(void)
+{
+	struct tt_rng rng = plat_rng();
+
+	return 49152 + tt_rng_below(&rng, 65536 - 49152);
+}
+
 static char *config_text(const struct enroll *e, const struct enroll_files *f)
 {
 	char *text = NULL;
@@ -259,6 +270,7 @@ static char *config_text(const struct enroll *e, const struct enroll_files *f)
 		"[interface]\nname = \"%s\"\nprivate_key_file = \"%s\"\n",
 		e->result.name, e->interface, f->path[ENROLL_FILE_WG_KEY]);
 	put_prefixes(out, "address", e->result.addresses, e->result.address_count);
+	fprintf(out, "listen_port = %u\n", draw_udp_port());
 	put_hub(e, f, out);
 	if (fclose(out) != 0) {
 		free(text);

@@ -346,6 +346,31 @@ static void black_hole(void)
 }
 
 /* The UDP relay swallows everything although it stands: no way back before it answers. */
+/* Only our direction is dead: the peer, which hears nothing, has left for the relay. */
+static void peer_has_left(void)
+{
+	direct();
+	pass(SEC(3));
+	way[5].open = false;
+	data_comes = false;
+	mesh_paths_heard(&ps, MESH_PATH_RELAY_TCP, NULL, now);
+	CU_ASSERT(until_not(MESH_PATH_DIRECT, SEC(10)) <= MS(700));
+	CU_ASSERT_EQUAL(kind(), MESH_PATH_RELAY_TCP);
+}
+
+/* Or it only sends another way than we do: asked once, the path has answered. */
+static void peer_prefers_relay(void)
+{
+	direct();
+	unsigned before = selects;
+	for (unsigned i = 0; i < 100; i++) {
+		pass(MS(100));
+		mesh_paths_heard(&ps, MESH_PATH_RELAY_TCP, NULL, now);
+	}
+	CU_ASSERT_EQUAL(kind(), MESH_PATH_DIRECT);
+	CU_ASSERT_EQUAL(selects, before);
+}
+
 static void black_hole_in_relay(void)
 {
 	relayed();
@@ -717,6 +742,7 @@ TT_TESTS("path", {"starts on relay_tcp", starts_on_relay_tcp},
 	 {"silent candidates fail", silent_candidates_fail},
 	 {"forbidden candidates", forbidden_candidates}, {"hysteresis", hysteresis},
 	 {"black hole", black_hole}, {"black hole in a relay", black_hole_in_relay},
+	 {"peer has left", peer_has_left}, {"peer prefers relay", peer_prefers_relay},
 	 {"one-way traffic", one_way_traffic}, {"satellite", satellite}, {"late run", late_run},
 	 {"flapping", flapping}, {"peer is gone", peer_is_gone}, {"relay gone", relay_gone},
 	 {"hub gone", hub_gone}, {"network changed", network_changed}, {"re-probes", reprobes},
