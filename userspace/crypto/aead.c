@@ -4,6 +4,9 @@
 #include <sodium/core.h>
 #include "crypto/aead_backend.h"
 
+/* A packet up to this length that comes alone goes to the backend with the least code. */
+#define ALONE_MAX 128
+
 struct crypto_aead_ctx {
 	const struct crypto_aead_backend *backend;
 	_Alignas(CRYPTO_AEAD_CTX_ALIGN) uint8_t state[];
@@ -30,6 +33,8 @@ static const char *const known_names[] = {"avx512", "ipsec-mb", "libsodium"};
 /* Written at start, before other threads exist. */
 static const struct crypto_aead_backend *selected;
 static const char *refused;
+/* NULL: a backend was asked for by name, and does all the work */
+static const struct crypto_aead_backend *for_one;
 
 static enum crypto_aead_choice select_auto(const struct crypto_aead_backend *const *candidates,
 					   const char **chosen)
@@ -80,8 +85,16 @@ enum crypto_aead_choice crypto_aead_select_from(const struct crypto_aead_backend
 	if (sodium_init() < 0)
 		return CRYPTO_AEAD_UNAVAILABLE;
 	refused = NULL;
-	if (!forced || strcmp(forced, "auto") == 0)
-		return select_auto(candidates, chosen);
+	for_one = NULL;
+	if (!forced || strcmp(forced, "auto") == 0) {
+		enum crypto_aead_choice choice = select_auto(candidates, chosen);
+
+#ifndef TT_BENCH_NULL_AEAD
+		if (crypto_aead_backend_compact.probe() == CRYPTO_AEAD_CHOSEN)
+			for_one = &crypto_aead_backend_compact;
+#endif
+		return choice;
+	}
 	return select_named(candidates, forced, chosen);
 }
 
@@ -128,17 +141,23 @@ const char *crypto_aead_ctx_backend(const struct crypto_aead_ctx *ctx)
 	return ctx->backend->name;
 }
 
+static inline const struct crypto_aead_backend *
+backend_for(const struct crypto_aead_ctx *ctx, const struct crypto_aead_job *jobs, size_t n)
+{
+	return n == 1 && for_one && jobs->len <= ALONE_MAX ? for_one : ctx->backend;
+}
+
 void crypto_aead_seal_burst(struct crypto_aead_ctx *ctx, const struct crypto_aead_key *key,
 			    const struct crypto_aead_job *jobs, size_t n)
 {
 	tt_assert(n <= CRYPTO_AEAD_BURST_MAX && key->suite == CRYPTO_AEAD_CHACHA20_POLY1305);
 	if (n > 0)
-		ctx->backend->seal_burst(ctx->state, key, jobs, n);
+		backend_for(ctx, jobs, n)->seal_burst(ctx->state, key, jobs, n);
 }
 
 uint64_t crypto_aead_open_burst(struct crypto_aead_ctx *ctx, const struct crypto_aead_key *key,
 				const struct crypto_aead_job *jobs, size_t n)
 {
 	tt_assert(n <= CRYPTO_AEAD_BURST_MAX && key->suite == CRYPTO_AEAD_CHACHA20_POLY1305);
-	return n > 0 ? ctx->backend->open_burst(ctx->state, key, jobs, n) : 0;
+	return n > 0 ? backend_for(ctx, jobs, n)->open_burst(ctx->state, key, jobs, n) : 0;
 }

@@ -55,7 +55,8 @@ enum crypto_aead_choice {
  * Chooses the backend of this process and initialises the libraries: once, at start, before other
  * threads and before crypto_aead_ctx_init(). forced: NULL or "auto", "ipsec-mb", "libsodium".
  * *chosen: the name of the backend, or on failure of the one that was refused (static string, or
- * forced itself). "auto" passes over a broken backend; crypto_aead_refused() then names it.
+ * forced itself). "auto" passes over a broken backend; crypto_aead_refused() then names it;
+ * a short packet that comes alone goes past the backend it chose, to the one with the least code.
  * A second call changes the choice for contexts that are initialised from then on.
  */
 enum crypto_aead_choice crypto_aead_select(const char *forced, const char **chosen);

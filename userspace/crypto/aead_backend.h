@@ -23,6 +23,7 @@ struct crypto_aead_backend {
 extern const struct crypto_aead_backend crypto_aead_backend_libsodium;
 extern const struct crypto_aead_backend crypto_aead_backend_avx512;   /* x86-64 */
 extern const struct crypto_aead_backend crypto_aead_backend_ipsec_mb; /* TT_HAVE_IPSEC_MB */
+extern const struct crypto_aead_backend crypto_aead_backend_compact;  /* for short ones alone */
 extern const struct crypto_aead_backend crypto_aead_backend_null;     /* TT_BENCH_NULL_AEAD */
 
 /*
@@ -31,6 +32,10 @@ extern const struct crypto_aead_backend crypto_aead_backend_null;     /* TT_BENC
  */
 void crypto_aead_avx512_macs(const uint8_t *const *texts, const uint32_t *lens, size_t n,
 			     const uint8_t (*keys)[32], uint8_t (*tags)[16]);
+
+/* The same of the compact backend, of one text. */
+void crypto_aead_compact_mac(const uint8_t *text, size_t len, const uint8_t key[32],
+			     uint8_t tag[CRYPTO_AEAD_TAG_LEN]);
 
 /* The candidates of crypto_aead_select(), best first; ends with NULL. */
 extern const struct crypto_aead_backend *const crypto_aead_builtin[];

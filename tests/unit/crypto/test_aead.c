@@ -289,10 +289,16 @@ static void mix_ups(void)
 	CU_ASSERT_EQUAL(crypto_aead_open_burst(ctx, &key, jobs, 1), 0);
 }
 
+/* It is nobody's choice, but works for each of them. */
+static const struct crypto_aead_backend *const compact_only[] = {&crypto_aead_backend_compact,
+								 NULL};
+
 static void with_backend(const char *name, void (*fn)(void))
 {
 	const char *chosen = NULL;
-	enum crypto_aead_choice choice = crypto_aead_select(name, &chosen);
+	enum crypto_aead_choice choice =
+		strcmp(name, "compact") == 0 ? crypto_aead_select_from(compact_only, name, &chosen)
+					     : crypto_aead_select(name, &chosen);
 
 	if (choice == CRYPTO_AEAD_UNAVAILABLE) {
 		printf("  %s: ", name);
@@ -324,6 +330,10 @@ static void with_backend(const char *name, void (*fn)(void))
 	static void fn##_avx512(void)          \
 	{                                      \
 		with_backend("avx512", fn);    \
+	}                                      \
+	static void fn##_compact(void)         \
+	{                                      \
+		with_backend("compact", fn);   \
 	}
 FOR_EACH(random_bursts)
 FOR_EACH(every_length)
@@ -331,7 +341,6 @@ FOR_EACH(large_packets)
 FOR_EACH(every_tag_bit)
 FOR_EACH(mix_ups)
 
-#ifdef __x86_64__
 static void extreme_fill(uint8_t *p, size_t len, uint32_t kind)
 {
 	tt_rng_fill(&rng, p, len);
@@ -362,8 +371,26 @@ static void reference_mac(const uint8_t *text, uint32_t len, const uint8_t one_t
 	crypto_onetimeauth_poly1305_final(&st, tag);
 }
 
+static void compact_macs(const uint8_t *const *texts, const uint32_t *lens, size_t n,
+			 const uint8_t (*keys)[32], uint8_t (*tags)[16])
+{
+	for (size_t i = 0; i < n; i++)
+		crypto_aead_compact_mac(texts[i], lens[i], keys[i], tags[i]);
+}
+
+static void avx512_macs(const uint8_t *const *texts, const uint32_t *lens, size_t n,
+			const uint8_t (*keys)[32], uint8_t (*tags)[16])
+{
+#ifdef __x86_64__
+	crypto_aead_avx512_macs(texts, lens, n, keys, tags);
+#else
+	compact_macs(texts, lens, n, keys, tags);
+#endif
+}
+
 /* Carries that random keys and texts never reach. */
-static void extreme_macs(void)
+static void extreme_macs(void (*macs)(const uint8_t *const *texts, const uint32_t *lens, size_t n,
+				      const uint8_t (*keys)[32], uint8_t (*tags)[16]))
 {
 	static uint8_t text[16][600], one_time[16][32], tag[16][16];
 	const uint8_t *texts[16];
@@ -379,7 +406,7 @@ static void extreme_macs(void)
 			extreme_fill(one_time[i], 16, tt_rng_below(&rng, 5));
 			extreme_fill(one_time[i] + 16, 16, tt_rng_below(&rng, 5));
 		}
-		crypto_aead_avx512_macs(texts, lens, n, (const uint8_t(*)[32])one_time, tag);
+		macs(texts, lens, n, (const uint8_t(*)[32])one_time, tag);
 		for (uint32_t i = 0; i < n; i++) {
 			uint8_t want[16];
 
@@ -389,15 +416,25 @@ static void extreme_macs(void)
 	}
 	CU_ASSERT_EQUAL(wrong, 0);
 }
-#else
-static void extreme_macs(void)
+
+static void with_avx512_macs(void)
 {
+	extreme_macs(avx512_macs);
 }
-#endif
+
+static void with_compact_macs(void)
+{
+	extreme_macs(compact_macs);
+}
 
 static void extreme_macs_avx512(void)
 {
-	with_backend("avx512", extreme_macs);
+	with_backend("avx512", with_avx512_macs);
+}
+
+static void extreme_macs_compact(void)
+{
+	with_backend("compact", with_compact_macs);
 }
 
 /* --- choice and self-test --------------------------------------------------------------------- */
@@ -544,5 +581,10 @@ TT_TESTS("crypto/aead", {"wycheproof", wycheproof}, {"rfc 8439", rfc8439},
 	 {"every tag bit, avx512", every_tag_bit_avx512}, {"mix-ups, libsodium", mix_ups_libsodium},
 	 {"mix-ups, ipsec-mb", mix_ups_ipsec_mb}, {"mix-ups, avx512", mix_ups_avx512},
 	 {"extreme macs, avx512", extreme_macs_avx512},
+	 {"random bursts, compact", random_bursts_compact},
+	 {"every length, compact", every_length_compact},
+	 {"large packets, compact", large_packets_compact},
+	 {"every tag bit, compact", every_tag_bit_compact}, {"mix-ups, compact", mix_ups_compact},
+	 {"extreme macs, compact", extreme_macs_compact},
 	 {"broken backends are refused", broken_backends_are_refused}, {"choice", choice},
 	 {"null backend", null_backend})
