@@ -305,6 +305,16 @@ static void udp_wait_writable(struct udp_send *call)
 	poll(&p, 1, UDP_SEND_WAIT_MS);
 }
 
+/* Messages that went, or -1: alone, one has the shorter way. */
+static int udp_submit(int fd, struct mmsghdr *m, unsigned n)
+{
+	const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+
+	if (n > 1)
+		return sendmmsg(fd, m, n, flags);
+	return sendmsg(fd, &m->msg_hdr, flags) < 0 ? -1 : 1;
+}
+
 /*
  * sendmmsg stops before the message that fails and returns its error only when that message is the
  * first, so the loop meets every failing message as the first one.
@@ -321,7 +331,7 @@ static void udp_send_batch(struct udp_send *call, struct plat_udp_tx *tx, unsign
 		udp_build(&m[i].msg_hdr, &s[i], &tx[i], true);
 	}
 	for (unsigned at = 0; at < n;) {
-		int done = sendmmsg(call->fd, m + at, n - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+		int done = udp_submit(call->fd, m + at, n - at);
 
 		if (done > 0) {
 			at += (unsigned)done;

@@ -12,6 +12,11 @@
 
 /* Sealed bytes that wait for more before they are sent. */
 #define SEND_BYTES (64 * 1024)
+/*
+ * The first packet after a sleep, up to this size, does not wait for what may follow: it mostly is
+ * alone, and somebody waits for its answer.
+ */
+#define ALONE_BYTES 2048
 
 /* --- sealing and sending --------------------------------------------------------------------- */
 
@@ -422,6 +427,8 @@ void dp_encap_turn(struct dp_worker *w)
 		bytes += (size_t)n;
 		if (w->outer->ops->tx_pending(w->outer) + w->seal.wire_bytes >= SEND_BYTES)
 			flush_full(w);
+		else if (packets == 1 && w->slept && n <= ALONE_BYTES)
+			dp_encap_flush(w);
 	}
 	dp_encap_flush(w);
 	if (n > 0)

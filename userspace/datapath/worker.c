@@ -256,6 +256,7 @@ static void look(struct dp_worker *w)
 		w->ready |= w->outer->ops->peek(w->outer) << DP_SLOT_LANE0;
 	if (w->ready && ++w->unasked < TURNS_UNASKED) {
 		w->now = plat_clock_mono();
+		w->slept = false;
 		return;
 	}
 	uint64_t timeout = wait_time(w);
@@ -263,6 +264,7 @@ static void look(struct dp_worker *w)
 
 	w->unasked = 0;
 	w->now = plat_clock_mono();
+	w->slept = timeout;
 	if (timeout)
 		dp_count(&w->counters.sleeps, 1);
 	w->ready |= ready & ~PLAT_WAITER_WOKEN;

@@ -85,6 +85,7 @@ struct dp_worker {
 	uint32_t ready; /* slots that may have something to read */
 	struct tt_mono inner_checked;
 	unsigned unasked; /* turns since the kernel was asked what is ready */
+	bool slept;	  /* before this turn */
 	struct dp_spin spin;
 
 	/* any thread */
