@@ -257,6 +257,16 @@ int plat_xdp_set_threaded(struct plat_xdp *x, bool on)
 	return x->threaded_before ? 0 : xdp_threaded_write(x->ifindex, on);
 }
 
+int plat_xdp_threaded_get(uint32_t ifindex)
+{
+	return xdp_threaded_read(ifindex);
+}
+
+int plat_xdp_threaded_off(uint32_t ifindex)
+{
+	return xdp_threaded_write(ifindex, false);
+}
+
 bool plat_xdp_is_attached(const struct plat_xdp *x)
 {
 	struct bpf_link_info info = {0};

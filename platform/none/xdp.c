@@ -81,6 +81,18 @@ int plat_xdp_set_threaded(struct plat_xdp *x, bool on)
 	return -ENOTSUP;
 }
 
+int plat_xdp_threaded_get(uint32_t ifindex)
+{
+	(void)ifindex;
+	return -ENOTSUP;
+}
+
+int plat_xdp_threaded_off(uint32_t ifindex)
+{
+	(void)ifindex;
+	return -ENOTSUP;
+}
+
 bool plat_xdp_is_attached(const struct plat_xdp *x)
 {
 	(void)x;

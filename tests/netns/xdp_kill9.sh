@@ -14,7 +14,7 @@
 
 need_root
 need_taltund
-need_commands jq ping socat python3
+need_commands jq ping socat python3 iperf3
 ns_add a b
 veth a v0 10.8.0.1/24 b v0 10.8.0.2/24
 ta=$(ifname a) tb=$(ifname b)
@@ -135,6 +135,40 @@ for _ in 1 2 3; do
 done
 # Switching a veth's receive path on and off loses what is on its way in the driver just then.
 beside_ends "beside it" 5
+echo "everything, while a kernel thread receives:"
+threaded() { in_ns a sh -c "$1 /sys/class/net/v0/threaded"; }
+thread_is() { [ "$(threaded cat)" = "$1" ]; }
+# By a transfer where the machine is fast enough, otherwise by hand.
+bg_ns a "$TT_WORK/iperf-server.txt" iperf3 -s -1
+check "iperf3 listens" wait_for 5 eval "in_ns a ss -Hltn 'sport = :5201' | grep -q ."
+bg_ns b "$TT_WORK/iperf.txt" timeout 8 iperf3 -c 10.77.0.1 -t 8
+iperf=$BG_PID
+if wait_for 6 thread_is 1; then
+	check "it is written down" in_ns a test -s "/run/taltun/$ta.threaded"
+	by_hand=
+else
+	skip "the thread comes with bulk TCP" "too slow a machine"
+	by_hand=1
+fi
+mapfile -t family < <(family_pids "$(tt_pid a "$ta")")
+kill -KILL "${family[@]}"
+wait "${family[0]}" 2>/dev/null
+kill "$iperf" 2>/dev/null
+if [ -n "$by_hand" ]; then
+	threaded "echo 1 >"
+	in_ns a sh -c "echo $(in_ns a cat /sys/class/net/v0/ifindex) v0 >/run/taltun/$ta.threaded"
+fi
+check "it is there still" thread_is 1
+check "a starts again" tt_start a "$TT_WORK/a.toml"
+check "it was put back" wait_for 5 thread_is 0
+check_not "and struck out" in_ns a test -e "/run/taltun/$ta.threaded"
+threaded "echo 1 >"
+mapfile -t family < <(family_pids "$(tt_pid a "$ta")")
+kill -KILL "${family[@]}"
+wait "${family[0]}" 2>/dev/null
+check "a starts again" tt_start a "$TT_WORK/a.toml"
+check "what the operator turned on stays on" thread_is 1
+threaded "echo 0 >"
 tt_stop a "$ta"
 check_not "a stops: nothing is attached any more" attached
 finish

@@ -60,13 +60,23 @@ struct node_monitor_udp {
 };
 
 /* Interfaces that the steering program is attached to; they share the maps of the host. */
+struct node_monitor_threaded {
+	uint32_t ifindex;
+	char name[PLAT_IFNAME_MAX];
+};
+
 struct node_monitor_xdp {
 	struct {
 		struct plat_xdp *xdp; /* NULL: free */
 		uint32_t ifindex;
 		enum plat_xdp_mode mode;
+		bool threaded; /* by us; then name is set */
+		char name[PLAT_IFNAME_MAX];
 	} at[MONITOR_XDP_MAX];
-	int watch;	 /* tells of changed addresses; -1: nothing is attached */
+	int watch; /* tells of changed addresses; -1: nothing is attached */
+	/* left behind by a monitor that was killed, and not put back yet */
+	struct node_monitor_threaded left[MONITOR_XDP_MAX];
+	unsigned left_count;
 	unsigned offers; /* sockets given to the running engine */
 };
 
@@ -221,6 +231,15 @@ int node_monitor_xdp_attach(struct node_monitor *m, const struct node_priv_reque
 int node_monitor_xdp_detach(struct node_monitor *m, const struct node_priv_request *req);
 int node_monitor_xdp_limit(struct node_monitor *m, const struct node_priv_request *req,
 			   struct node_priv_reply *reply);
+/* monitor_threaded.c: of m->xdp.at[i]. 0 or -errno, -ENOTSUP where it cannot be had. */
+int node_monitor_threaded_set(struct node_monitor *m, int i, bool on);
+/* plat_xdp_detach() put it back, or its interface is gone. */
+void node_monitor_threaded_forget(struct node_monitor *m, int i);
+/* Learns what a monitor of this name left behind when it was killed. Before anything attaches.
+ */
+void node_monitor_threaded_recover(struct node_monitor *m);
+/* Puts that back, as far as it can be now; again after each attachment. */
+void node_monitor_threaded_put_back(struct node_monitor *m);
 int node_monitor_xdp_threaded(struct node_monitor *m, const struct node_priv_request *req,
 			      struct node_priv_reply *reply);
 int node_monitor_xsk_offer(struct node_monitor *m, const struct node_priv_request *req,

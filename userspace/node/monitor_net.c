@@ -14,6 +14,7 @@ int node_monitor_net_begin(struct node_monitor *m)
 	char journal[MONITOR_PATH_MAX];
 	int err = node_monitor_path(journal, m->run_dir, m->name, ".net");
 
+	node_monitor_threaded_recover(m);
 	return err ? err : plat_netcfg_open(m->tun.ifindex, journal, &m->net);
 }
 

@@ -115,6 +115,7 @@ static void xdp_detach(struct node_monitor *m, int i)
 {
 	tt_log(TT_LOG_INFO, "xdp.detached", TT_F_U64("ifindex", m->xdp.at[i].ifindex));
 	plat_xdp_detach(m->xdp.at[i].xdp);
+	node_monitor_threaded_forget(m, i);
 	m->xdp.at[i].xdp = NULL;
 	watch_if_attached(m);
 }
@@ -143,6 +144,7 @@ static int xdp_attach(struct node_monitor *m, const struct node_priv_request *re
 	}
 	m->xdp.at[i].ifindex = opt.ifindex;
 	m->xdp.at[i].mode = opt.mode;
+	node_monitor_threaded_put_back(m);
 	if (!opt.share) {
 		node_monitor_xdp_ports(m);
 		xdp_addresses(m);
@@ -188,7 +190,7 @@ int node_monitor_xdp_attach(struct node_monitor *m, const struct node_priv_reque
 	if (i >= 0) {
 		plat_xdp_set_frame_limit(m->xdp.at[i].xdp, req->u.xdp.frame_limit);
 		/* this engine has not asked for it */
-		(void)plat_xdp_set_threaded(m->xdp.at[i].xdp, false);
+		(void)node_monitor_threaded_set(m, i, false);
 	} else {
 		i = xdp_attach(m, req, reply);
 	}
@@ -242,7 +244,7 @@ int node_monitor_xdp_threaded(struct node_monitor *m, const struct node_priv_req
 
 	if (i < 0)
 		return node_monitor_fail(reply, -ENOENT, "not attached");
-	return plat_xdp_set_threaded(m->xdp.at[i].xdp, req->u.xdp_threaded.on);
+	return node_monitor_threaded_set(m, i, req->u.xdp_threaded.on);
 }
 
 void node_monitor_xdp_close(struct node_monitor *m)

@@ -57,6 +57,12 @@ struct xdp_bulk {
 	bool on;
 };
 
+/*
+ * A tick (100 ms) on: what was written to TUN until now, and how much of it was TCP. Whether a
+ * kernel thread should receive.
+ */
+bool node_xdp_bulk_tick(struct xdp_bulk *b, uint64_t packets, uint64_t tcp);
+
 struct node_xdp {
 	struct node_xdp_options opt;
 	struct node_xdp_settings settings;

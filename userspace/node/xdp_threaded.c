@@ -17,23 +17,26 @@
 #define TICKS_TO_OFF  20
 
 /* Whether most of what came since the last tick was TCP, and much. */
-static bool is_bulk(struct xdp_bulk *b, const struct dp_stats *s)
+static bool is_bulk(struct xdp_bulk *b, uint64_t all_packets, uint64_t all_tcp)
 {
-	uint64_t packets = s->tun_tx_packets - b->packets, tcp = s->tun_tx_tcp - b->tcp;
+	uint64_t packets = all_packets - b->packets, tcp = all_tcp - b->tcp;
 
-	b->packets = s->tun_tx_packets;
-	b->tcp = s->tun_tx_tcp;
+	b->packets = all_packets;
+	b->tcp = all_tcp;
 	return packets >= BULK_PER_TICK && tcp >= packets - packets / 4;
 }
 
-static void follow(struct xdp_bulk *b, bool bulk)
+bool node_xdp_bulk_tick(struct xdp_bulk *b, uint64_t packets, uint64_t tcp)
 {
+	bool bulk = is_bulk(b, packets, tcp);
+
 	b->busy = bulk ? b->busy + 1 : 0;
 	b->idle = bulk ? 0 : b->idle + 1;
 	if (b->busy >= TICKS_TO_ON)
 		b->on = true;
 	if (b->idle >= TICKS_TO_OFF)
 		b->on = false;
+	return b->on;
 }
 
 static bool gains(const struct xdp_interface *i)
@@ -59,7 +62,7 @@ void node_xdp_threaded_tick(struct node_xdp *x)
 	if (plat_thread_cpus() < 2)
 		return;
 	dp_plane_stats(x->opt.plane, UINT_MAX, &s);
-	follow(&x->bulk, is_bulk(&x->bulk, &s));
+	node_xdp_bulk_tick(&x->bulk, s.tun_tx_packets, s.tun_tx_tcp);
 	for (unsigned k = 0; k < NODE_XDP_INTERFACES; k++) {
 		struct xdp_interface *i = &x->at[k];
 		bool on = x->bulk.on && gains(i);

@@ -129,6 +129,10 @@ void plat_xdp_set_frame_limit(struct plat_xdp *x, uint32_t bytes);
  * kernel or driver cannot; -errno.
  */
 int plat_xdp_set_threaded(struct plat_xdp *x, bool on);
+/* Of any interface: 0 or 1; -ENOTSUP or -errno. */
+int plat_xdp_threaded_get(uint32_t ifindex);
+/* Puts back what somebody turned on who could not do so himself. 0 or -errno. */
+int plat_xdp_threaded_off(uint32_t ifindex);
 /* False: the link is gone (interface deleted, or replaced by force): detach, attach again. */
 bool plat_xdp_is_attached(const struct plat_xdp *x);
 
