@@ -102,7 +102,8 @@ play() {
 	engine=$mine
 	map_is_kept "$script" || fail "$script: the map is $(st n '[.peers[].name] | .[:9] | join(" ")')"
 	no_stranger || fail "$script: a route to 8.8.8.8 leads into the tunnel"
-	[ "$lines" -lt 100 ] || fail "$script: $lines lines in the log"
+	# 20 changes of paths a second, where a map names thousands of peers
+	[ "$lines" -lt $((100 + took * 20)) ] || fail "$script: $lines lines in the log"
 	sanitized || [ "$used" -lt $(((took + 1) * 60 + 200)) ] ||
 		fail "$script: $((used * 10)) ms of processor time in $took s"
 	pass "$script: lost $lost, $lines lines, $((used * 10)) ms in $took s, rss $(rss) KiB"
@@ -136,7 +137,7 @@ evil quiet --name "$HUB" --life -7200 -3600
 nudge n
 check "a hub whose certificate has expired is refused, and named" wait_for 8 says "expired"
 evil_stop
-check "the tunnel is still there" can_ping n "$(node_ip gw)"
+check "the tunnel is there" wait_for 5 can_ping n "$(node_ip gw)"
 
 check "the real hub again" hub_serve
 nudge n
