@@ -32,8 +32,9 @@ check "b starts" tt_start b "$TT_WORK/b.toml"
 check "the tunnel works" wait_for 10 can_ping a 10.77.0.2
 pid=$(engine_pid a "$ta")
 
+# Each thread is attached to by itself.
 traced() {
-	grep -q 'TracerPid:[[:space:]]*[1-9]' "/proc/$pid/status"
+	! grep -L 'TracerPid:[[:space:]]*[1-9]' "/proc/$pid"/task/*/status | grep -q .
 }
 
 # fails CALLS ERROR [WHEN]: they do, until works.

@@ -77,7 +77,9 @@ wan_set jitter-ms 5
 check "jitter keeps the order" sorted < <(numbered 200 200)
 wan_set jitter-ms 0
 wan_set reorder lr:20
-check_not "reorder does not" sorted < <(numbered 200 200)
+# Those held back come in order where the next ones are late, on a machine with too much to do.
+disordered() { ! sorted < <(numbered 200 100); }
+check "reorder does not" wait_for 15 disordered
 less "reordered packets are counted" 10 "$(wan_count lr.reordered)"
 wan_set reorder 0
 
