@@ -42,8 +42,12 @@ static bool usable(const struct mesh_path *p, struct tt_mono now)
 {
 	if (p->state != MESH_PATH_ALIVE || p->proofs)
 		return false;
-	return mesh_path_is_relay(p) ||
-	       (tt_mono_is_set(p->proved) && tt_mono_since(now, p->proved) < MESH_FRESH_NS);
+	if (p->kind == MESH_PATH_RELAY_TCP)
+		return true;
+	/* the peer may have let its own leg of the UDP relay go: only an answer says that it stands */
+	uint64_t fresh = p->kind == MESH_PATH_RELAY_UDP ? 2 * MESH_FRESH_NS : MESH_FRESH_NS;
+
+	return tt_mono_is_set(p->proved) && tt_mono_since(now, p->proved) < fresh;
 }
 
 static bool better(const struct mesh_path *a, const struct mesh_path *b)
@@ -102,7 +106,7 @@ static void probe_all(struct mesh_paths *ps, struct tt_mono now)
 
 		if (i == ps->selected || p->state == MESH_PATH_UNUSED || p->state == MESH_PATH_HINT)
 			continue;
-		if (!mesh_path_is_relay(p) || p->proofs)
+		if (p->kind != MESH_PATH_RELAY_TCP || p->proofs)
 			mesh_path_probe(p, now);
 	}
 	ps->exchange_due = true;
