@@ -122,6 +122,8 @@ less "no memory: peers that were added" "$(in_ns a timeout 5 wg show "$ta" peers
 equal "no memory: pings of 50 after it" 50 "$(pings 50)"
 check "the limit is lifted" limit unlimited
 alive "no memory"
+# a reload that took longer than its client waited for may still come, and would take peers away
+check "no memory: reload afterwards" in_ns a timeout 20 taltun reload "$ta"
 check "what there was no memory for is set now" in_ns a timeout 20 wg addconf "$ta" "$TT_WORK/many.conf"
 equal "all of it" 3001 "$(in_ns a timeout 5 wg show "$ta" peers | wc -l)"
 check "it stops" tt_stop a "$ta"
