@@ -270,17 +270,22 @@ static void look_back(struct mesh_path *p, struct tt_mono now)
 
 /*
  * The peer sends by a worse path than we do: it may have left ours because nothing of what we send
- * comes through. Ours is asked at once, rather than after a second without an answer.
+ * comes through. Where nothing came by ours for a second either, we follow at once, and ours has to
+ * win back what it was believed; otherwise it is asked now rather than after a second. A peer that
+ * merely sends another way is followed once a minute at most.
  */
 static void doubt_selected(struct mesh_paths *ps, const struct mesh_path *p, struct tt_mono now)
 {
 	const struct mesh_path *used = mesh_paths_selected(ps);
+	uint64_t rest = tt_mono_is_set(ps->doubted) ? tt_mono_since(now, ps->doubted) : UINT64_MAX;
 
-	if (!used || used == p || used->kind >= p->kind || tt_mono_is_set(ps->quiet_since) ||
-	    (tt_mono_is_set(ps->doubted) && tt_mono_since(now, ps->doubted) < MESH_DOUBT_NS))
+	if (!used || used == p || used->kind >= p->kind || rest < MESH_DOUBT_NS)
 		return;
+	if (rest >= MESH_LEFT_NS && tt_mono_since(now, used->heard) >= MESH_QUIET_NS)
+		ps->left = true;
+	else if (!tt_mono_is_set(ps->quiet_since))
+		mesh_paths_suspect(ps, now);
 	ps->doubted = now;
-	mesh_paths_suspect(ps, now);
 }
 
 void mesh_paths_heard(struct mesh_paths *ps, enum mesh_path_kind kind,

@@ -65,8 +65,9 @@ enum mesh_path_cause {
 #define MESH_FRESH_NS	   (5 * TT_NS_PER_SEC)	 /* a proof is good for a change this long */
 #define MESH_STALE_NS	   (60 * TT_NS_PER_SEC)	 /* after that a path may give its place away */
 #define MESH_DOUBT_NS	   (3 * TT_NS_PER_SEC)	 /* between two doubts for what came another way */
-#define MESH_EXCHANGE_NS   TT_NS_PER_SEC	 /* between two exchanges, between two answers */
-#define MESH_REASK_NS	   (2 * TT_NS_PER_SEC)	 /* an exchange without answer; then twice that */
+#define MESH_LEFT_NS	   (60 * TT_NS_PER_SEC) /* between two times that its word is taken for it */
+#define MESH_EXCHANGE_NS   TT_NS_PER_SEC	/* between two exchanges, between two answers */
+#define MESH_REASK_NS	   (2 * TT_NS_PER_SEC)	/* an exchange without answer; then twice that */
 #define MESH_REASKS_MAX	   2
 #define MESH_RELAY_ASK_NS  (10 * TT_NS_PER_SEC) /* for the UDP relay; doubles up to */
 #define MESH_RELAY_ASK_MAX (160 * TT_NS_PER_SEC)
@@ -114,6 +115,7 @@ struct mesh_paths {
 	uint8_t stuck;	/* how often all paths were tried in vain since anything was heard */
 	uint8_t reasks; /* exchanges since the peer's last */
 	struct tt_mono selected_at;
+	bool left;		    /* the peer has left the path in use */
 	struct tt_mono doubted;	    /* the peer was heard by a worse path than the one in use */
 	struct tt_mono quiet_since; /* first unanswered packet on the selected path; 0: none */
 	struct tt_mono wanted_at;   /* traffic, or a wish for it */

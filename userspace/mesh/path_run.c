@@ -44,7 +44,8 @@ static bool usable(const struct mesh_path *p, struct tt_mono now)
 		return false;
 	if (p->kind == MESH_PATH_RELAY_TCP)
 		return true;
-	/* the peer may have let its own leg of the UDP relay go: only an answer says that it stands */
+	/* the peer may have let its own leg of the UDP relay go: only an answer says that it stands
+	 */
 	uint64_t fresh = p->kind == MESH_PATH_RELAY_UDP ? 2 * MESH_FRESH_NS : MESH_FRESH_NS;
 
 	return tt_mono_is_set(p->proved) && tt_mono_since(now, p->proved) < fresh;
@@ -93,7 +94,7 @@ static void choose(struct mesh_paths *ps, struct mesh_path *p, enum mesh_path_ca
 	ps->selected_at = now;
 	ps->quiet_since = (struct tt_mono){0};
 	ps->stuck = 0;
-	ps->moved = false;
+	ps->moved = ps->left = false;
 	ps->reprobe_at = p && mesh_path_is_relay(p) ? tt_mono_add_ns(now, MESH_REPROBE_NS)
 						    : (struct tt_mono){0};
 }
@@ -243,6 +244,11 @@ static void watch_selected(struct mesh_paths *ps, const struct mesh_path_facts *
 	}
 	if (p->state == MESH_PATH_HINT || ps->stuck)
 		return;
+	if (ps->left) {
+		ps->left = false;
+		fell_silent(ps, now);
+		return;
+	}
 	if (!tt_mono_is_set(ps->quiet_since))
 		ps->quiet_since = quiet_start(ps, p, f);
 	if (!tt_mono_is_set(ps->quiet_since))
