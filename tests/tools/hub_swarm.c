@@ -8,8 +8,8 @@
  *
  * The directory must not have a hub yet. The nodes are written into its database, and their
  * certificates are signed with its CA; all of them use one private key. They come back after a
- * loss as the node does (node/hub_link.c). Prints one JSON object; exits 1 where a map was wrong or
- * somebody was not served.
+ * loss as the node does (node/hub_link_dial.c). Prints one JSON object; exits 1 where a map was
+ *wrong or somebody was not served.
  */
 #include <getopt.h>
 #include <netinet/in.h>
