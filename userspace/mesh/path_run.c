@@ -402,11 +402,17 @@ static struct tt_mono reask_at(const struct mesh_paths *ps)
 	return tt_mono_add_ns(ps->exchanged_at, MESH_REASK_NS << (ps->reasks - 1));
 }
 
-static bool wants_relay(const struct mesh_paths *ps)
+static bool wants_relay(const struct mesh_paths *ps, struct tt_mono now)
 {
-	const struct mesh_path *p = mesh_paths_selected(ps);
+	const struct mesh_path *p = mesh_paths_selected(ps), *udp = &ps->path[SLOT_RELAY_UDP];
 
-	return (!p || mesh_path_is_relay(p)) && ps->path[SLOT_RELAY_UDP].state == MESH_PATH_UNUSED;
+	if (p && !mesh_path_is_relay(p))
+		return false;
+	if (udp->state == MESH_PATH_UNUSED)
+		return true;
+	/* bound here, and nobody answers: the other end has let its leg go */
+	return p && p != udp && !tt_mono_is_set(udp->check_at) &&
+	       tt_mono_since(now, udp->proved) >= 2 * MESH_FRESH_NS;
 }
 
 static void talk(struct mesh_paths *ps, struct tt_mono now, struct emit *e)
@@ -429,14 +435,19 @@ static void talk(struct mesh_paths *ps, struct tt_mono now, struct emit *e)
 		ps->answer_due = false;
 		ps->answered_at = now;
 	}
-	if (wants_relay(ps) && !tt_mono_before(now, ps->relay_ask_at)) {
-		emit(e, MESH_ACT_OPEN_RELAY, MESH_PATH_NO);
-		ps->relay_ask_at = tt_mono_add_ns(now, ps->relay_ask_ns);
-		ps->relay_ask_ns = TT_MIN(2 * ps->relay_ask_ns, MESH_RELAY_ASK_MAX);
-	}
 }
 
-static struct tt_mono next_talk(const struct mesh_paths *ps)
+static void ask_relay(struct mesh_paths *ps, struct tt_mono now, struct emit *e)
+{
+	if (ps->path[SLOT_RELAY_TCP].state != MESH_PATH_ALIVE || !mesh_paths_are_wanted(ps, now) ||
+	    !wants_relay(ps, now) || tt_mono_before(now, ps->relay_ask_at))
+		return;
+	emit(e, MESH_ACT_OPEN_RELAY, MESH_PATH_NO);
+	ps->relay_ask_at = tt_mono_add_ns(now, ps->relay_ask_ns);
+	ps->relay_ask_ns = TT_MIN(2 * ps->relay_ask_ns, MESH_RELAY_ASK_MAX);
+}
+
+static struct tt_mono next_talk(const struct mesh_paths *ps, struct tt_mono now)
 {
 	struct tt_mono next = {UINT64_MAX};
 
@@ -448,8 +459,10 @@ static struct tt_mono next_talk(const struct mesh_paths *ps)
 		next = sooner(next, tt_mono_add_ns(ps->answered_at, MESH_EXCHANGE_NS));
 	if (tt_mono_is_set(reask_at(ps)))
 		next = sooner(next, reask_at(ps));
-	if (wants_relay(ps))
-		next = sooner(next, ps->relay_ask_at);
+	/* the wish may have come after the run's own look at it */
+	if (wants_relay(ps, now))
+		next = sooner(next,
+			      mesh_path_later(ps->relay_ask_at, tt_mono_add_ns(now, TT_NS_PER_MS)));
 	return next;
 }
 
@@ -469,6 +482,8 @@ unsigned mesh_paths_run(struct mesh_paths *ps, const struct mesh_path_facts *f, 
 	/* before the checks, which need the keys that are told here */
 	talk(ps, now, &e);
 	run_checks(ps, now, rng, &e);
+	/* after them: one that has had no answer to its last is asked for anew */
+	ask_relay(ps, now, &e);
 	return e.n;
 }
 
@@ -498,7 +513,7 @@ struct tt_mono mesh_paths_next_deadline(const struct mesh_paths *ps,
 	(void)f;
 	if (!mesh_paths_are_wanted(ps, now))
 		return next;
-	next = sooner(next_check(ps), next_talk(ps));
+	next = sooner(next_check(ps), next_talk(ps, now));
 	next = sooner(next, next_watch(ps, now));
 	if (tt_mono_is_set(ps->reprobe_at) && mesh_paths_selected(ps))
 		next = sooner(next, ps->reprobe_at);

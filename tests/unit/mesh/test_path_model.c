@@ -120,7 +120,8 @@ static void run(void)
 			note_time(&last_answer);
 			break;
 		case MESH_ACT_OPEN_RELAY:
-			CU_ASSERT(relay_up[0] && !relay_up[1]);
+			/* again also where the leg stands and nobody answers on it */
+			CU_ASSERT(relay_up[0]);
 			break;
 		}
 	CU_ASSERT(selects <= 1);
@@ -129,7 +130,7 @@ static void run(void)
 	/* again at once: nothing is left to do, but for what begins where something has ended */
 	n = mesh_paths_run(&ps, &facts, now, &rng, a);
 	CU_ASSERT(n == 0 || (n == 1 && a[0].act == MESH_ACT_CHECK));
-	if (n)
+	if (n && a[0].act == MESH_ACT_CHECK)
 		note_check(&a[0]);
 	n = mesh_paths_run(&ps, &facts, now, &rng, a);
 	CU_ASSERT_EQUAL(n, 0);
