@@ -31,7 +31,7 @@ peers=()
 for n in gw n; do
 	read -r id key address < <(hub node show $n --json |
 		jq -r '"\(.id) \(.wg_public_key // .public_key) \([.addresses[] | select(contains(":") | not)][0])"')
-	peers+=(--peer $n "$id" "$key" "$address/32")
+	peers+=(--peer "$n" "$id" "$key" "$address/32")
 done
 
 engine=$(node_engine n)

@@ -29,8 +29,8 @@ static int port_udp_fd(const struct dp_outer_port *port, unsigned lane)
 /* --- receiving ------------------------------------------------------------------------------- */
 
 /*
- * One super-datagram is a batch of its own; of small datagrams four times as many as there were: more
- * is not asked for in vain, and a batch that was full is followed by a larger one.
+ * One super-datagram is a batch of its own; of small datagrams four times as many as there were:
+ * more is not asked for in vain, and a batch that was full is followed by a larger one.
  */
 static unsigned rx_batch_size(const struct dp_port_udp *u)
 {
