@@ -32,20 +32,32 @@ check "b starts" tt_start b "$TT_WORK/b.toml"
 check "the tunnel works" wait_for 10 can_ping a 10.77.0.2
 pid=$(engine_pid a "$ta")
 
+# Threads of the engine: all of them, or those of this name.
+threads() { grep -l "^${1:-.}" "/proc/$pid"/task/*/comm | sed 's|/comm$||'; }
+
 # Each thread is attached to by itself.
 traced() {
-	! grep -L 'TracerPid:[[:space:]]*[1-9]' "/proc/$pid"/task/*/status | grep -q .
+	local thread
+	for thread in "$@"; do
+		grep -q 'TracerPid:[[:space:]]*[1-9]' "$thread/status" || return 1
+	done
 }
 
-# fails CALLS ERROR [WHEN]: they do, until works.
-fails() {
+# fails_in "THREAD..." CALLS ERROR [WHEN]: they do, until works.
+fails_in() {
+	local thread at=()
+	for thread in $1; do at+=(-p "${thread##*/}"); done
 	: >"$TT_WORK/trace.txt"
-	strace -f -qq -o "$TT_WORK/trace.txt" -e "trace=$1" -e "inject=$1:error=$2${3:+:when=$3}" \
-		-p "$pid" </dev/null >"$TT_WORK/strace.log" 2>&1 &
+	strace -qq -o "$TT_WORK/trace.txt" -e "trace=$2" -e "inject=$2:error=$3${4:+:when=$4}" \
+		"${at[@]}" </dev/null >"$TT_WORK/strace.log" 2>&1 &
 	tracer=$!
 	tt_pids+=("$tracer")
-	wait_for 5 traced
+	# shellcheck disable=SC2086 # a list
+	wait_for 5 traced $1
 }
+fails() { fails_in "$(threads)" "$@"; }
+# The channel to the monitor has sendmsg() as well: what is refused here is what workers send.
+sends_fail() { fails_in "$(threads worker-)" sendmsg,sendmmsg "$@"; }
 
 works() { kill_pids 2 "$tracer"; }
 
@@ -58,15 +70,14 @@ alive() {
 
 pings() { in_ns a ping -n -q -c "$1" -i 0.02 -W 2 10.77.0.2 | sed -n 's/.* \([0-9]*\) received.*/\1/p'; }
 
-fails sendmsg EPERM || skip_all "may not trace: $(head -n 1 "$TT_WORK/strace.log")"
+sends_fail EPERM || skip_all "may not trace: $(head -n 1 "$TT_WORK/strace.log")"
 works
 
 echo "case 35: refused sends"
-# What workers send; the channel to the monitor has sendmsg().
 counted() { status a "$ta" '[.drops | to_entries[] | select(.key | startswith("tx_")) | .value] | add // 0'; }
 for error in EPERM ECONNREFUSED EMSGSIZE ENETUNREACH EADDRNOTAVAIL EINVAL ENOMEM; do
 	before=$(counted) cpu=$(cpu_ms "$pid")
-	fails sendmsg,sendmmsg "$error" || fail "strace"
+	sends_fail "$error" || fail "strace"
 	# a new handshake, which control sends, may carry one or two
 	came=$(pings 20)
 	less "$error: hardly a ping of 20 comes through" "$came" 6
@@ -79,7 +90,7 @@ for error in EPERM ECONNREFUSED EMSGSIZE ENETUNREACH EADDRNOTAVAIL EINVAL ENOMEM
 done
 echo "case 35: every other send"
 for error in EAGAIN EINTR ENOBUFS; do
-	fails sendmsg,sendmmsg "$error" 1+2 || fail "strace"
+	sends_fail "$error" 1+2 || fail "strace"
 	less "$error: pings of 50 that were answered" 30 "$(pings 50)"
 	less "$error: it was refused" 5 "$(injected)"
 	works

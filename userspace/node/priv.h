@@ -221,7 +221,8 @@ int node_priv_send(struct node_priv_client *c, struct node_priv_request *req, in
 int node_priv_dispatch(struct node_priv_client *c);
 /* True where requests wait for the socket to become writable. */
 bool node_priv_wants_write(const struct node_priv_client *c);
-/* True where replies came during a call: dispatch before waiting for the descriptor. */
+/* True where replies came during a call, or the channel broke: dispatch before waiting for the
+ * descriptor. */
 bool node_priv_has_answers(const struct node_priv_client *c);
 /* Runs those callbacks of such replies that have this arg. */
 void node_priv_deliver(struct node_priv_client *c, const void *arg);

@@ -229,12 +229,14 @@ int node_priv_dispatch(struct node_priv_client *c)
 	} while (!err);
 	if (err != -EAGAIN)
 		return err;
-	return client_flush(c) ? -EPIPE : 0;
+	return c->broken || client_flush(c) ? -EPIPE : 0;
 }
 
+/* A channel that broke while something was sent is an answer, too: nothing else would ever wake the
+ * loop for it. */
 bool node_priv_has_answers(const struct node_priv_client *c)
 {
-	return !tt_list_empty(&c->answered);
+	return c->broken || !tt_list_empty(&c->answered);
 }
 
 static struct client_request *client_find_answered(struct node_priv_client *c, const void *arg)

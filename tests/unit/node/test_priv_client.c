@@ -91,6 +91,23 @@ static void hung_monitor_is_not_waited_for(void)
 	close_client();
 }
 
+/* A send that fails for good wakes nobody by itself: the loop has to be told at its next turn. */
+static void broken_while_sending(void)
+{
+	struct node_priv_request req = {.op = NODE_PRIV_ROUTE};
+
+	open_client();
+	CU_ASSERT_FALSE(node_priv_has_answers(client));
+	close(wire[1]);
+	wire[1] = -1;
+	node_priv_send(client, &req, -1, count, NULL);
+	CU_ASSERT_TRUE(node_priv_has_answers(client));
+	CU_ASSERT_EQUAL(node_priv_dispatch(client), -EPIPE);
+	CU_ASSERT_EQUAL(node_priv_send(client, &req, -1, count, NULL), -EPIPE);
+	CU_ASSERT_EQUAL(callbacks, 0);
+	node_priv_client_destroy(client);
+}
+
 static void answers_without_a_question(void)
 {
 	int fd = open("/dev/null", O_RDONLY);
@@ -142,5 +159,6 @@ static void call_behind_a_full_queue(void)
 TT_TESTS("priv_client",
 	 {"callbacks wait for the end of a call", callbacks_wait_for_the_end_of_a_call},
 	 {"a hung monitor is not waited for", hung_monitor_is_not_waited_for},
+	 {"broken while sending", broken_while_sending},
 	 {"answers without a question", answers_without_a_question},
 	 {"a call behind a full queue", call_behind_a_full_queue})
