@@ -95,6 +95,11 @@ int hub_signer_fork(const char *ca_cert_path, const char *ca_key_path, struct hu
 	return 0;
 }
 
+pid_t hub_signer_pid(const struct hub_signer *s)
+{
+	return s->pid;
+}
+
 /* --- asking ----------------------------------------------------------------------------------- */
 
 static struct asked *take_first(struct hub_signer *s)

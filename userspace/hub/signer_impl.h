@@ -20,6 +20,8 @@ struct hub_signer_answer {
  */
 _Noreturn void hub_signer_child(int fd, const char *ca_cert_path, const char *ca_key_path,
 				pid_t parent, uid_t uid, gid_t gid);
+/* The child: it keeps the one who signs. */
+pid_t hub_signer_pid(const struct hub_signer *s);
 /* What may be signed at this moment; pure. */
 bool hub_signer_allows(const struct hub_sign_request *req, uint64_t now_s);
 

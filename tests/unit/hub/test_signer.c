@@ -148,11 +148,12 @@ static pid_t worker(void)
 	char cmd[96];
 	int pid = 0;
 
-	snprintf(cmd, sizeof(cmd), "pgrep -P \"$(pgrep -P %d -x taltun-signer)\"", (int)getpid());
+	snprintf(cmd, sizeof(cmd), "pgrep -P %d", (int)hub_signer_pid(signer));
 	FILE *f = popen(cmd, "r");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
-	CU_ASSERT_EQUAL(fscanf(f, "%d", &pid), 1);
+	CU_ASSERT_EQUAL_FATAL(fscanf(f, "%d", &pid), 1);
 	pclose(f);
+	CU_ASSERT_TRUE_FATAL(pid > 1);
 	return (pid_t)pid;
 }
 
