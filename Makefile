@@ -75,6 +75,9 @@ PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 CUNIT_LIBS := -lcunit
 MESH_LIBS := -lprotobuf-c
 HUB_LIBS := -lsqlite3
+TERMINAL_LIBS := $(or $(shell $(PKG_CONFIG) --libs ncursesw 2>/dev/null),-lncursesw -ltinfo)
+# Of what serves metrics alone: a program that does not is not bound to it, nor to its TLS library.
+HTTP_LIBS := -Wl,--push-state,--as-needed -lmicrohttpd -Wl,--pop-state
 CPPFLAGS_ALL += $(if $(HAVE_IPSEC_MB),-DTT_HAVE_IPSEC_MB=1)
 
 # --- layers ----------------------------------------------------------------------------------
@@ -87,17 +90,18 @@ SEES_wg := base crypto wg
 SEES_mesh := base crypto mesh
 SEES_tls := base crypto tls
 SEES_toml := toml
-SEES_wire := base crypto mesh tls wire
+SEES_wire := base crypto mesh tls wire plat
 SEES_plat := base plat steer
 SEES_datapath := base crypto wg mesh datapath plat
 SEES_node := base crypto wg mesh tls wire toml datapath node plat
 SEES_hub := base crypto mesh tls wire toml plat hub
-SEES_taltun-hub := base crypto mesh tls wire toml plat hub taltun-hub
+SEES_cli := base cli
+SEES_taltun-hub := base crypto mesh tls wire toml plat hub cli taltun-hub
 SEES_taltund := base crypto wg mesh tls wire toml datapath node plat taltund
-SEES_taltun := base crypto wg mesh tls wire toml datapath node plat taltun
-SEES_tests := base crypto wg mesh tls wire toml datapath node hub plat steer
+SEES_taltun := base crypto wg mesh tls wire toml datapath node plat cli taltun
+SEES_tests := base crypto wg mesh tls wire toml datapath node hub plat steer cli taltun
 
-LAYERS := base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,tls wire toml node hub)
+LAYERS := base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,tls wire toml node hub cli)
 PROGRAMS := $(if $(filter none,$(PLATFORM)),,taltund taltun)
 # The hub is a server for Linux; a program without sources yet is none.
 HUB_PROGRAMS := $(if $(filter linux,$(PLATFORM)),$(if $(wildcard userspace/taltun-hub/*.c),taltun-hub))
@@ -145,6 +149,10 @@ lib = $(BUILD)/lib/libtt-$(1).a
 LIBS_datapath := $(call lib,datapath) $(call lib,wg) $(call lib,mesh) $(call lib,crypto) $(call lib,plat) $(call lib,base)
 LIBS_hub := $(call lib,hub) $(call lib,wire) $(call lib,tls) $(call lib,toml) $(call lib,mesh) $(call lib,crypto) $(call lib,plat) $(call lib,base)
 LIBS_node := $(call lib,node) $(call lib,wire) $(call lib,tls) $(call lib,toml) $(LIBS_datapath)
+# What the command lines share, and what belongs to one program alone.
+EXTRA_taltun := $(call lib,cli)
+EXTRA_taltun-hub := $(call lib,cli)
+EXTRA_LIBS_taltun := $(TERMINAL_LIBS)
 
 .DEFAULT_GOAL := all
 .PHONY: all libs check check-build deb check-deb check-vm check-xdp check-xdp-asan demo bench fuzz install uninstall format format-check lint help clean
@@ -180,12 +188,17 @@ define program_rule
 OBJS_$(1) := $(call obj_of,$(call src_of,$(1)))
 $$(OBJS_$(1)): INC := $(call inc_dir,$(1))
 $$(OBJS_$(1)): $(call inc_dir,$(1))/.made
-$(BUILD)/bin/$(1): $$(OBJS_$(1)) $(2)
+$(BUILD)/bin/$(1): $$(OBJS_$(1)) $$(EXTRA_$(1)) $(2)
 	@mkdir -p $$(@D)
-	$$(if $$(V),,@echo "  LINK    $(1)";) $$(CXX) $$(LDFLAGS_ALL) -o $$@ $$^ $(2) $(3) $$(PKG_LIBS) $$(MESH_LIBS) $$(CRYPTO_LIBS)
+	$$(if $$(V),,@echo "  LINK    $(1)";) $$(CXX) $$(LDFLAGS_ALL) -o $$@ $$^ $(2) $(3) $$(EXTRA_LIBS_$(1)) $$(PKG_LIBS) $$(MESH_LIBS) $$(HTTP_LIBS) $$(CRYPTO_LIBS)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p),$(LIBS_node))))
 $(foreach p,$(HUB_PROGRAMS),$(eval $(call program_rule,$(p),$(LIBS_hub),$(HUB_LIBS))))
+
+# The programs without their main(), for their unit tests.
+TESTED_PROGRAMS := $(filter taltun,$(PROGRAMS))
+$(foreach p,$(TESTED_PROGRAMS),$(eval LIB_OBJS_$(p) := $(filter-out %/main.o,$(call obj_of,$(call src_of,$(p))))))
+$(foreach p,$(TESTED_PROGRAMS),$(eval $(call archive_rule,$(p))))
 
 # --- the steering program ----------------------------------------------------------------------
 # One object for all variants of the build, embedded in the platform library (xdp_object.c).
@@ -207,7 +220,7 @@ $(BUILD)/obj/platform/linux/xdp_object.o: EXTRA_INC := -DTT_STEER_OBJECT='"$(CUR
 # --- tests -----------------------------------------------------------------------------------
 # tests/unit/LAYER/test_x.c is one CUnit program; it links the layers up to its own.
 
-TEST_SRC := $(foreach l,base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,tls wire toml node hub),$(wildcard tests/unit/$(l)/test_*.c) ) $(wildcard tests/sim/test_*.c) $(if $(filter none,$(PLATFORM)),,$(wildcard tests/unit/plat/test_*.c)) $(if $(filter linux,$(PLATFORM)),$(wildcard tests/bpf/test_*.c))
+TEST_SRC := $(foreach l,base crypto wg mesh datapath $(if $(filter none,$(PLATFORM)),,tls wire toml node hub cli taltun),$(wildcard tests/unit/$(l)/test_*.c) ) $(wildcard tests/sim/test_*.c) $(if $(filter none,$(PLATFORM)),,$(wildcard tests/unit/plat/test_*.c)) $(if $(filter linux,$(PLATFORM)),$(wildcard tests/bpf/test_*.c))
 TEST_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
 TEST_SUPPORT := $(call obj_of,$(wildcard tests/unit/support/*.c))
 TEST_OBJS := $(call obj_of,$(TEST_SRC)) $(TEST_SUPPORT)
@@ -215,10 +228,10 @@ $(TEST_OBJS): INC := $(call inc_dir,tests)
 $(TEST_OBJS): EXTRA_INC := -Itests/unit/support
 $(TEST_OBJS): $(call inc_dir,tests)/.made
 
-TEST_LIBS := $(if $(filter none,$(PLATFORM)),$(LIBS_datapath),$(call lib,hub) $(LIBS_node))
+TEST_LIBS := $(if $(filter none,$(PLATFORM)),$(LIBS_datapath),$(foreach l,$(TESTED_PROGRAMS) cli hub,$(call lib,$(l))) $(LIBS_node))
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_SUPPORT) $(TEST_LIBS)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(HUB_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(CRYPTO_LIBS) $(CUNIT_LIBS)
+	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(HUB_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(HTTP_LIBS) $(CRYPTO_LIBS) $(CUNIT_LIBS)
 
 # Helper programs of the tests and benchmarks: one file, one program.
 TOOL_SRC := $(wildcard tests/tools/*.c) $(wildcard tests/bench/*.c)
@@ -229,7 +242,7 @@ $(TOOL_OBJS): EXTRA_INC := -Itests/unit/support
 $(TOOL_OBJS): $(call inc_dir,tests)/.made
 $(TOOL_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(HUB_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(CRYPTO_LIBS)
+	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(HUB_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(HTTP_LIBS) $(CRYPTO_LIBS)
 
 .PHONY: tools
 tools: $(TOOL_BIN)
@@ -267,10 +280,10 @@ $(FUZZ_OBJS): EXTRA_INC := -Itests/unit/support
 $(FUZZ_OBJS): $(call inc_dir,tests)/.made
 $(BUILD)/fuzz/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay_main.o $(FUZZ_SUPPORT) $(TEST_LIBS)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(HUB_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(CRYPTO_LIBS)
+	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -o $@ $^ $(TEST_LIBS) $(HUB_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(HTTP_LIBS) $(CRYPTO_LIBS)
 $(BUILD)/fuzz/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_SUPPORT) $(TEST_LIBS)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(TEST_LIBS) $(HUB_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(CRYPTO_LIBS)
+	$(if $(V),,@echo "  LINK    $(notdir $@)";) $(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(TEST_LIBS) $(HUB_LIBS) $(PKG_LIBS) $(MESH_LIBS) $(HTTP_LIBS) $(CRYPTO_LIBS)
 .PHONY: fuzz-replay fuzz-build
 fuzz-replay: $(FUZZ_REPLAY)
 fuzz-build: $(FUZZ_BIN)

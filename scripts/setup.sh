@@ -9,11 +9,11 @@ set -u
 
 build_packages="build-essential pkg-config libsodium-dev libssl-dev libnl-3-dev libnl-route-3-dev
 	libuv1-dev libjansson-dev libtomlplusplus-dev libcap-ng-dev clang llvm libbpf-dev libxdp-dev
-	libprotobuf-c-dev protobuf-c-compiler libsqlite3-dev"
+	libprotobuf-c-dev protobuf-c-compiler libsqlite3-dev libmicrohttpd-dev"
 traffic_packages="wireguard-tools iperf3 nftables iproute2 ethtool iputils-ping jq procps"
 check_packages="git clang libclang-rt-14-dev clang-format libcunit1-dev wireguard-go valgrind
 	shellcheck python3 socat netcat-openbsd tcpdump strace conntrack bc mandoc kmod bpftool xxd coturn
-	sqlite3 testssl.sh openssl systemd dpkg-dev lintian mmdebstrap fail2ban"
+	sqlite3 testssl.sh openssl systemd dpkg-dev lintian mmdebstrap fail2ban prometheus"
 rival_packages="wireguard-go nebula fastd openvpn openssl"
 
 usage() { sed -n '4,7s/^# \{0,1\}//p' "$0"; }
@@ -110,9 +110,9 @@ if ! apt_install "$log" "${missing[@]}"; then
 fi
 # A test wants the program; the server that its package starts at boot is nobody's wish.
 case " ${missing[*]} " in
-*" coturn "* | *" fail2ban "*)
+*" coturn "* | *" fail2ban "* | *" prometheus "*)
 	if [ -d /run/systemd/system ]; then
-		for server in coturn fail2ban; do
+		for server in coturn fail2ban prometheus; do
 			case " ${missing[*]} " in
 			*" $server "*) $as_root systemctl --quiet disable --now "$server" ;;
 			esac

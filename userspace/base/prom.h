@@ -38,8 +38,7 @@ struct tt_prom_labels {
 	char text[TT_PROM_LABELS_MAX];
 };
 
-/* Appends one. Where it does not fit as a whole it is left out: the names of a set are the
- * program's choice, so two to three of the longest values always fit. value NULL: as "". */
+/* Appends one; where it does not fit as a whole it is left out. value NULL: as "". */
 void tt_prom_label(struct tt_prom_labels *l, const char *name, const char *value);
 void tt_prom_label_u64(struct tt_prom_labels *l, const char *name, uint64_t value);
 

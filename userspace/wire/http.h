@@ -41,8 +41,9 @@ struct wire_http_options {
 	int listen_fd;			    /* listening, TCP or Unix; taken, also on error */
 	const struct wire_http_page *pages; /* stay in place */
 	unsigned count;
-	void *ctx;	 /* of render() */
-	size_t page_max; /* bytes of a page; 0: 16 MiB */
+	void *ctx;	      /* of render() */
+	size_t page_max;      /* bytes of a page; 0: 16 MiB */
+	unsigned lifetime_ms; /* 0: WIRE_HTTP_LIFETIME_MS */
 };
 
 struct wire_http_stats {

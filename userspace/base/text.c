@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/text.h"
+
+#define FIRST_BYTES 1024
+#define DIGITS_MAX  20 /* of 2^64 - 1 */
+
+bool tt_text_reserve(struct tt_text *t, size_t len)
+{
+	if (len <= t->cap - t->len)
+		return true;
+	if (!t->grow || len > t->max - TT_MIN(t->len, t->max)) {
+		t->full = true;
+		return false;
+	}
+	size_t size = TT_MAX(t->cap * 2, (size_t)FIRST_BYTES);
+	size = TT_MIN(TT_MAX(size, t->len + len), t->max);
+	char *buf = t->grow(t->buf, size);
+	if (!buf) {
+		t->full = true;
+		return false;
+	}
+	t->buf = buf;
+	t->cap = size;
+	return true;
+}
+
+void tt_text_add(struct tt_text *t, const char *bytes, size_t len)
+{
+	if (!len || !tt_text_reserve(t, len))
+		return;
+	memcpy(t->buf + t->len, bytes, len);
+	t->len += len;
+}
+
+void tt_text_str(struct tt_text *t, const char *s)
+{
+	tt_text_add(t, s, strlen(s));
+}
+
+/* From the end of the array; returns where it begins. */
+static char *digits_of(char end[], uint64_t v)
+{
+	do
+		*--end = (char)('0' + v % 10);
+	while (v /= 10);
+	return end;
+}
+
+void tt_text_u64(struct tt_text *t, uint64_t v)
+{
+	char buf[DIGITS_MAX], *first = digits_of(buf + sizeof(buf), v);
+
+	tt_text_add(t, first, (size_t)(buf + sizeof(buf) - first));
+}
+
+void tt_text_decimal(struct tt_text *t, int64_t v, unsigned digits)
+{
+	/* sign, whole part, point, fraction */
+	char buf[DIGITS_MAX + 2], *end = buf + sizeof(buf), *p = end;
+	uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+
+	for (; digits && u % 10 == 0; digits--)
+		u /= 10;
+	for (unsigned i = 0; i < digits; i++, u /= 10)
+		*--p = (char)('0' + u % 10);
+	if (digits)
+		*--p = '.';
+	p = digits_of(p, u);
+	if (v < 0)
+		*--p = '-';
+	tt_text_add(t, p, (size_t)(end - p));
+}
