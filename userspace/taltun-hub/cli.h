@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the subcommands of taltun-hub share: exit codes, options, and how output looks.
+ * What the subcommands of taltun-hub share: their tables, the database, and how output looks.
  */
 #ifndef TT_TALTUN_HUB_CLI_H
 #define TT_TALTUN_HUB_CLI_H
@@ -8,25 +8,10 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "cli/command.h"
+#include "cli/output.h"
 #include "hub/config.h"
 #include "hub/db.h"
-
-/* Those of taltun(8). */
-enum cli_exit {
-	CLI_OK = 0,
-	CLI_FAILED = 1,
-	CLI_USAGE = 2,
-	CLI_NOT_RUNNING = 3,
-	CLI_CONFIG = 78,
-};
-
-struct cli_command {
-	const char *name;
-	const char *usage; /* behind "taltun-hub NAME " */
-	const char *summary;
-	const char *help;
-	int (*run)(int argc, char **argv);
-};
 
 /* One table per file, ends with a NULL name. */
 extern const struct cli_command cli_commands_hub[];
@@ -37,16 +22,6 @@ extern const struct cli_command cli_commands_status[];
 
 extern struct hub_paths cli_paths; /* as --dir says */
 extern const char *cli_dir;	   /* --dir; NULL: not given */
-
-/* Prints "taltun-hub: ..." to stderr and returns status. */
-int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
-int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* Takes "--json" (or another flag) out of argv; true where it was there. */
-bool cli_take_flag(int *argc, char **argv, const char *flag);
-/* Takes "--name VALUE" or "--name=VALUE" out: 1, *value is set; 0: not there; -1: without a value.
- */
-int cli_take_value(int *argc, char **argv, const char *option, const char **value);
 
 /* --- the database (output.c) ---------------------------------------------------------------------
  */
