@@ -87,5 +87,6 @@ bool node_config_valid(const void *blob, size_t size)
 		if (!lines_fit(cfg, cfg->hooks[i]))
 			return false;
 	}
-	return hub_fits(cfg) && peers_fit(cfg);
+	return hub_fits(cfg) && peers_fit(cfg) && lines_fit(cfg, cfg->gateway.masquerade) &&
+	       fits(cfg, cfg->gateway.subnets, sizeof(struct tt_cidr));
 }

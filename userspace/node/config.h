@@ -19,7 +19,7 @@
 #include "base/types.h"
 
 #define NODE_CONFIG_MAGIC   UINT32_C(0x54544346) /* "TTCF" */
-#define NODE_CONFIG_VERSION 3
+#define NODE_CONFIG_VERSION 4
 
 #define NODE_CONFIG_PEERS_MAX	    65536
 #define NODE_CONFIG_ALLOWED_IPS_MAX 1000000
@@ -29,6 +29,8 @@
 #define NODE_CONFIG_HUB_PORT	    443 /* where none is given */
 #define NODE_CONFIG_ACCEPT_MAX	    256
 #define NODE_CONFIG_NETWORKS_MAX    16
+#define NODE_CONFIG_MASQUERADE_MAX  16
+#define NODE_CONFIG_SUBNETS_MAX	    256
 #define NODE_CONFIG_UMEM_MB	    256 /* where none is given */
 
 /* A range of the blob: `count` elements from byte `off`. */
@@ -53,6 +55,12 @@ enum node_poll { NODE_POLL_ADAPTIVE, NODE_POLL_BUSY, NODE_POLL_INTERRUPT };
 enum node_datapath_mode { NODE_DATAPATH_AUTO, NODE_DATAPATH_XDP, NODE_DATAPATH_SOCKET };
 enum node_unknown_index { NODE_UNKNOWN_INDEX_DROP, NODE_UNKNOWN_INDEX_PASS };
 enum node_aead { NODE_AEAD_AUTO, NODE_AEAD_AVX512, NODE_AEAD_IPSEC_MB, NODE_AEAD_LIBSODIUM };
+
+enum node_firewall_mode {
+	NODE_FIREWALL_AUTO, /* with [gateway], where the host has what it takes */
+	NODE_FIREWALL_ON,   /* or the node does not start */
+	NODE_FIREWALL_OFF,
+};
 
 enum node_hook {
 	NODE_HOOK_PRE_UP,
@@ -89,6 +97,17 @@ struct node_config_hub {
 	/* struct tt_cidr: subnets and default routes that gateways may have for us; the mesh's own
 	 * addresses. Both become routes. */
 	struct node_config_range accept, networks;
+};
+
+/* [gateway]: what this host forwards between the tunnel and the networks behind it. */
+struct node_config_gateway {
+	uint8_t given;	     /* 0: there is none, and nothing below */
+	uint8_t firewall;    /* enum node_firewall_mode */
+	uint8_t ip_forward;  /* set the host's sysctls while the node runs */
+	uint8_t has_subnets; /* 0: those that `masquerade` leads to */
+	/* struct node_config_text: interfaces behind which peers appear as this host */
+	struct node_config_range masquerade;
+	struct node_config_range subnets; /* struct tt_cidr: what peers may reach */
 };
 
 struct node_config {
@@ -133,6 +152,7 @@ struct node_config {
 	uint8_t pad[2];
 
 	struct node_config_hub hub;
+	struct node_config_gateway gateway;
 	struct node_config_range peers; /* struct node_config_peer */
 };
 
@@ -153,7 +173,8 @@ static inline const struct node_config_peer *node_config_peer(const struct node_
 	return (const struct node_config_peer *)node_config_at(cfg, cfg->peers.off) + i;
 }
 
-/* Element i of addresses, routes, a peer's allowed_ips, the hub's accept and networks. */
+/* Element i of addresses, routes, a peer's allowed_ips, the hub's accept and networks, the
+ * gateway's subnets. */
 static inline const struct tt_cidr *node_config_cidr(const struct node_config *cfg,
 						     struct node_config_range r, uint32_t i)
 {
@@ -165,7 +186,7 @@ static inline const struct tt_ip *node_config_dns(const struct node_config *cfg,
 	return (const struct tt_ip *)node_config_at(cfg, cfg->dns.off) + i;
 }
 
-/* Element i of dns_search, interfaces or hooks[...]. */
+/* Element i of dns_search, interfaces, hooks[...] or the gateway's masquerade. */
 static inline const char *node_config_line(const struct node_config *cfg,
 					   struct node_config_range r, uint32_t i)
 {
@@ -188,6 +209,7 @@ const char *node_datapath_mode_name(enum node_datapath_mode mode);
 const char *node_unknown_index_name(enum node_unknown_index policy);
 const char *node_aead_name(enum node_aead aead);
 const char *node_routes_name(enum node_routes mode);
+const char *node_firewall_mode_name(enum node_firewall_mode mode);
 const char *node_hook_name(enum node_hook hook);
 
 #endif

@@ -276,6 +276,10 @@ int node_draft_check(struct node_draft *d)
 	if (!rc)
 		rc = check_range(d, &d->cfg.hub.networks);
 	if (!rc)
+		rc = check_range(d, &d->cfg.gateway.subnets);
+	if (!rc)
+		rc = node_draft_check_gateway(d);
+	if (!rc)
 		rc = node_draft_check_hub(d);
 	return rc ? rc : check_allowed_ips(d);
 }

@@ -15,6 +15,7 @@ void node_draft_init(struct node_draft *d, const char *path, struct node_config_
 	d->cfg.log_format = TT_LOG_LOGFMT;
 	d->file = (struct node_where){path, 1, 1, NODE_LEVEL_FILE};
 	d->interface = d->private_key = d->mtu = d->hub.header = d->file;
+	d->gateway.header = d->gateway.masquerade = d->gateway.subnets = d->file;
 	err->text[0] = '\0';
 	err->warning_count = 0;
 }
@@ -262,5 +263,7 @@ struct node_config *node_draft_seal(const struct node_draft *d)
 	for (size_t i = 0; i < d->lines.len / sizeof(*lines); i++)
 		seal_text(&lines[i], &l);
 	seal_hub(d, cfg, &l, &next_cidr);
+	seal_range(&cfg->gateway.masquerade, l.lines, sizeof(struct node_config_text));
+	seal_cidrs(d, cfg, &l, &cfg->gateway.subnets, &next_cidr);
 	return cfg;
 }

@@ -46,6 +46,10 @@ struct node_draft_hub {
 	struct node_where file_at[NODE_HUB_FILE_COUNT];
 };
 
+struct node_draft_gateway {
+	struct node_where header, masquerade, subnets;
+};
+
 struct node_draft {
 	struct node_config
 		cfg; /* ranges and texts count from the start of their pool until sealed */
@@ -69,6 +73,7 @@ struct node_draft {
 	struct node_where private_key;
 	struct node_where mtu;
 	struct node_draft_hub hub;
+	struct node_draft_gateway gateway;
 	const char *state_dir; /* where the hub's files are by default */
 	struct node_config_error *err;
 };
@@ -104,6 +109,8 @@ static inline uint32_t node_draft_peer_count(const struct node_draft *d)
 
 /* config_hub.c: reads the files of [hub] and looks whether they fit. 0 or -EINVAL, -ENOMEM. */
 int node_draft_check_hub(struct node_draft *d);
+/* config_gateway.c: what does not go together in [gateway]. 0 or -EINVAL. */
+int node_draft_check_gateway(struct node_draft *d);
 /* The rules that no single key can judge (config_check.c). 0 or -EINVAL, -ENOMEM. */
 int node_draft_check(struct node_draft *d);
 /* The blob, or NULL without memory. Prefixes whose family is none are left out. */

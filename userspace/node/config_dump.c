@@ -89,6 +89,22 @@ static void dump_hub(const struct node_config *cfg, FILE *out)
 	dump_cidrs(cfg, out, "hub.networks", h->networks);
 }
 
+static void dump_gateway(const struct node_config *cfg, FILE *out)
+{
+	const struct node_config_gateway *g = &cfg->gateway;
+
+	if (!g->given)
+		return;
+	fprintf(out, "gateway.firewall = %s\n", node_firewall_mode_name(g->firewall));
+	fprintf(out, "gateway.ip_forward = %s\n", true_or_false(g->ip_forward));
+	dump_lines(cfg, out, "gateway.masquerade", g->masquerade);
+	if (!g->has_subnets)
+		fprintf(out, "gateway.subnets = (not given)\n");
+	else if (!g->subnets.count)
+		fprintf(out, "gateway.subnets = (none)\n");
+	dump_cidrs(cfg, out, "gateway.subnets", g->subnets);
+}
+
 static void dump_peer(const struct node_config *cfg, FILE *out, const struct node_config_peer *p)
 {
 	char key[TT_KEY_B64_LEN + 1], text[TT_ENDPOINT_TEXT_MAX];
@@ -119,6 +135,7 @@ void node_config_dump(const struct node_config *cfg, FILE *out)
 	fprintf(out, "log.level = %s\n", levels[cfg->log_level & 3]);
 	fprintf(out, "log.format = %s\n", cfg->log_format == TT_LOG_JSON ? "json" : "logfmt");
 	dump_hub(cfg, out);
+	dump_gateway(cfg, out);
 	for (uint32_t i = 0; i < cfg->peers.count; i++)
 		dump_peer(cfg, out, node_config_peer(cfg, i));
 }

@@ -148,7 +148,8 @@ static int unknown_section(struct node_draft *d, const struct toml_key *key)
 	}
 	return node_draft_fail(
 		d, key_place(d, key),
-		"unknown section %s; expected [interface], [datapath], [log], [hub] or [[peer]]",
+		"unknown section %s; expected [interface], [datapath], [log], [hub], [gateway] or "
+		"[[peer]]",
 		quote);
 }
 
@@ -178,6 +179,11 @@ static int visit_section(void *ctx, const struct toml_key *key, const struct tom
 	if (s == NODE_SECTION_HUB) {
 		d->hub.seen = true;
 		d->hub.header = (struct node_where){d->path, v->line, v->column, NODE_LEVEL_FILE};
+	}
+	if (s == NODE_SECTION_GATEWAY) {
+		d->cfg.gateway.given = 1;
+		d->gateway.header =
+			(struct node_where){d->path, v->line, v->column, NODE_LEVEL_FILE};
 	}
 	struct walk w = {d, (enum node_section)s, &d->cfg};
 	return toml_each_key(v, visit_key, &w);
@@ -318,7 +324,9 @@ static int apply_flag(struct node_draft *d, const char *flag)
 		return k ? apply_setting(d, k, flag, eq)
 			 : node_schema_unknown_key(d, at, (enum node_section)s, key);
 	}
-	return node_draft_fail(d, at, "unknown section; expected interface, datapath, log or hub");
+	return node_draft_fail(d, at,
+			       "unknown section; expected interface, datapath, log, hub or "
+			       "gateway");
 }
 
 static int apply_flags(struct node_draft *d, const char *const *set, size_t count)

@@ -5,9 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static const char *const section_names[] = {"interface", "datapath", "log", "hub", "peer"};
-static const char *const section_titles[] = {"[interface]", "[datapath]", "[log]", "[hub]",
-					     "[[peer]]"};
+static const char *const section_names[] = {"interface", "datapath", "log",
+					    "hub",	 "gateway",  "peer"};
+static const char *const section_titles[] = {"[interface]", "[datapath]", "[log]",
+					     "[hub]",	    "[gateway]",  "[[peer]]"};
 
 const char *node_section_name(enum node_section s)
 {
@@ -74,6 +75,13 @@ const char *node_unknown_index_name(enum node_unknown_index policy)
 const char *node_aead_name(enum node_aead aead)
 {
 	return word_of(aead_words, aead);
+}
+
+const char *node_firewall_mode_name(enum node_firewall_mode mode)
+{
+	static const char *const names[] = {"auto", "true", "false"};
+
+	return mode <= NODE_FIREWALL_OFF ? names[mode] : "?";
 }
 
 const char *node_routes_name(enum node_routes mode)
@@ -215,6 +223,7 @@ static int parse_boolean(struct node_draft *d, const struct node_schema_key *k,
 #define DPATH(n) .section = NODE_SECTION_DATAPATH, .name = n
 #define LOG(n)	 .section = NODE_SECTION_LOG, .name = n
 #define HUB(n)	 .section = NODE_SECTION_HUB, .name = n
+#define GATE(n)	 .section = NODE_SECTION_GATEWAY, .name = n
 #define PEER(n)	 .section = NODE_SECTION_PEER, .name = n
 
 #define KEY_EXPECTED   "44 characters of base64"
@@ -275,6 +284,13 @@ static const struct node_schema_key keys[] = {
 	 .expected = "the path of a PEM file"},
 	{HUB("accept"), LIST, node_parse_hub_accept, .expected = NETS_EXPECTED},
 	{HUB("networks"), LIST, node_parse_hub_networks, .expected = NETS_EXPECTED},
+
+	{GATE("firewall"), BOOL | TEXT, node_parse_gateway_firewall, .words = auto_word,
+	 .expected = "true, false or \"auto\""},
+	{GATE("ip_forward"), BOOL, node_parse_gateway_ip_forward, .expected = "true or false"},
+	{GATE("masquerade"), LIST, node_parse_gateway_masquerade,
+	 .expected = "a list of interface names as [\"eth0\"]"},
+	{GATE("subnets"), LIST, node_parse_gateway_subnets, .expected = NETS_EXPECTED},
 
 	{PEER("name"), TEXT, node_parse_peer_name, .expected = "a name as \"office\""},
 	{PEER("public_key"), TEXT, node_parse_public_key, .expected = KEY_EXPECTED},

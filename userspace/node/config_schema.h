@@ -13,6 +13,7 @@ enum node_section {
 	NODE_SECTION_DATAPATH,
 	NODE_SECTION_LOG,
 	NODE_SECTION_HUB,
+	NODE_SECTION_GATEWAY,
 	NODE_SECTION_PEER,
 	NODE_SECTION_COUNT
 };
@@ -108,9 +109,16 @@ node_parser node_parse_psk_file, node_parse_endpoint, node_parse_allowed_ips;
 node_parser node_parse_hub_server, node_parse_hub_name, node_parse_hub_file;
 node_parser node_parse_hub_accept, node_parse_hub_networks;
 
+/* config_gateway.c */
+node_parser node_parse_gateway_firewall, node_parse_gateway_ip_forward;
+node_parser node_parse_gateway_masquerade, node_parse_gateway_subnets;
+
 /* A list of prefixes into *r, host bits cut off (with a warning) where `mask` says so. */
 int node_parse_cidrs(struct node_draft *d, const struct node_value *v, struct node_config_range *r,
 		     bool mask);
+/* A list of at most `max` interface names into *r, each once. */
+int node_parse_ifnames(struct node_draft *d, const struct node_value *v,
+		       struct node_config_range *r, uint32_t max);
 /* 1 to 65535, or -1. */
 int64_t node_parse_port_number(const char *text, size_t len);
 

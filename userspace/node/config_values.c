@@ -470,28 +470,48 @@ int node_parse_dns_search(struct node_draft *d, const struct node_schema_key *k,
 	return rc;
 }
 
+static bool has_line(const struct node_draft *d, const struct node_config_range *r,
+		     const struct node_item *item)
+{
+	const struct node_config_text *t = (struct node_config_text *)d->lines.base;
+
+	for (uint32_t i = 0; i < r->count; i++)
+		if (t[r->off + i].len == item->len &&
+		    memcmp(d->text.base + t[r->off + i].off, item->text, item->len) == 0)
+			return true;
+	return false;
+}
+
 static int add_interface(struct node_draft *d, const struct node_value *v,
-			 struct node_config_range *r, const struct node_item *item)
+			 struct node_config_range *r, const struct node_item *item, uint32_t max)
 {
 	if (item->what || node_ifname_complaint(item->text, item->len))
 		return fail_item(d, v, item, "an interface name as \"eth0\"");
-	if (r->count == NODE_CONFIG_XDP_INTERFACES)
-		return node_draft_fail(d, v->at, "%s holds more than %d interfaces", v->label,
-				       NODE_CONFIG_XDP_INTERFACES);
+	if (has_line(d, r, item))
+		return 0;
+	if (r->count == max)
+		return node_draft_fail(d, v->at, "%s holds more than %u interfaces", v->label, max);
 	return add_line(d, r, item->text, item->len);
+}
+
+int node_parse_ifnames(struct node_draft *d, const struct node_value *v,
+		       struct node_config_range *r, uint32_t max)
+{
+	int rc = 0;
+
+	*r = (struct node_config_range){0};
+	for (uint32_t i = 0; !rc && i < item_count(d); i++)
+		rc = add_interface(d, v, r, item_at(d, i), max);
+	return rc;
 }
 
 int node_parse_interfaces(struct node_draft *d, const struct node_schema_key *k,
 			  const struct node_value *v, void *obj)
 {
 	struct node_config *cfg = obj;
-	int rc = 0;
 
 	(void)k;
-	cfg->interfaces = (struct node_config_range){0};
-	for (uint32_t i = 0; !rc && i < item_count(d); i++)
-		rc = add_interface(d, v, &cfg->interfaces, item_at(d, i));
-	return rc;
+	return node_parse_ifnames(d, v, &cfg->interfaces, NODE_CONFIG_XDP_INTERFACES);
 }
 
 static bool is_one_line(const struct node_item *item)

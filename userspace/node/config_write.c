@@ -156,6 +156,21 @@ static void put_hub(const struct node_config *cfg, FILE *out)
 	put_cidr_list(cfg, out, "networks", h->networks);
 }
 
+static void put_gateway(const struct node_config *cfg, FILE *out)
+{
+	const struct node_config_gateway *g = &cfg->gateway;
+
+	if (!g->given)
+		return;
+	fputs("\n[gateway]\n", out);
+	if (g->firewall != NODE_FIREWALL_AUTO)
+		fprintf(out, "firewall = %s\n", node_firewall_mode_name(g->firewall));
+	fprintf(out, "ip_forward = %s\n", g->ip_forward ? "true" : "false");
+	put_lines(cfg, out, "masquerade", g->masquerade);
+	if (g->has_subnets)
+		put_cidr_list(cfg, out, "subnets", g->subnets);
+}
+
 /* "host:port", "[v6]:port" */
 static void put_endpoint(const struct node_config *cfg, FILE *out, const struct node_config_peer *p)
 {
@@ -189,6 +204,7 @@ int node_config_to_toml(const struct node_config *cfg, FILE *out)
 	put_datapath(cfg, out);
 	put_log(cfg, out);
 	put_hub(cfg, out);
+	put_gateway(cfg, out);
 	for (uint32_t i = 0; i < cfg->peers.count; i++)
 		put_peer(cfg, out, node_config_peer(cfg, i));
 	return fflush(out) || ferror(out) ? -EIO : 0;

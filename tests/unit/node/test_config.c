@@ -427,8 +427,12 @@ static void wrong_settings(void)
 		 .want = "--set peer.keepalive: peers are set in the file only"},
 		{.set = {"hub.url=x"}, .want = "--set hub.url: unknown key \"url\" in [hub]"},
 		{.set = {"mesh.url=x"},
-		 .want = "--set mesh.url: unknown section; expected interface, datapath, log or "
-			 "hub"},
+		 .want = "--set mesh.url: unknown section; expected interface, datapath, log, hub "
+			 "or "
+			 "gateway"},
+		{.set = {"gateway.masquerade=eth0,e/1"},
+		 .want = "--set gateway.masquerade: masquerade holds \"e/1\"; expected an "
+			 "interface name as \"eth0\""},
 		{.set = {"datapath.forward_between_peers=yes"},
 		 .want = "--set datapath.forward_between_peers: forward_between_peers is \"yes\"; "
 			 "expected true or false"},
