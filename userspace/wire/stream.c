@@ -1,44 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-#include "wire/stream.h"
+#include "wire/stream_impl.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define RECORD	  (16 * 1024) /* plain bytes of one TLS record */
-#define WRITE_MAX (64 * 1024) /* for the socket at once */
-#define READ_MAX  (64 * 1024)
 /* A queue of packets goes out before the turn ends where it holds so much: one turn may read far
  * more than a queue takes. */
-#define PUSH_BYTES (3 * RECORD)
-#define POOL_MAX   64 /* chunks of a record's size that are kept */
+#define PUSH_BYTES (3 * WIRE_RECORD)
 /* After so many reads the turn counts as ended: libuv may hand out tens of thousands in one. */
 #define READS_MAX 64
-
-struct wire_loop {
-	uv_loop_t *loop;
-	uv_prepare_t turn_end;
-	struct tt_list dirty;
-	size_t packet_bytes, packet_bytes_max;
-	unsigned reads; /* since the last flush of all */
-	struct wire_chunk *pool;
-	unsigned pooled;
-	void (*closed)(void *arg);
-	void *closed_arg;
-	uint8_t read_buffer[READ_MAX];
-	uint8_t plain[RECORD];
-	uint8_t record[RECORD];
-	uint8_t wire[WRITE_MAX + RECORD];
-};
-
-/* One frame, or part of a queue of packets: as many as fill a record. */
-struct wire_chunk {
-	struct wire_chunk *next;
-	uint32_t len, off, cap;
-	uint8_t bytes[];
-};
+/* Of a stream in one turn; and what it reads at once, where frames are small and take long. */
+#define SLICE_NS (1 * TT_NS_PER_MS)
+#define READ_MIN 2048u
 
 static void flush(struct wire_stream *s);
 static void push(struct wire_stream *s);
+static void on_alloc(uv_handle_t *h, size_t size, uv_buf_t *buf);
+static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf);
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
@@ -64,9 +42,24 @@ static void flush_all(struct wire_loop *l)
 	}
 }
 
+/* They had their slice of this turn; the next one begins. */
+static void read_again(struct wire_loop *l)
+{
+	l->turn++;
+	while (!tt_list_empty(&l->yielded)) {
+		struct wire_stream *s =
+			TT_CONTAINER_OF(l->yielded.next, struct wire_stream, yielded);
+
+		tt_list_del(&s->yielded);
+		if (!s->paused)
+			uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_read);
+	}
+}
+
 static void on_turn_end(uv_prepare_t *p)
 {
 	flush_all(p->data);
+	read_again(p->data);
 }
 
 int wire_loop_open(uv_loop_t *loop, size_t packet_bytes, struct wire_loop **out)
@@ -78,6 +71,7 @@ int wire_loop_open(uv_loop_t *loop, size_t packet_bytes, struct wire_loop **out)
 	l->loop = loop;
 	l->packet_bytes_max = packet_bytes;
 	tt_list_init(&l->dirty);
+	tt_list_init(&l->yielded);
 	uv_prepare_init(loop, &l->turn_end);
 	l->turn_end.data = l;
 	uv_prepare_start(&l->turn_end, on_turn_end);
@@ -91,12 +85,7 @@ static void on_loop_closed(uv_handle_t *h)
 {
 	struct wire_loop *l = h->data;
 
-	while (l->pool) {
-		struct wire_chunk *k = l->pool;
-
-		l->pool = k->next;
-		free(k);
-	}
+	wire_pool_free(l);
 	if (l->closed)
 		l->closed(l->closed_arg);
 	free(l);
@@ -109,108 +98,7 @@ void wire_loop_close(struct wire_loop *l, void (*closed)(void *arg), void *arg)
 	uv_close((uv_handle_t *)&l->turn_end, on_loop_closed);
 }
 
-/* --- queues ----------------------------------------------------------------------------------- */
-
-static struct wire_chunk *chunk_new(uint32_t cap)
-{
-	struct wire_chunk *k = malloc(sizeof(*k) + cap);
-
-	if (k) {
-		k->next = NULL;
-		k->len = k->off = 0;
-		k->cap = cap;
-	}
-	return k;
-}
-
-static void queue_append(struct wire_queue *q, struct wire_chunk *k)
-{
-	if (q->last)
-		q->last->next = k;
-	else
-		q->first = k;
-	q->last = k;
-}
-
-static struct wire_chunk *queue_unlink(struct wire_queue *q)
-{
-	struct wire_chunk *k = q->first;
-
-	q->first = k->next;
-	if (!q->first)
-		q->last = NULL;
-	return k;
-}
-
-static void control_pop(struct wire_stream *s)
-{
-	struct wire_chunk *k = queue_unlink(&s->control);
-
-	s->control.count--;
-	s->control.bytes -= k->len;
-	free(k);
-}
-
-/* NULL: no memory, or more than all may have. */
-static struct wire_chunk *data_chunk_new(struct wire_loop *l, uint32_t frame)
-{
-	uint32_t cap = TT_MAX(frame, (uint32_t)RECORD);
-	struct wire_chunk *k = cap == RECORD ? l->pool : NULL;
-
-	if (l->packet_bytes + cap > l->packet_bytes_max)
-		return NULL;
-	if (k) {
-		l->pool = k->next;
-		l->pooled--;
-		k->next = NULL;
-		k->len = k->off = 0;
-	} else {
-		k = chunk_new(cap);
-	}
-	if (k)
-		l->packet_bytes += cap;
-	return k;
-}
-
-static void data_chunk_free(struct wire_loop *l, struct wire_chunk *k)
-{
-	l->packet_bytes -= k->cap;
-	if (k->cap != RECORD || l->pooled == POOL_MAX) {
-		free(k);
-		return;
-	}
-	k->next = l->pool;
-	l->pool = k;
-	l->pooled++;
-}
-
-static uint32_t first_frame_len(const struct wire_queue *q)
-{
-	const struct wire_chunk *k = q->first;
-
-	return MESH_FRAME_HEADER + (tt_load_be32(k->bytes + k->off) & 0xffffff);
-}
-
-/* The oldest packet goes. */
-static void data_pop(struct wire_stream *s)
-{
-	struct wire_chunk *k = s->data.first;
-	uint32_t n = first_frame_len(&s->data);
-
-	k->off += n;
-	s->data.count--;
-	s->data.bytes -= n;
-	if (k->off == k->len)
-		data_chunk_free(s->loop, queue_unlink(&s->data));
-}
-
-static void free_queues(struct wire_stream *s)
-{
-	while (s->control.first)
-		control_pop(s);
-	while (s->data.first)
-		data_pop(s);
-}
+/* --- queueing --------------------------------------------------------------------------------- */
 
 static void mark(struct wire_stream *s)
 {
@@ -224,6 +112,7 @@ static void end(struct wire_stream *s, enum wire_end why)
 		return;
 	s->ended = true;
 	tt_list_del(&s->dirty);
+	tt_list_del(&s->yielded);
 	s->on->ended(s->ctx, why);
 }
 
@@ -245,59 +134,20 @@ bool wire_stream_send(struct wire_stream *s, const uint8_t *frame, size_t len)
 {
 	if (s->ended || s->doomed || s->finishing || !s->tls)
 		return false;
-	struct wire_chunk *k =
-		s->control.bytes + len > s->control_max ? NULL : chunk_new((uint32_t)len);
-
-	if (!k) {
+	if (!wire_control_put(s, frame, len)) {
 		doom(s, WIRE_END_NOT_READING);
 		return false;
 	}
-	memcpy(k->bytes, frame, len);
-	k->len = (uint32_t)len;
-	queue_append(&s->control, k);
-	s->control.count++;
-	s->control.bytes += len;
 	s->drain_due = true;
 	mark(s);
 	return true;
 }
 
-/* Room for one frame at the end of the queue; NULL: none. */
-static uint8_t *data_room(struct wire_stream *s, uint32_t whole)
-{
-	struct wire_chunk *k = s->data.last;
-
-	if (!k || k->cap - k->len < whole) {
-		k = data_chunk_new(s->loop, whole);
-		if (!k)
-			return NULL;
-		queue_append(&s->data, k);
-	}
-	k->len += whole;
-	s->data.count++;
-	s->data.bytes += whole;
-	return k->bytes + k->len - whole;
-}
-
 bool wire_stream_relay(struct wire_stream *s, uint32_t node_id, const uint8_t *packet, uint32_t len,
 		       struct wire_stats *st)
 {
-	if (!wire_stream_is_open(s))
+	if (!wire_stream_is_open(s) || !wire_data_put(s, node_id, packet, len, st))
 		return false;
-	if (s->data.count >= s->data_max) {
-		data_pop(s);
-		st->dropped_oldest++;
-	}
-	uint8_t *frame = data_room(s, MESH_FRAME_RELAY_BEFORE + len);
-
-	if (!frame) {
-		st->dropped_memory++;
-		return false;
-	}
-	mesh_frame_relay_write(frame, node_id, len);
-	memcpy(frame + MESH_FRAME_RELAY_BEFORE, packet, len);
-	st->packets++;
-	st->packet_bytes += len;
 	mark(s);
 	if (s->data.bytes >= PUSH_BYTES)
 		push(s);
@@ -306,42 +156,13 @@ bool wire_stream_relay(struct wire_stream *s, uint32_t node_id, const uint8_t *p
 
 /* --- out -------------------------------------------------------------------------------------- */
 
-/* Fills one record: all control that there is, then packets. A packet is not cut, so that one may
- * still be dropped while it waits. */
-static uint32_t gather(struct wire_stream *s, uint8_t *record)
-{
-	uint32_t used = 0;
-
-	while (s->control.first && used < RECORD) {
-		struct wire_chunk *k = s->control.first;
-		uint32_t n = TT_MIN(k->len - k->off, RECORD - used);
-
-		memcpy(record + used, k->bytes + k->off, n);
-		used += n;
-		k->off += n;
-		if (k->off == k->len)
-			control_pop(s);
-	}
-	while (!s->control.first && s->data.first && used + first_frame_len(&s->data) <= RECORD) {
-		const struct wire_chunk *k = s->data.first;
-		uint32_t n = first_frame_len(&s->data);
-
-		memcpy(record + used, k->bytes + k->off, n);
-		used += n;
-		data_pop(s);
-	}
-	return used;
-}
-
 /* Where only packets wait, a chunk of them is a record, and is not copied again. */
 static bool encrypt_packets(struct wire_stream *s)
 {
-	struct wire_chunk *k = s->data.first;
+	const struct wire_chunk *k = s->data.first;
 	bool ok = tls_session_write(s->tls, k->bytes + k->off, k->len - k->off);
 
-	while (s->data.first == k && k->len - k->off > first_frame_len(&s->data))
-		data_pop(s);
-	data_pop(s);
+	wire_data_pop_chunk(s);
 	return ok;
 }
 
@@ -350,7 +171,8 @@ static bool encrypt_more(struct wire_stream *s)
 	if (!s->opened)
 		return false;
 	if (s->control.first)
-		return tls_session_write(s->tls, s->loop->record, gather(s, s->loop->record));
+		return tls_session_write(s->tls, s->loop->record,
+					 wire_queues_gather(s, s->loop->record));
 	return s->data.first && encrypt_packets(s);
 }
 
@@ -363,7 +185,8 @@ static size_t fill_wire(struct wire_stream *s)
 	if (tls_session_output_pending(s->tls))
 		return n;
 	tls_session_lend_output(s->tls, l->wire + n, sizeof(l->wire) - n);
-	while (n + tls_session_output_pending(s->tls) < WRITE_MAX - RECORD && encrypt_more(s))
+	while (n + tls_session_output_pending(s->tls) < WIRE_WRITE_MAX - WIRE_RECORD &&
+	       encrypt_more(s))
 		;
 	return n + tls_session_return_output(s->tls);
 }
@@ -492,6 +315,7 @@ void wire_stream_finish(struct wire_stream *s)
 	if (s->ended || s->doomed || s->finishing)
 		return;
 	s->finishing = true;
+	tt_list_del(&s->yielded);
 	if (!s->tls) {
 		end(s, WIRE_END_FINISHED);
 		return;
@@ -579,6 +403,27 @@ static void take_bytes(struct wire_stream *s, const uint8_t *bytes, size_t len)
 	end(s, WIRE_END_TLS);
 }
 
+/* One that takes long is read in smaller pieces, and no more in this turn. */
+static void charge(struct wire_stream *s, uint64_t spent_ns)
+{
+	struct wire_loop *l = s->loop;
+
+	if (spent_ns > SLICE_NS / 2)
+		s->read_max = TT_MAX(s->read_max / 2, READ_MIN);
+	else if (spent_ns < SLICE_NS / 8)
+		s->read_max = TT_MIN(s->read_max * 2, (uint32_t)WIRE_READ_MAX);
+	if (s->slice_turn != l->turn) {
+		s->slice_turn = l->turn;
+		s->slice_ns = 0;
+	}
+	s->slice_ns += spent_ns;
+	if (s->slice_ns < SLICE_NS || s->doomed || s->finishing || s->paused)
+		return;
+	uv_read_stop((uv_stream_t *)&s->tcp);
+	if (tt_list_empty(&s->yielded))
+		tt_list_add_tail(&l->yielded, &s->yielded);
+}
+
 static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
 {
 	struct wire_stream *s = TT_CONTAINER_OF((uv_tcp_t *)tcp, struct wire_stream, tcp);
@@ -591,7 +436,11 @@ static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
 		return;
 	}
 	s->heard = wire_loop_now(l);
+	uint64_t began = uv_hrtime();
+
 	take_bytes(s, (const uint8_t *)buf->base, (size_t)n);
+	if (!s->ended)
+		charge(s, uv_hrtime() - began);
 	/* the stream may be its owner's again: only the loop is looked at */
 	if (++l->reads >= READS_MAX)
 		flush_all(l);
@@ -602,7 +451,7 @@ static void on_alloc(uv_handle_t *h, size_t size, uv_buf_t *buf)
 	struct wire_stream *s = TT_CONTAINER_OF((uv_tcp_t *)h, struct wire_stream, tcp);
 
 	(void)size;
-	*buf = uv_buf_init((char *)s->loop->read_buffer, sizeof(s->loop->read_buffer));
+	*buf = uv_buf_init((char *)s->loop->read_buffer, s->read_max);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -614,8 +463,11 @@ void wire_stream_init(struct wire_stream *s, const struct wire_stream_options *o
 	s->on = opt->on;
 	s->ctx = opt->ctx;
 	s->control_max = opt->control_bytes;
-	s->data_max = opt->data_packets;
+	s->data_max = TT_MIN(opt->data_packets, (uint32_t)UINT16_MAX);
+	s->data_bytes_max = opt->data_bytes ? opt->data_bytes : SIZE_MAX / 2;
+	s->read_max = WIRE_READ_MAX;
 	tt_list_init(&s->dirty);
+	tt_list_init(&s->yielded);
 	uv_tcp_init(opt->loop->loop, &s->tcp);
 	mesh_frame_reader_init(&s->reader, s->small, sizeof(s->small), opt->control_frame_max,
 			       opt->relay_frame_max);
@@ -639,6 +491,8 @@ void wire_stream_pause(struct wire_stream *s, bool pause)
 {
 	if (s->ended || s->finishing || !s->tls)
 		return;
+	s->paused = pause;
+	tt_list_del(&s->yielded);
 	if (pause)
 		uv_read_stop((uv_stream_t *)&s->tcp);
 	else
@@ -651,7 +505,7 @@ static void on_closed(uv_handle_t *h)
 
 	tls_session_destroy(s->tls);
 	s->tls = NULL;
-	free_queues(s);
+	wire_queues_free(s);
 	free(s->frame_buffer);
 	free(s->write_buffer);
 	s->frame_buffer = s->write_buffer = NULL;
@@ -662,6 +516,7 @@ void wire_stream_abort(struct wire_stream *s)
 {
 	s->ended = true;
 	tt_list_del(&s->dirty);
+	tt_list_del(&s->yielded);
 	if (!uv_is_closing((uv_handle_t *)&s->tcp))
 		uv_close((uv_handle_t *)&s->tcp, on_closed);
 }
