@@ -37,8 +37,8 @@ void tt_text_str(struct tt_text *t, const char *s)
 	tt_text_add(t, s, strlen(s));
 }
 
-/* From the end of the array; returns where it begins. */
-static char *digits_of(char end[], uint64_t v)
+/* Writes from the end towards the beginning; returns where the text begins. */
+static char *digits_of(char *end, uint64_t v)
 {
 	do
 		*--end = (char)('0' + v % 10);
