@@ -155,7 +155,7 @@ EXTRA_taltun-hub := $(call lib,cli)
 EXTRA_LIBS_taltun := $(TERMINAL_LIBS)
 
 .DEFAULT_GOAL := all
-.PHONY: all libs check check-build deb check-deb check-vm check-xdp check-xdp-asan demo bench fuzz install uninstall format format-check lint help clean
+.PHONY: all libs check check-build deb check-deb check-vm check-xdp check-xdp-asan demo bench soak fuzz install uninstall format format-check lint help clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -296,6 +296,9 @@ demo:
 	@scripts/demo.sh
 bench:
 	@scripts/bench.sh
+# Two hours: docs/testing.md.
+soak: all tools
+	@scripts/soak.sh $(SOAK)
 
 C_FILES = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 format:
@@ -310,7 +313,7 @@ lint: format-check
 
 help:
 	@sed -n '2,12s/^# \{0,1\}//p' Makefile
-	@echo "targets: all check deb check-deb check-xdp check-xdp-asan check-vm demo bench fuzz install uninstall format lint help clean"
+	@echo "targets: all check deb check-deb check-xdp check-xdp-asan check-vm demo bench soak fuzz install uninstall format lint help clean"
 
 clean:
 	rm -rf build

@@ -285,7 +285,7 @@ tier_cli() {
 }
 
 tier_netns() {
-	local t=() f seconds=240
+	local t=() f seconds=240 soak=''
 	if [ "$(id -u)" -ne 0 ]; then
 		count_skip netns "needs root"
 		return
@@ -297,13 +297,23 @@ tier_netns() {
 	step "netns build" make -k -j "$jobs" WERROR=1 all tools
 	for f in tests/netns/*.sh tests/interop/*.sh; do
 		# shellcheck disable=SC2053 # a pattern on purpose
-		[[ -f $f && $(basename "$f") != lib.sh && $(basename "$f") == $only ]] && t+=("$f")
+		[[ -f $f && $(basename "$f") != lib.sh && $(basename "$f") == $only ]] || continue
+		if [[ $f == */soak_short.sh ]]; then soak=$f; else t+=("$f"); fi
 	done
 	# What a test would build itself would be built within its time.
 	[[ ${t[*]} != *posix* ]] || step "netns build posix" make -k -j "$jobs" WERROR=1 PLATFORM=posix all
 	[ -z "${TT_ALL:-}" ] || seconds=1800
+	# Beside the others, as it needs three minutes whatever they do, and hardly a processor.
+	if [ -n "$soak" ]; then
+		timeout -k 20 "$seconds" bash "$soak" >"$logs/netns-soak.log" 2>&1 </dev/null &
+		soak=$!
+	fi
 	# Most of the time is spent waiting for timers.
 	run_programs netns "$jobs" "$seconds" bash "${t[@]}"
+	if [ -n "$soak" ]; then
+		wait "$soak"
+		record "netns soak" "$logs/netns-soak.log" $?
+	fi
 }
 
 # A function, so that all of this file is read before anything runs: it may be edited meanwhile.
