@@ -5,9 +5,12 @@
  *
  * Control: in order, nothing is ever left out; a side that lets it grow past its bound loses the
  * connection. Data (packets that are relayed): bounded, the oldest goes first, and it is sent only
- * where no control waits, so that a tunnel under load never keeps a message from being heard.
- * Several packets share one TLS record. A handler may be called from wire_stream_flush() and
- * wire_stream_finish(), and otherwise from the loop only: never while something is being sent.
+ * where no control waits, so that a tunnel under load never keeps a message from being heard. Where
+ * a data queue is full, whoever has more than half of what waits gives way to the others. A stream
+ * that keeps the thread busy is read in slices of time, so that the others of its loop wait for one
+ * slice and not for all that it has to say. Several packets share one TLS record. A handler may be
+ * called from wire_stream_flush() and wire_stream_finish(), and otherwise from the loop only: never
+ * while something is being sent.
  *
  * A quiet stream holds its TLS state and this struct; buffers only while something is unfinished.
  */
@@ -57,6 +60,7 @@ struct wire_handlers {
 struct wire_stats {
 	uint64_t packets, packet_bytes; /* queued for sending */
 	uint64_t dropped_oldest, dropped_memory;
+	uint64_t dropped_share; /* of a node that had more than half of a full queue */
 };
 
 struct wire_chunk;
@@ -66,7 +70,8 @@ struct wire_queue {
 	size_t bytes;
 };
 
-#define WIRE_SMALL 16 /* of the reader, while no frame is unfinished */
+#define WIRE_SMALL  16 /* of the reader, while no frame is unfinished */
+#define WIRE_SHARES 16 /* counters of whose packets wait; several nodes may share one */
 
 /* Part of its owner's struct. The fields are the stream's own. */
 struct wire_stream {
@@ -78,7 +83,13 @@ struct wire_stream {
 	struct tt_list dirty;
 	struct wire_queue control, data;
 	uint32_t control_max, data_max;
+	size_t data_bytes_max;
+	uint16_t share[WIRE_SHARES]; /* packets in the data queue, by node */
 	struct mesh_frame_reader reader;
+	struct tt_list yielded; /* until the turn ends */
+	uint64_t slice_turn, slice_ns;
+	uint32_t read_max; /* bytes at once: fewer where those take long */
+	bool paused;
 	uint8_t *frame_buffer; /* allocated; NULL: `small` */
 	uint8_t small[WIRE_SMALL];
 	uv_write_t write;
@@ -96,6 +107,7 @@ struct wire_stream_options {
 	void *ctx;
 	uint32_t control_bytes; /* bounds of the queues */
 	uint32_t data_packets;
+	uint32_t data_bytes;			     /* 0: data_packets alone */
 	uint32_t control_frame_max, relay_frame_max; /* accepted: mesh_frame_reader_init() */
 };
 
