@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -43,6 +45,16 @@ size_t plat_logsink_syslog_write(int fd, int level, const char *line, size_t len
 	if (n < 0 && errno != EAGAIN && syslog_connect(fd) == 0)
 		n = writev(fd, part, 2);
 	return n > 0 ? len : 0;
+}
+
+bool plat_logsink_is_journal(int fd)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long dev, ino;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 && fstat(fd, &st) == 0 &&
+	       (unsigned long long)st.st_dev == dev && (unsigned long long)st.st_ino == ino;
 }
 
 size_t plat_logsink_small_write(int fd, int level, const char *line, size_t len)

@@ -29,7 +29,7 @@ _taltun-hub() {
 	--name | --pool | --subnet | --expires) return ;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		_taltun_hub_words "init serve renew-server token node allow deny policy status version help --dir"
+		_taltun_hub_words "init serve renew-server token node allow deny policy status log-level version help --dir"
 		return
 	fi
 	case ${COMP_WORDS[1]} in
@@ -51,7 +51,8 @@ _taltun-hub() {
 	allow | deny) _taltun_hub_groups ;;
 	policy) _taltun_hub_words "show --json --dir --help" ;;
 	status) _taltun_hub_words "--json --dir --help" ;;
-	help) _taltun_hub_words "init serve renew-server token node allow deny policy status" ;;
+	log-level) _taltun_hub_words "error warn info debug --json --dir --help" ;;
+	help) _taltun_hub_words "init serve renew-server token node allow deny policy status log-level" ;;
 	esac
 }
 

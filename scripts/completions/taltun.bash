@@ -2,7 +2,7 @@
 # bash completion for taltun(8) and taltund(8); needs nothing but bash.
 # shellcheck shell=bash
 
-_taltun_commands="up down enroll status peers events doctor stun genkey pubkey genpsk check-config import reload bench version help"
+_taltun_commands="up down enroll status peers events doctor stun log-level genkey pubkey genpsk check-config import reload bench version help"
 
 # Settings that --set takes; peers are set in the file only.
 _taltun_settings="interface.name interface.private_key interface.private_key_file interface.address
@@ -79,7 +79,7 @@ _taltun() {
 	if [[ $cur == -* ]]; then
 		case $command in
 		enroll) _taltun_words "--interface --accept --hub-address --config-dir --no-start --json --help" ;;
-		status | peers | events | doctor) _taltun_words "--json --help" ;;
+		status | peers | events | doctor | log-level) _taltun_words "--json --help" ;;
 		stun) _taltun_words "-4 -6 --port --json --help" ;;
 		bench) _taltun_words "$(_taltun_bench_options "${COMP_WORDS[2]-}") --json --help" ;;
 		check-config) _taltun_words "--dump --help" ;;
@@ -93,6 +93,9 @@ _taltun() {
 	down) _taltun_interfaces && _taltun_files .toml .conf ;;
 	enroll) [ "${COMP_WORDS[COMP_CWORD - 1]}" != --config-dir ] || _taltun_files .none ;;
 	status | peers | events | reload) _taltun_interfaces ;;
+	log-level)
+		if [ "$COMP_CWORD" -eq 2 ]; then _taltun_interfaces; else _taltun_words "error warn info debug"; fi
+		;;
 	doctor) _taltun_words "$(ls /sys/class/net 2>/dev/null)" ;;
 	check-config) _taltun_files .toml .conf ;;
 	import) if [ "$COMP_CWORD" -eq 2 ]; then _taltun_files .conf; else _taltun_files; fi ;;

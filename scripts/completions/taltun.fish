@@ -39,6 +39,7 @@ complete -c taltun -n __fish_use_subcommand -a peers -d 'Show peers as a table'
 complete -c taltun -n __fish_use_subcommand -a events -d 'Print what happens to an interface'
 complete -c taltun -n __fish_use_subcommand -a doctor -d 'Look for what keeps it from working, or from being fast'
 complete -c taltun -n __fish_use_subcommand -a stun -d 'Ask a STUN server which address it sees us at'
+complete -c taltun -n __fish_use_subcommand -a log-level -d 'Show or change what a daemon logs'
 complete -c taltun -n __fish_use_subcommand -a genkey -d 'Print a new private key'
 complete -c taltun -n __fish_use_subcommand -a pubkey -d 'Print the public key of a private key'
 complete -c taltun -n __fish_use_subcommand -a genpsk -d 'Print a new preshared key'
@@ -50,7 +51,7 @@ complete -c taltun -n __fish_use_subcommand -a version -d 'Print the version'
 complete -c taltun -n __fish_use_subcommand -a help -d 'Print what the commands are'
 
 complete -c taltun -n 'not __fish_use_subcommand; and not __fish_seen_subcommand_from version help' -s h -l help -d 'Show the help of the command'
-complete -c taltun -n '__fish_seen_subcommand_from status peers events enroll doctor stun bench' -l json -d 'Print JSON'
+complete -c taltun -n '__fish_seen_subcommand_from status peers events enroll doctor stun log-level bench' -l json -d 'Print JSON'
 complete -c taltun -n '__fish_seen_subcommand_from enroll' -l interface -x -d 'Name of the interface'
 complete -c taltun -n '__fish_seen_subcommand_from enroll' -l accept -x -d 'Subnet or default route to take'
 complete -c taltun -n '__fish_seen_subcommand_from enroll' -l hub-address -x -d 'Where the hub is'
@@ -62,8 +63,9 @@ complete -c taltun -n '__fish_seen_subcommand_from stun' -l port -x -d 'Our UDP 
 complete -c taltun -n '__fish_seen_subcommand_from check-config' -l dump -d 'Print every setting'
 complete -c taltun -n '__taltun_argument 1 up' -a '(__taltun_configured)' -d 'Configured interface'
 complete -c taltun -n '__taltun_argument 1 up down check-config' -a '(__taltun_configurations)'
-complete -c taltun -n '__taltun_argument 1 down status peers events reload' -a '(__taltun_interfaces)' -d Interface
+complete -c taltun -n '__taltun_argument 1 down status peers events reload log-level' -a '(__taltun_interfaces)' -d Interface
 complete -c taltun -n '__fish_seen_subcommand_from doctor' -a '(command ls /sys/class/net)' -d 'Network interface'
+complete -c taltun -n '__taltun_argument 2 log-level' -a 'error warn info debug'
 complete -c taltun -n '__taltun_argument 1 import' -a '(__fish_complete_suffix .conf)'
 complete -c taltun -n '__taltun_argument 2 import' -F
 complete -c taltun -n '__taltun_argument 1 bench' -a 'crypto datapath xdp'
@@ -74,7 +76,7 @@ complete -c taltun -n '__fish_seen_subcommand_from xdp' -l ms -x
 for option in bytes batch sessions workers ms
     complete -c taltun -n '__fish_seen_subcommand_from datapath' -l $option -x
 end
-complete -c taltun -n '__taltun_argument 1 help' -a 'up down enroll status peers events doctor stun genkey pubkey genpsk check-config import reload bench version help'
+complete -c taltun -n '__taltun_argument 1 help' -a 'up down enroll status peers events doctor stun log-level genkey pubkey genpsk check-config import reload bench version help'
 
 complete -c taltund -f
 complete -c taltund -s c -l config -r -a '(__taltun_configurations)' -d 'Configuration file'

@@ -18,6 +18,7 @@ static struct {
 	_Atomic int level;
 	_Atomic int format;
 	_Atomic int fd;
+	_Atomic bool priorities;
 	_Atomic(const char *) process;
 	_Atomic uint64_t lost; /* lines since one was written */
 	_Atomic bool torn;     /* the end of the last one is missing */
@@ -30,6 +31,7 @@ struct line {
 	char text[LINE_MAX_BYTES];
 	size_t len;
 	size_t limit;
+	size_t head; /* bytes before the first field */
 	bool full;
 	bool json;
 };
@@ -137,9 +139,7 @@ static void add_value_str(struct line *l, const char *str)
 
 static void add_key(struct line *l, const char *key)
 {
-	bool first = l->len == (l->json ? 1 : 0);
-
-	if (!first)
+	if (l->len > l->head)
 		add_str(l, l->json ? "," : " ");
 	if (l->json)
 		add_str(l, "\"");
@@ -193,9 +193,23 @@ static bool add_field(struct line *l, const struct tt_field *f)
 	return false;
 }
 
+static void begin(struct line *l, enum tt_log_level level)
+{
+	static const char *const priority[] = {"<3>", "<4>", "<6>", "<7>"};
+
+	l->len = 0;
+	l->full = false;
+	l->limit = sizeof(l->text) - TAIL_BYTES;
+	l->json = atomic_load_explicit(&log_state.format, memory_order_relaxed) == TT_LOG_JSON;
+	if (atomic_load_explicit(&log_state.priorities, memory_order_relaxed))
+		add_str(l, priority[level]);
+	if (l->json)
+		add_str(l, "{");
+	l->head = l->len;
+}
+
 static void add_head(struct line *l, enum tt_log_level level, const char *event)
 {
-	static const char *const names[] = {"error", "warn", "info", "debug"};
 	const char *process = atomic_load_explicit(&log_state.process, memory_order_acquire);
 	struct timespec now;
 	struct tm tm;
@@ -206,7 +220,7 @@ static void add_head(struct line *l, enum tt_log_level level, const char *event)
 	size_t n = strftime(ts, sizeof(ts), "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(ts + n, sizeof(ts) - n, ".%03dZ", (int)(now.tv_nsec / 1000000));
 	add_field(l, &TT_F_STR("ts", ts));
-	add_field(l, &TT_F_STR("level", names[level]));
+	add_field(l, &TT_F_STR("level", tt_log_level_name(level)));
 	if (process)
 		add_field(l, &TT_F_STR("process", process));
 	add_field(l, &TT_F_STR("event", event));
@@ -254,12 +268,7 @@ void tt_log_fields(enum tt_log_level level, const char *event, const struct tt_f
 	struct line l;
 	bool cut = false;
 
-	l.len = 0;
-	l.full = false;
-	l.limit = sizeof(l.text) - TAIL_BYTES;
-	l.json = atomic_load_explicit(&log_state.format, memory_order_relaxed) == TT_LOG_JSON;
-	if (l.json)
-		add_str(&l, "{");
+	begin(&l, level);
 	add_head(&l, level, event);
 	for (size_t i = 0; i < n && !cut; i++)
 		cut = !add_field(&l, &f[i]);
@@ -280,6 +289,11 @@ void tt_log_setup(enum tt_log_level level, enum tt_log_format format, int fd)
 	atomic_store_explicit(&log_state.fd, fd, memory_order_relaxed);
 }
 
+void tt_log_set_priorities(bool on)
+{
+	atomic_store_explicit(&log_state.priorities, on, memory_order_relaxed);
+}
+
 void tt_log_set_sink(const struct tt_log_sink *sink)
 {
 	log_sink = *sink;
@@ -287,6 +301,7 @@ void tt_log_set_sink(const struct tt_log_sink *sink)
 
 void tt_log_process(const char *name)
 {
+	tt_log_limit_forget();
 	atomic_store_explicit(&log_state.process, name, memory_order_release);
 }
 
@@ -295,26 +310,35 @@ void tt_log_set_level(enum tt_log_level level)
 	atomic_store_explicit(&log_state.level, level, memory_order_relaxed);
 }
 
+enum tt_log_level tt_log_get_level(void)
+{
+	return (enum tt_log_level)atomic_load_explicit(&log_state.level, memory_order_relaxed);
+}
+
+enum tt_log_format tt_log_get_format(void)
+{
+	return (enum tt_log_format)atomic_load_explicit(&log_state.format, memory_order_relaxed);
+}
+
+static const char *const level_names[] = {"error", "warn", "info", "debug"};
+
+const char *tt_log_level_name(enum tt_log_level level)
+{
+	return level_names[level];
+}
+
+bool tt_log_level_parse(const char *name, enum tt_log_level *out)
+{
+	for (size_t i = 0; i < TT_ARRAY_LEN(level_names); i++) {
+		if (strcmp(name, level_names[i]) == 0) {
+			*out = (enum tt_log_level)i;
+			return true;
+		}
+	}
+	return false;
+}
+
 bool tt_log_enabled(enum tt_log_level level)
 {
 	return (int)level <= atomic_load_explicit(&log_state.level, memory_order_relaxed);
-}
-
-bool tt_log_limit_pass(struct tt_log_limit *l, struct tt_mono now, uint32_t burst,
-		       uint32_t *suppressed)
-{
-	uint64_t second = now.ns / TT_NS_PER_SEC;
-
-	if (second != l->second) {
-		l->second = second;
-		l->in_second = 0;
-	}
-	if (l->in_second >= burst) {
-		l->suppressed += l->suppressed != UINT32_MAX;
-		return false;
-	}
-	l->in_second++;
-	*suppressed = l->suppressed;
-	l->suppressed = 0;
-	return true;
 }

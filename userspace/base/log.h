@@ -60,9 +60,18 @@ struct tt_log_sink {
 };
 /* Before other threads exist. */
 void tt_log_set_sink(const struct tt_log_sink *sink);
-/* Adds process=NAME to every line from here on ("monitor", "engine", "resolver"). Static string. */
+/* Lines begin with "<N>", as the journal takes it from what is written to stderr: the severity of
+ * syslog(3). */
+void tt_log_set_priorities(bool on);
+/* Adds process=NAME to every line from here on ("monitor", "engine", "resolver"). Static string.
+ * First thing after a fork: what the parent has left out is the parent's to tell. */
 void tt_log_process(const char *name);
 void tt_log_set_level(enum tt_log_level level);
+enum tt_log_level tt_log_get_level(void);
+enum tt_log_format tt_log_get_format(void);
+const char *tt_log_level_name(enum tt_log_level level); /* "error", "warn", "info", "debug" */
+/* False: no such level. */
+bool tt_log_level_parse(const char *name, enum tt_log_level *out);
 bool tt_log_enabled(enum tt_log_level level);
 
 void tt_log_fields(enum tt_log_level level, const char *event, const struct tt_field *f, size_t n);
@@ -75,15 +84,41 @@ void tt_log_fields(enum tt_log_level level, const char *event, const struct tt_f
 	} while (0)
 
 /*
- * Lets `burst` lines pass per second and site, then counts; the next line that passes carries
- * suppressed=N. Keep one static struct per site.
+ * As tt_log(), for what somebody outside can cause: a packet, a peer, a client. Of one event and
+ * reason (NULL: none) `burst` lines a second are written; the next one says how many were left out
+ * (suppressed=N), and where none comes tt_log_flush() does. At least one field.
+ *
+ *	tt_log_limited(TT_LOG_WARN, "send.failed", NULL, now, 1, TT_F_ERRNO("error", err));
+ *
+ * event and reason are static strings; both are told apart by their addresses.
  */
-struct tt_log_limit {
-	uint64_t second;
-	uint32_t in_second;
-	uint32_t suppressed;
-};
-bool tt_log_limit_pass(struct tt_log_limit *l, struct tt_mono now, uint32_t burst,
-		       uint32_t *suppressed);
+#define tt_log_limited(level, event, reason, now, burst, ...)                                    \
+	do {                                                                                     \
+		uint32_t tt_log_n_;                                                              \
+		if (tt_log_enabled(level) &&                                                     \
+		    tt_log_limit_pass((level), (event), (reason), (now), (burst), &tt_log_n_)) { \
+			const struct tt_field tt_log_f_[] = {__VA_ARGS__,                        \
+							     TT_F_U64("suppressed", tt_log_n_)}; \
+			tt_log_fields((level), (event), tt_log_f_,                               \
+				      TT_ARRAY_LEN(tt_log_f_) - (tt_log_n_ == 0));               \
+		}                                                                                \
+	} while (0)
+
+/* Events and reasons that are counted apart; what comes after them shares one place, event=other.
+ */
+#define TT_LOG_LIMITS_MAX 64
+
+/* What tt_log_limited() asks. True: write it; suppressed is how many were not since the last. */
+bool tt_log_limit_pass(enum tt_log_level level, const char *event, const char *reason,
+		       struct tt_mono now, uint32_t burst, uint32_t *suppressed);
+/*
+ * Says what was left out of events that come no more. True: there is more to say, call again a
+ * second later. Any thread; loops call it once a second, and with TT_LOG_FLUSH_ALL at their end.
+ *
+ *	level=warn event=log.suppressed of=auth.failed reason=token count=812
+ */
+bool tt_log_flush(struct tt_mono now);
+#define TT_LOG_FLUSH_ALL ((struct tt_mono){UINT64_MAX})
+void tt_log_limit_forget(void); /* all of it; tt_log_process() does */
 
 #endif

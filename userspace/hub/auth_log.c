@@ -6,22 +6,29 @@
 
 #define LINES_PER_S 50
 
+static const char *const names[HUB_AUTH_METHODS] = {
+	[HUB_AUTH_TOKEN] = "token",
+	[HUB_AUTH_TLS] = "tls",
+	[HUB_AUTH_CERTIFICATE] = "certificate",
+};
+static uint64_t failures[HUB_AUTH_METHODS];
+
+const char *hub_auth_method_name(enum hub_auth_method method)
+{
+	return names[method];
+}
+
+uint64_t hub_auth_failures(enum hub_auth_method method)
+{
+	return failures[method];
+}
+
 void hub_auth_failed(const struct tt_endpoint *source, enum hub_auth_method method, const char *why)
 {
-	static const char *const name[] = {
-		[HUB_AUTH_TOKEN] = "token",
-		[HUB_AUTH_TLS] = "tls",
-		[HUB_AUTH_CERTIFICATE] = "certificate",
-	};
-	static struct tt_log_limit limit;
-	uint32_t left_out;
-
-	if (!tt_log_limit_pass(&limit, plat_clock_mono(), LINES_PER_S, &left_out))
-		return;
-	if (left_out)
-		tt_log(TT_LOG_WARN, "auth.left_out", TT_F_U64("lines", left_out));
-	tt_log(TT_LOG_WARN, "auth.failed", TT_F_IP("source", &source->ip),
-	       TT_F_STR("method", name[method]), TT_F_STR("why", why));
+	failures[method]++;
+	tt_log_limited(TT_LOG_WARN, "auth.failed", names[method], plat_clock_mono(), LINES_PER_S,
+		       TT_F_IP("source", &source->ip), TT_F_STR("method", names[method]),
+		       TT_F_STR("why", why));
 }
 
 void hub_auth_tls_failed(const struct tt_endpoint *source, enum tls_failure failure)

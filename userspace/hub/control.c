@@ -10,9 +10,10 @@
 #include <unistd.h>
 
 #include "base/b64.h"
+#include "base/log.h"
 #include "hub/server_impl.h"
 
-#define CLIENT_MS 5000 /* to take what it asked for */
+#define CLIENT_MS 5000 /* to ask, and to take what it asked for */
 
 struct client {
 	struct hub_control *control;
@@ -21,6 +22,8 @@ struct client {
 	uv_write_t write;
 	char *text;
 	unsigned handles;
+	size_t len;
+	char request[HUB_CONTROL_LINE_MAX];
 };
 
 struct hub_control {
@@ -171,6 +174,51 @@ static char *status_text(const struct hub_control_sources *f)
 	return text;
 }
 
+static char *error_text(const char *error)
+{
+	json_t *o = json_pack("{s:b,s:s}", "ok", 0, "error", error);
+	char *text = json_dumps(o, JSON_COMPACT);
+
+	json_decref(o);
+	return text;
+}
+
+static char *log_level_text(const json_t *request)
+{
+	const json_t *wanted = json_object_get(request, "level");
+	const char *name = json_string_value(wanted);
+	enum tt_log_level level;
+
+	if (wanted && (!name || !tt_log_level_parse(name, &level)))
+		return error_text("\"level\" is error, warn, info or debug");
+	if (wanted) {
+		tt_log_set_level(level);
+		tt_log(TT_LOG_INFO, "log.level", TT_F_STR("is", tt_log_level_name(level)));
+	}
+	json_t *o = json_pack("{s:b,s:s}", "ok", 1, "level", tt_log_level_name(tt_log_get_level()));
+	char *text = json_dumps(o, JSON_COMPACT);
+	json_decref(o);
+	return text;
+}
+
+static char *answer_text(const struct hub_control_sources *from, const char *line, size_t len)
+{
+	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+	const char *op = json_string_value(json_object_get(request, "op"));
+	char *text;
+
+	if (!op)
+		text = error_text("not a JSON object with an \"op\" in one line");
+	else if (strcmp(op, "status") == 0)
+		text = status_text(from);
+	else if (strcmp(op, "log-level") == 0)
+		text = log_level_text(request);
+	else
+		text = error_text("unknown \"op\"; known: status, log-level");
+	json_decref(request);
+	return text;
+}
+
 /* --- clients ---------------------------------------------------------------------------------- */
 
 static void maybe_gone(struct hub_control *c)
@@ -214,6 +262,44 @@ static void on_written(uv_write_t *w, int status)
 	client_close(w->data);
 }
 
+static void answer(struct client *k, char *text)
+{
+	k->text = text;
+	uv_read_stop((uv_stream_t *)&k->pipe);
+	if (!text) {
+		client_close(k);
+		return;
+	}
+	uv_buf_t buf = uv_buf_init(text, (unsigned)strlen(text));
+	if (uv_write(&k->write, (uv_stream_t *)&k->pipe, &buf, 1, on_written) != 0)
+		client_close(k);
+}
+
+static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *b)
+{
+	struct client *k = h->data;
+
+	(void)hint;
+	*b = uv_buf_init(k->request + k->len, (unsigned)(sizeof(k->request) - k->len));
+}
+
+static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
+{
+	struct client *k = s->data;
+
+	(void)b;
+	if (n < 0) {
+		client_close(k);
+		return;
+	}
+	k->len += (size_t)n;
+	const char *eol = memchr(k->request, '\n', k->len);
+	if (eol)
+		answer(k, answer_text(&k->control->from, k->request, (size_t)(eol - k->request)));
+	else if (k->len == sizeof(k->request))
+		answer(k, error_text("the request is too long"));
+}
+
 static void on_connection(uv_stream_t *listener, int status)
 {
 	struct hub_control *c = listener->data;
@@ -229,14 +315,8 @@ static void on_connection(uv_stream_t *listener, int status)
 	k->pipe.data = k->timer.data = k->write.data = k;
 	bool welcome = uv_accept(listener, (uv_stream_t *)&k->pipe) == 0 && !c->stopping &&
 		       c->clients <= HUB_CONTROL_CLIENTS_MAX;
-	k->text = welcome ? status_text(&c->from) : NULL;
-	if (!k->text) {
-		client_close(k);
-		return;
-	}
-	uv_buf_t buf = uv_buf_init(k->text, (unsigned)strlen(k->text));
 	uv_timer_start(&k->timer, on_late, CLIENT_MS, 0);
-	if (uv_write(&k->write, (uv_stream_t *)&k->pipe, &buf, 1, on_written) != 0)
+	if (!welcome || uv_read_start((uv_stream_t *)&k->pipe, on_alloc, on_read) != 0)
 		client_close(k);
 }
 

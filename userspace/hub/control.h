@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The control socket of a running hub: who connects gets one JSON object, and the end. Whoever may
- * open the socket may ask; it changes nothing.
+ * The control socket of a running hub: one JSON object in one line, one for an answer, and the end.
+ *
+ *	{"op":"status"}                       -> what `taltun-hub status --json` prints
+ *	{"op":"log-level"}                    -> {"ok":true,"level":"info"}
+ *	{"op":"log-level","level":"debug"}    -> the same; it is that until the next reload
+ *
+ * What is not understood: {"ok":false,"error":"..."}. Whoever may open the socket may ask.
  */
 #ifndef TT_HUB_CONTROL_H
 #define TT_HUB_CONTROL_H
@@ -10,6 +15,7 @@
 #include "hub/stun.h"
 
 #define HUB_CONTROL_CLIENTS_MAX 16
+#define HUB_CONTROL_LINE_MAX	1024 /* of a request */
 
 struct hub_control;
 

@@ -12,13 +12,14 @@
 #include "base/log.h"
 #include "crypto/mem.h"
 #include "hub/server_impl.h"
+#include "plat/clock.h"
 
 #define CLOCK_SLACK_S 300 /* a node's clock may be behind */
 
 static void refuse(struct hub_session *e, Taltun__Hub__V1__ErrorCode code, const char *text)
 {
-	tt_log(TT_LOG_WARN, "enrol.refused", TT_F_ENDPOINT("from", hub_conn_source(e->conn)),
-	       TT_F_STR("why", text));
+	tt_log_limited(TT_LOG_WARN, "enrol.refused", text, plat_clock_mono(), HUB_LOG_LINES_PER_S,
+		       TT_F_ENDPOINT("from", hub_conn_source(e->conn)), TT_F_STR("why", text));
 	hub_session_refuse(e, code, text, HUB_CLOSE_REFUSED);
 }
 
@@ -135,8 +136,9 @@ static void on_stored(void *ctx, uint64_t cookie, enum hub_db_outcome o,
 		if (hub_registry_put(s->registry, node) != 0)
 			tt_log(TT_LOG_ERROR, "enrol.registry_failed", TT_F_STR("node", copy.name));
 		s->stats.enrolled++;
-		tt_log(TT_LOG_INFO, "enrol.done", TT_F_STR("node", copy.name),
-		       TT_F_U64("id", copy.id));
+		tt_log_limited(TT_LOG_INFO, "enrol.done", NULL, plat_clock_mono(),
+			       HUB_LOG_LINES_PER_S, TT_F_STR("node", copy.name),
+			       TT_F_U64("id", copy.id));
 		hub_server_changed(s);
 	}
 	if (!e || e->state != HUB_SESSION_ENROLLING)
@@ -255,7 +257,8 @@ static void on_renewed(void *ctx, uint64_t cookie, enum hub_sign_outcome o,
 		return;
 	e->renewing = false;
 	if (o != HUB_SIGN_OK || tls_cert_parse(cert->bytes, cert->len, &info) != 0) {
-		tt_log(TT_LOG_WARN, "renew.failed", TT_F_STR("node", e->node->is.name));
+		tt_log_limited(TT_LOG_WARN, "renew.failed", NULL, plat_clock_mono(), 4,
+			       TT_F_STR("node", e->node->is.name));
 		return;
 	}
 	s->stats.renewed++;

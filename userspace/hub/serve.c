@@ -18,6 +18,7 @@
 #include "hub/file.h"
 #include "hub/relay_at.h"
 #include "hub/server.h"
+#include "plat/logsink.h"
 #include "plat/notify.h"
 #include "plat/sandbox.h"
 
@@ -47,7 +48,10 @@ struct serve {
 
 static enum hub_serve_outcome refuse(const char *what, const char *path, const char *why)
 {
-	fprintf(stderr, "taltun-hub: %s%s%s: %s\n", what, path ? " " : "", path ? path : "", why);
+	char text[HUB_PATH_MAX + 256];
+
+	snprintf(text, sizeof(text), "%s%s%s: %s", what, path ? " " : "", path ? path : "", why);
+	tt_log(TT_LOG_ERROR, "hub.not_started", TT_F_STR("error", text));
 	return HUB_SERVE_FAILED;
 }
 
@@ -440,6 +444,7 @@ static enum hub_serve_outcome run(struct serve *s)
 	uv_close((uv_handle_t *)&s->watchdog, NULL);
 	uv_run(&s->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&s->loop);
+	tt_log_flush(TT_LOG_FLUSH_ALL);
 	tt_log(TT_LOG_INFO, "hub.ended");
 	return HUB_SERVE_ENDED;
 }
@@ -502,8 +507,13 @@ enum hub_serve_outcome hub_serve(const struct hub_serve_options *opt)
 		return HUB_SERVE_FAILED;
 	s->paths = opt->paths;
 	s->ca_key_stdin = opt->ca_key_stdin;
+	tt_log_set_priorities(plat_logsink_is_journal(STDERR_FILENO));
 	if (hub_config_load(opt->paths->config, &s->config, error) != 0) {
-		fprintf(stderr, "taltun-hub: %s\n", error);
+		/* people read it, or the journal does */
+		if (plat_logsink_is_journal(STDERR_FILENO))
+			tt_log(TT_LOG_ERROR, "config.invalid", TT_F_STR("error", error));
+		else
+			fprintf(stderr, "taltun-hub: %s\n", error);
 		free(s);
 		return HUB_SERVE_BAD_CONFIG;
 	}

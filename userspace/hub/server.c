@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "crypto/mem.h"
 #include "hub/server_impl.h"
+#include "plat/clock.h"
 #include "plat/memory.h"
 
 bool hub_bucket_take(struct hub_bucket *b, uint64_t n, uint64_t rate, uint64_t burst,
@@ -165,6 +166,7 @@ static void on_second(uv_timer_t *t)
 	uint64_t now = hub_wall_s();
 
 	trim(s);
+	tt_log_flush(plat_clock_mono());
 	tt_list_for_each_safe (at, next, &s->up) {
 		struct hub_session *e = TT_CONTAINER_OF(at, struct hub_session, link);
 		if (e->map_said_s && now - e->map_said_s >= HUB_MAP_EXTEND_S)

@@ -9,6 +9,7 @@
 #include "hub/maps.h"
 #include "hub/server.h"
 
+#define HUB_LOG_LINES_PER_S	       50 /* of what nodes and strangers can cause, of each kind */
 #define HUB_SIGNALS_PER_S	       50
 #define HUB_SIGNALS_BURST	       200
 #define HUB_MAP_WINDOW		       (64 * 1024) /* of map bytes queued for one node at a time */

@@ -8,6 +8,7 @@
 #include "hub/relay_at.h"
 #include "hub/auth_log.h"
 #include "hub/server_impl.h"
+#include "plat/clock.h"
 
 typedef Taltun__Hub__V1__ToNode to_node;
 
@@ -19,7 +20,8 @@ bool hub_session_send(struct hub_session *e, const to_node *m)
 	size_t len;
 
 	if (mesh_hub_to_node_pack(m, s->frame, sizeof(s->frame), &len) != MESH_HUB_OK) {
-		tt_log(TT_LOG_ERROR, "hub.message_failed", TT_F_U64("kind", m->message_case));
+		tt_log_limited(TT_LOG_ERROR, "hub.message_failed", NULL, plat_clock_mono(), 1,
+			       TT_F_U64("kind", m->message_case));
 		return false;
 	}
 	return hub_conn_send(e->conn, s->frame, len);
@@ -43,8 +45,9 @@ void hub_session_refuse(struct hub_session *e, Taltun__Hub__V1__ErrorCode code, 
 
 static void bad_message(struct hub_session *e, const char *what)
 {
-	tt_log(TT_LOG_INFO, "hub.bad_message", TT_F_STR("node", e->node ? e->node->is.name : ""),
-	       TT_F_ENDPOINT("from", hub_conn_source(e->conn)), TT_F_STR("what", what));
+	tt_log_limited(TT_LOG_INFO, "hub.bad_message", what, plat_clock_mono(), HUB_LOG_LINES_PER_S,
+		       TT_F_STR("node", e->node ? e->node->is.name : ""),
+		       TT_F_ENDPOINT("from", hub_conn_source(e->conn)), TT_F_STR("what", what));
 	hub_session_refuse(e, TALTUN__HUB__V1__ERROR_CODE__ERROR_CODE_PROTOCOL, what,
 			   HUB_CLOSE_BAD_MESSAGE);
 }
@@ -104,8 +107,9 @@ void hub_session_closed(void *ctx, struct hub_conn *c, enum hub_close why)
 	if (!e)
 		return;
 	if (e->node)
-		tt_log(TT_LOG_INFO, "hub.node_left", TT_F_STR("node", e->node->is.name),
-		       TT_F_STR("why", hub_close_name(why)));
+		tt_log_limited(TT_LOG_INFO, "hub.node_left", hub_close_name(why), plat_clock_mono(),
+			       HUB_LOG_LINES_PER_S, TT_F_STR("node", e->node->is.name),
+			       TT_F_STR("why", hub_close_name(why)));
 	leave(e);
 	hub_enrol_forget(e);
 	uint32_t slot = (uint32_t)e->cookie;
@@ -260,8 +264,9 @@ static void take_hello(struct hub_session *e, const Taltun__Hub__V1__Hello *m)
 		hub_registry_set_session(s->registry, n, e);
 	hub_conn_trust(e->conn, MESH_FRAME_TO_HUB_MAX, MESH_FRAME_RELAY_MAX);
 	hub_conn_expect(e->conn, false);
-	tt_log(TT_LOG_INFO, "hub.node_joined", TT_F_STR("node", n->is.name),
-	       TT_F_ENDPOINT("from", hub_conn_source(e->conn)));
+	tt_log_limited(TT_LOG_INFO, "hub.node_joined", NULL, plat_clock_mono(), HUB_LOG_LINES_PER_S,
+		       TT_F_STR("node", n->is.name),
+		       TT_F_ENDPOINT("from", hub_conn_source(e->conn)));
 	welcome(e);
 	hub_session_push_map(e);
 	hub_server_changed(s);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "crypto/mem.h"
+#include "plat/clock.h"
 
 enum kind { FIND_TOKEN, ENROLL, RENEWED, SEEN, SNAPSHOT };
 
@@ -63,7 +64,6 @@ struct hub_store {
 	struct queue late; /* writes without an answer that failed */
 	uint64_t version, looked_ns;
 	bool read_once;
-	struct tt_log_limit limit;
 };
 
 static void queue_init(struct queue *q)
@@ -105,11 +105,10 @@ static void request_free(struct request *r)
 
 static void complain(struct hub_store *s, const char *event, enum hub_db_outcome o)
 {
-	uint32_t suppressed;
+	const char *why = hub_db_outcome_text(o);
 
-	if (tt_log_limit_pass(&s->limit, (struct tt_mono){uv_hrtime()}, 2, &suppressed))
-		tt_log(TT_LOG_ERROR, event, TT_F_STR("error", hub_db_outcome_text(o)),
-		       TT_F_STR("detail", hub_db_error(s->db)), TT_F_U64("suppressed", suppressed));
+	tt_log_limited(TT_LOG_ERROR, event, why, plat_clock_mono(), 2, TT_F_STR("error", why),
+		       TT_F_STR("detail", hub_db_error(s->db)));
 }
 
 static void answer(struct hub_store *s, struct request *r)

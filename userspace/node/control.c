@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "node/control_status.h"
 #include "node/control_stream.h"
+#include "plat/clock.h"
 
 struct node_control {
 	uv_pipe_t listener;
@@ -143,8 +144,9 @@ static void answer_ok(struct client *c)
 
 /* --- operations ------------------------------------------------------------------------------- */
 
-static void op_status(struct client *c)
+static void op_status(struct client *c, const json_t *request)
 {
+	(void)request;
 	answer(c, json_pack("{s:i,s:b,s:o}", "v", NODE_CONTROL_VERSION, "ok", 1, "status",
 			    node_control_status(&c->server->ops)));
 }
@@ -164,15 +166,17 @@ static void on_reloaded(void *arg, enum node_control_kind kind, const char *erro
 		answer_ok(c);
 }
 
-static void op_reload(struct client *c)
+static void op_reload(struct client *c, const json_t *request)
 {
+	(void)request;
 	c->waiting = true;
 	uv_read_stop((uv_stream_t *)&c->pipe);
 	c->server->ops.reload(c->server->ops.ctx, on_reloaded, c);
 }
 
-static void op_events(struct client *c)
+static void op_events(struct client *c, const json_t *request)
 {
+	(void)request;
 	if (c->server->listeners == NODE_CONTROL_LISTENERS_MAX) {
 		answer_error(c, NODE_CONTROL_FAILED, "too many listen already");
 		return;
@@ -182,17 +186,39 @@ static void op_events(struct client *c)
 	answer_ok(c);
 }
 
-static void op_stop(struct client *c)
+static void op_stop(struct client *c, const json_t *request)
 {
+	(void)request;
 	answer_ok(c);
 	c->server->ops.stop(c->server->ops.ctx);
 }
 
+static void op_log_level(struct client *c, const json_t *request)
+{
+	const json_t *wanted = json_object_get(request, "level");
+	const char *name = json_string_value(wanted);
+	enum tt_log_level level;
+
+	if (wanted && (!name || !tt_log_level_parse(name, &level))) {
+		answer_error(c, NODE_CONTROL_REQUEST, "\"level\" is error, warn, info or debug");
+		return;
+	}
+	if (wanted && c->server->ops.log_level(c->server->ops.ctx, level) != 0) {
+		answer_error(c, NODE_CONTROL_FAILED, "the monitor does not answer");
+		return;
+	}
+	answer(c, json_pack("{s:i,s:b,s:s}", "v", NODE_CONTROL_VERSION, "ok", 1, "level",
+			    tt_log_level_name(tt_log_get_level())));
+}
+
 static const struct {
 	const char *name;
-	void (*run)(struct client *c);
-} operations[] = {
-	{"status", op_status}, {"reload", op_reload}, {"stop", op_stop}, {"events", op_events}};
+	void (*run)(struct client *c, const json_t *request);
+} operations[] = {{"status", op_status},
+		  {"reload", op_reload},
+		  {"stop", op_stop},
+		  {"events", op_events},
+		  {"log-level", op_log_level}};
 
 static void request(struct client *c, const char *line, size_t len)
 {
@@ -212,10 +238,11 @@ static void request(struct client *c, const char *line, size_t len)
 			if (op && strcmp(op, operations[i].name) == 0)
 				break;
 		if (i < TT_ARRAY_LEN(operations))
-			operations[i].run(c);
+			operations[i].run(c, root);
 		else
-			answer_error(c, NODE_CONTROL_REQUEST,
-				     "unknown \"op\"; known: status, reload, stop, events");
+			answer_error(
+				c, NODE_CONTROL_REQUEST,
+				"unknown \"op\"; known: status, reload, stop, events, log-level");
 	}
 	json_decref(root);
 }
@@ -310,7 +337,8 @@ static void send_line(struct client *c, struct shared_line *line)
 	struct line_write *l;
 
 	if (uv_stream_get_write_queue_size((uv_stream_t *)&c->pipe) > NODE_CONTROL_BEHIND_MAX) {
-		tt_log(TT_LOG_INFO, "control.listener_closed", TT_F_STR("why", "does not read"));
+		tt_log_limited(TT_LOG_INFO, "control.listener_closed", NULL, plat_clock_mono(), 1,
+			       TT_F_STR("why", "does not read"));
 		client_close(c);
 		return;
 	}

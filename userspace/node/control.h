@@ -5,6 +5,8 @@
  *	{"v":1,"op":"status"}        -> {"v":1,"ok":true,"status":{...}}
  *	{"v":1,"op":"reload"}        -> {"v":1,"ok":true}
  *	{"v":1,"op":"stop"}          -> {"v":1,"ok":true}, and the daemon ends
+ *	{"v":1,"op":"log-level"}     -> {"v":1,"ok":true,"level":"info"}; with "level":"debug" it
+ *					is that from now on
  *	{"v":1,"op":"events"}        -> {"v":1,"ok":true}, then a line for everything that happens
  *					(node/events.h) until the client goes; it asks nothing more
  *
@@ -19,6 +21,7 @@
 
 #include <uv.h>
 
+#include "base/log.h"
 #include "node/device.h"
 #include "node/xdp.h"
 
@@ -69,6 +72,8 @@ struct node_control_ops {
 	/* Starts a reload; done is called later, on the control thread. */
 	void (*reload)(void *ctx, node_control_done done, void *arg);
 	void (*stop)(void *ctx);
+	/* 0 or -errno. */
+	int (*log_level)(void *ctx, enum tt_log_level level);
 	void *ctx;
 };
 

@@ -34,23 +34,17 @@ static bool send_to_peer(struct node_device *d, struct node_peer *p, const void 
 	if (!err)
 		return true;
 	drop(d, TT_DROP_TX_SOCKET);
-	uint32_t left_out;
-	if (tt_log_limit_pass(&d->log_send, plat_clock_mono(), 1, &left_out))
-		tt_log(TT_LOG_WARN, "send.failed", TT_F_STR("peer", p->name ? p->name : ""),
-		       TT_F_ENDPOINT("endpoint", &p->dest.to), TT_F_ERRNO("error", err),
-		       TT_F_U64("suppressed", left_out));
+	tt_log_limited(TT_LOG_WARN, "send.failed", NULL, plat_clock_mono(), 1,
+		       TT_F_STR("peer", p->name ? p->name : ""),
+		       TT_F_ENDPOINT("endpoint", &p->dest.to), TT_F_ERRNO("error", err));
 	return false;
 }
 
 /* One line a second over all peers. */
-static void warn_clock(struct node_device *d, const struct node_peer *p, const char *what)
+static void warn_clock(const struct node_peer *p, const char *what)
 {
-	uint32_t left_out;
-
-	if (tt_log_limit_pass(&d->log_hs, plat_clock_mono(), 1, &left_out))
-		tt_log(TT_LOG_WARN, "handshake.clock",
-		       TT_F_STR("peer", p && p->name ? p->name : ""), TT_F_STR("what", what),
-		       TT_F_U64("suppressed", left_out));
+	tt_log_limited(TT_LOG_WARN, "handshake.clock", what, plat_clock_mono(), 1,
+		       TT_F_STR("peer", p && p->name ? p->name : ""), TT_F_STR("what", what));
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */
@@ -83,7 +77,7 @@ void node_peer_send_initiation(struct node_device *d, struct node_peer *p, struc
 		drop(d, TT_DROP_HS_NO_INDEX);
 		break;
 	case WG_INITIATE_CLOCK:
-		warn_clock(d, p, "our clock is decades ahead: no handshake before it is set");
+		warn_clock(p, "our clock is decades ahead: no handshake before it is set");
 		break;
 	case WG_INITIATE_TOO_SOON:
 		break;
@@ -148,8 +142,9 @@ void node_peer_move(struct node_device *d, struct node_peer *p, const struct tt_
 	    p->dest.from_ifindex == ifindex)
 		return;
 	if (!tt_endpoint_equal(&p->dest.to, src)) {
-		tt_log(TT_LOG_DEBUG, "peer.moved", TT_F_STR("peer", p->name ? p->name : ""),
-		       TT_F_ENDPOINT("from", &p->dest.to), TT_F_ENDPOINT("to", src));
+		tt_log_limited(TT_LOG_DEBUG, "peer.moved", NULL, plat_clock_mono(), 50,
+			       TT_F_STR("peer", p->name ? p->name : ""),
+			       TT_F_ENDPOINT("from", &p->dest.to), TT_F_ENDPOINT("to", src));
 		d->changes++;
 		if (tt_endpoint_is_set(&p->dest.to))
 			tell_roam(d, p, src);
@@ -197,8 +192,9 @@ static void session_ready(struct node_device *d, struct node_peer *p, struct wg_
 			  struct tt_mono now)
 {
 	p->handshake_rtt_us = (uint32_t)(tt_mono_since(now, p->initiation_sent) / TT_NS_PER_US);
-	tt_log(TT_LOG_DEBUG, "handshake.done", TT_F_STR("peer", p->name ? p->name : ""),
-	       TT_F_STR("role", "initiator"), TT_F_U64("rtt_us", p->handshake_rtt_us));
+	tt_log_limited(TT_LOG_DEBUG, "handshake.done", NULL, plat_clock_mono(), 50,
+		       TT_F_STR("peer", p->name ? p->name : ""), TT_F_STR("role", "initiator"),
+		       TT_F_U64("rtt_us", p->handshake_rtt_us));
 	if (p->handshakes)
 		node_peer_tell_rekey(d, p, "we asked for it", p->handshake_rtt_us);
 	bool staged = dp_peer_staged(p->dp);
@@ -283,7 +279,7 @@ static void handshake(struct node_device *d, const struct dp_handshake *h, bool 
 	wg_device_receive(d->wg, now, plat_clock_wall(), &d->opt.rng, under_load, &h->src, h->bytes,
 			  h->len, d->spare, &r);
 	if (d->wg->future_stamps != future)
-		warn_clock(d, node_device_peer_by_id(d, r.peer),
+		warn_clock(node_device_peer_by_id(d, r.peer),
 			   "the peer's clock is more than a day ahead of ours");
 	if (r.session) {
 		d->spare = NULL;

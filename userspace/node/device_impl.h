@@ -79,7 +79,6 @@ struct node_device {
 	bool up;
 	uint64_t
 		drops[TT_DROP_COUNT]; /* of this layer: cookies and mac1 of our own socket, sends */
-	struct tt_log_limit log_send, log_hs;
 };
 
 /* device.c: zeroed locked memory, or NULL; it comes back through node_device_unpublish(). */

@@ -75,8 +75,9 @@ void node_device_resolved(struct node_device *d, uint32_t query, const struct tt
 	for (unsigned i = 0; i < count; i++)
 		if (tt_endpoint_equal(&p->dest.to, &addr[i]))
 			return;
-	tt_log(TT_LOG_INFO, "peer.resolved", TT_F_STR("peer", p->name ? p->name : ""),
-	       TT_F_STR("host", p->host), TT_F_ENDPOINT("endpoint", &addr[0]));
+	tt_log_limited(TT_LOG_INFO, "peer.resolved", NULL, plat_clock_mono(), 20,
+		       TT_F_STR("peer", p->name ? p->name : ""), TT_F_STR("host", p->host),
+		       TT_F_ENDPOINT("endpoint", &addr[0]));
 	node_peer_set_endpoint(d, p, &addr[0]);
 }
 
@@ -128,10 +129,10 @@ static void log_status(struct node_device *d, struct node_peer *p, enum wg_peer_
 	if (p->status == now_is)
 		return;
 	bool matters = now_is == WG_PEER_ONLINE || now_is == WG_PEER_OFFLINE;
-	tt_log(matters ? TT_LOG_INFO : TT_LOG_DEBUG, "peer.status",
-	       TT_F_STR("peer", p->name ? p->name : ""), TT_F_U64("id", p->id),
-	       TT_F_STR("was", name[p->status]), TT_F_STR("is", name[now_is]),
-	       TT_F_ENDPOINT("endpoint", &p->dest.to));
+	tt_log_limited(matters ? TT_LOG_INFO : TT_LOG_DEBUG, "peer.status", name[now_is],
+		       plat_clock_mono(), 50, TT_F_STR("peer", p->name ? p->name : ""),
+		       TT_F_U64("id", p->id), TT_F_STR("was", name[p->status]),
+		       TT_F_STR("is", name[now_is]), TT_F_ENDPOINT("endpoint", &p->dest.to));
 	p->status = now_is;
 	tell_status(d, p);
 }
@@ -167,8 +168,8 @@ static void promoted(struct node_device *d, struct node_peer *p)
 {
 	p->handshakes++;
 	d->changes++;
-	tt_log(TT_LOG_DEBUG, "handshake.done", TT_F_STR("peer", p->name ? p->name : ""),
-	       TT_F_STR("role", "responder"));
+	tt_log_limited(TT_LOG_DEBUG, "handshake.done", NULL, plat_clock_mono(), 50,
+		       TT_F_STR("peer", p->name ? p->name : ""), TT_F_STR("role", "responder"));
 	if (p->handshakes > 1)
 		node_peer_tell_rekey(d, p, "the peer asked for it", 0);
 }

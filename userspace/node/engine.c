@@ -303,6 +303,7 @@ static int serve(struct node_engine *e)
 		.describe = describe,
 		.reload = node_engine_reload_for,
 		.stop = control_stop,
+		.log_level = node_engine_log_level,
 		.ctx = e,
 	};
 	int fd = listen_on(e, NODE_PRIV_LISTEN_UAPI);
@@ -442,6 +443,7 @@ int node_engine_run(const struct node_engine_start *start)
 	}
 	int status = e->status;
 	tear_down(e);
+	tt_log_flush(TT_LOG_FLUSH_ALL);
 	uv_loop_close(&e->loop);
 	free(e);
 	return status;

@@ -140,6 +140,12 @@ void node_engine_config_free(struct node_config *cfg);
 /* Wipes the keys of a configuration that was applied: the device has them, in locked memory. */
 void node_engine_config_forget_keys(struct node_config *cfg);
 
+/* engine_log.c; reload: the file's level counts again, whatever was said since. */
+void node_engine_log_configure(const struct node_engine *e, const struct node_config *cfg,
+			       bool reload);
+/* In all processes, until the next reload. 0 or -errno. */
+int node_engine_log_level(void *ctx, enum tt_log_level level);
+
 /* engine_keep.c: what outlives the engine. */
 void node_engine_memory_save(struct node_engine *e);
 /* Now, or within 50 ms: scripts set peers one by one, and every save writes all of them. */

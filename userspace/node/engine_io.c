@@ -278,8 +278,8 @@ static void on_resolver(uv_poll_t *h, int status, int events)
 	(void)events;
 	for (int i = 0; i < 64 && (err = node_resolver_read(e->start->resolver_fd, &a)) == 0; i++) {
 		if (a.result)
-			tt_log(TT_LOG_WARN, "resolver.failed", TT_F_U64("peer", a.id & 0xffff),
-			       TT_F_STR("error", a.error));
+			tt_log_limited(TT_LOG_WARN, "resolver.failed", NULL, plat_clock_mono(), 4,
+				       TT_F_U64("peer", a.id & 0xffff), TT_F_STR("error", a.error));
 		if (a.id == NODE_ENGINE_HUB_QUERY && e->mesh)
 			node_mesh_resolved(e->mesh, a.addr, a.result ? 0 : a.count);
 		else
@@ -472,6 +472,7 @@ static void on_second(uv_timer_t *h)
 	tell_network_changed(e);
 	tt_epoch_reclaim(dp_plane_epoch(e->plane));
 	keep_changes(e, now);
+	tt_log_flush(now);
 }
 
 /* --- start and stop --------------------------------------------------------------------------- */

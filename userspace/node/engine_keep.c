@@ -242,14 +242,11 @@ static size_t render_state(struct node_engine *e, char *buf)
 
 static void on_saved(void *arg, const struct node_priv_reply *reply, const int *fds)
 {
-	static struct tt_log_limit limit;
-	uint32_t left_out;
-
 	(void)arg;
 	(void)fds;
-	if (reply->result && tt_log_limit_pass(&limit, plat_clock_mono(), 1, &left_out))
-		tt_log(TT_LOG_WARN, "state.not_saved", TT_F_STR("error", reply->error),
-		       TT_F_ERRNO("errno", reply->result));
+	if (reply->result)
+		tt_log_limited(TT_LOG_WARN, "state.not_saved", NULL, plat_clock_mono(), 1,
+			       TT_F_STR("error", reply->error), TT_F_ERRNO("errno", reply->result));
 }
 
 void node_engine_state_save(struct node_engine *e, bool wait)

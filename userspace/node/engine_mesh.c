@@ -37,14 +37,11 @@ static int hub_socket(void *ctx, enum tt_family family)
 
 static void on_kept(void *arg, const struct node_priv_reply *reply, const int *fds)
 {
-	static struct tt_log_limit limit;
-	uint32_t left_out;
-
 	(void)arg;
 	(void)fds;
-	if (reply->result && tt_log_limit_pass(&limit, plat_clock_mono(), 1, &left_out))
-		tt_log(TT_LOG_WARN, "mesh.not_kept", TT_F_STR("error", reply->error),
-		       TT_F_ERRNO("errno", reply->result));
+	if (reply->result)
+		tt_log_limited(TT_LOG_WARN, "mesh.not_kept", NULL, plat_clock_mono(), 1,
+			       TT_F_STR("error", reply->error), TT_F_ERRNO("errno", reply->result));
 }
 
 static void keep(struct node_engine *e, enum node_state_kind kind, const void *bytes, size_t len)

@@ -75,11 +75,6 @@ static int take_reply(const struct node_priv_reply *reply, const int *fds, struc
 	return err;
 }
 
-static void apply_log(const struct node_config *cfg)
-{
-	tt_log_setup((enum tt_log_level)cfg->log_level, (enum tt_log_format)cfg->log_format, 2);
-}
-
 int node_engine_load_config(struct node_engine *e, struct node_config **out, char *error,
 			    size_t cap)
 {
@@ -90,7 +85,7 @@ int node_engine_load_config(struct node_engine *e, struct node_config **out, cha
 	node_priv_call(e->priv, &req, -1, &reply, fds);
 	int err = take_reply(&reply, fds, out, error, cap);
 	if (!err)
-		apply_log(*out);
+		node_engine_log_configure(e, *out, false);
 	return err;
 }
 
@@ -246,7 +241,7 @@ static void on_config(void *arg, const struct node_priv_reply *reply, const int 
 		return;
 	}
 	err = apply_reload(e, cfg, error, sizeof(error));
-	apply_log(cfg);
+	node_engine_log_configure(e, cfg, true);
 	node_engine_config_forget_keys(cfg);
 	node_engine_config_free(e->config);
 	e->config = cfg;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "crypto/mem.h"
 #include "node/hub_link_impl.h"
+#include "plat/clock.h"
 
 #define PING_MS	   15000 /* of silence */
 #define DEAD_MS	   30000
@@ -252,7 +253,8 @@ bool node_hub_link_send(struct node_hub_link *l, const Taltun__Hub__V1__ToHub *m
 	if (l->state != NODE_HUB_UP && l->state != NODE_HUB_GREETING)
 		return false;
 	if (mesh_hub_to_hub_pack(m, l->frame, sizeof(l->frame), &len) != MESH_HUB_OK) {
-		tt_log(TT_LOG_ERROR, "hub.message_failed", TT_F_U64("kind", m->message_case));
+		tt_log_limited(TT_LOG_ERROR, "hub.message_failed", NULL, plat_clock_mono(), 1,
+			       TT_F_U64("kind", m->message_case));
 		return false;
 	}
 	return wire_stream_send(&l->stream, l->frame, len);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "node/hub_link_impl.h"
+#include "plat/clock.h"
 
 #define SHORT_MS      10000  /* a connection that ended sooner makes the next pause longer */
 #define SAY_AGAIN_MS  600000 /* that the hub is out of reach, where the reason is the same */
@@ -35,8 +36,9 @@ static void say_unreachable(struct node_hub_link *l)
 		return;
 	memcpy(l->said, l->why, sizeof(l->said));
 	l->said_at = now;
-	tt_log(TT_LOG_WARN, "hub.unreachable", TT_F_STR("why", l->why),
-	       TT_F_STR("hub", l->opt.host), TT_F_ENDPOINT("at", &l->at));
+	tt_log_limited(TT_LOG_WARN, "hub.unreachable", NULL, plat_clock_mono(), 2,
+		       TT_F_STR("why", l->why), TT_F_STR("hub", l->opt.host),
+		       TT_F_ENDPOINT("at", &l->at));
 }
 
 static uint64_t next_pause(struct node_hub_link *l)

@@ -7,6 +7,7 @@
 
 #include "mesh/address.h"
 #include "node/mesh_impl.h"
+#include "plat/clock.h"
 
 #define V4 0
 #define V6 1
@@ -128,7 +129,8 @@ static void found(struct node_mesh *m, unsigned family, struct tt_mono now)
 	m->reflexive_at[family] = now;
 	if (!news)
 		return;
-	tt_log(TT_LOG_INFO, "mesh.reflexive", TT_F_ENDPOINT("address", &c->reflexive));
+	tt_log_limited(TT_LOG_INFO, "mesh.reflexive", NULL, plat_clock_mono(), 4,
+		       TT_F_ENDPOINT("address", &c->reflexive));
 	tt_list_for_each (at, &m->peers) {
 		struct node_mesh_peer *p = TT_CONTAINER_OF(at, struct node_mesh_peer, link);
 		mesh_paths_offer_again(&p->paths);

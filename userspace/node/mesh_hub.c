@@ -3,6 +3,7 @@
  * What the hub says, and what the node answers; its certificate.
  */
 #include "node/mesh_impl.h"
+#include "plat/clock.h"
 
 #define HOUR_S 3600
 
@@ -83,8 +84,9 @@ static void on_up(void *ctx, const Taltun__Hub__V1__Welcome *w)
 	take_time(m, w->hub_time);
 	/* it is dropped where nobody is connected, and may have been stopped for want of room */
 	m->opt.watch_relay(m->opt.ctx, true);
-	tt_log(TT_LOG_INFO, "hub.up", TT_F_STR("hub", info.host), TT_F_ENDPOINT("at", &info.at),
-	       TT_F_STR("name", m->map.self.name));
+	tt_log_limited(TT_LOG_INFO, "hub.up", NULL, plat_clock_mono(), 2,
+		       TT_F_STR("hub", info.host), TT_F_ENDPOINT("at", &info.at),
+		       TT_F_STR("name", m->map.self.name));
 	node_mesh_say(m, NODE_MESH_HUB_UP, NULL, "connected");
 	node_mesh_gather_start(m);
 	all_peers_relay(m, true);
@@ -97,8 +99,8 @@ static void on_down(void *ctx, const char *why)
 {
 	struct node_mesh *m = ctx;
 
-	tt_log(TT_LOG_WARN, "hub.down", TT_F_STR("why", why),
-	       TT_F_STR("hint", "tunnels go on; the map at hand stays in force"));
+	tt_log_limited(TT_LOG_WARN, "hub.down", NULL, plat_clock_mono(), 2, TT_F_STR("why", why),
+		       TT_F_STR("hint", "tunnels go on; the map at hand stays in force"));
 	m->opt.watch_relay(m->opt.ctx, true);
 	node_mesh_map_touch(m);
 	m->renewing = false;
@@ -140,15 +142,16 @@ static void take_renewed(struct node_mesh *m, const Taltun__Hub__V1__Renewed *r)
 	memcpy(cert.bytes, r->certificate.data, cert.len);
 	if (tls_cert_parse(cert.bytes, cert.len, &info) != 0 || !is_renewal(m, &cert, &info) ||
 	    node_hub_link_set_cert(m->link, &cert) != 0) {
-		tt_log(TT_LOG_WARN, "hub.renewal_refused",
-		       TT_F_STR("hint", "the hub sent a certificate that is not ours, or that does "
+		tt_log_limited(TT_LOG_WARN, "hub.renewal_refused", NULL, plat_clock_mono(), 1,
+			       TT_F_STR("hint",
+					"the hub sent a certificate that is not ours, or that does "
 					"not live longer than the one we have"));
 		return;
 	}
 	m->opt.hub.cert = cert;
 	m->cert = info;
-	tt_log(TT_LOG_INFO, "hub.renewed",
-	       TT_F_U64("hours", (info.not_after_s - plat_clock_wall().sec) / HOUR_S));
+	tt_log_limited(TT_LOG_INFO, "hub.renewed", NULL, plat_clock_mono(), 1,
+		       TT_F_U64("hours", (info.not_after_s - plat_clock_wall().sec) / HOUR_S));
 	m->opt.save_cert(m->opt.ctx, &cert);
 }
 

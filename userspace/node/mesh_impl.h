@@ -68,7 +68,7 @@ struct node_mesh {
 	struct tls_der csr;	   /* for renewals */
 	struct tls_cert_info cert; /* what opt.hub.cert says */
 	struct tt_mono asked_all;  /* for the map, because it was refused */
-	struct tt_log_limit log_refused, log_peer, log_path;
+	struct tt_mono said_refused;
 	struct mesh_netmap map;
 	uint64_t map_left_ns; /* how long it is good without the hub */
 	struct tt_mono

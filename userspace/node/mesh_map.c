@@ -14,14 +14,14 @@
 static void allow(struct node_mesh *m, struct node_mesh_peer *p, const struct tt_cidr *c)
 {
 	char text[TT_CIDR_TEXT_MAX];
-	uint32_t left_out;
 
 	if (!m->opt.is_claimed(m->opt.ctx, c))
 		node_peer_add_allowed_ip(m->opt.device, p->peer, c);
-	else if (tt_log_limit_pass(&m->log_peer, plat_clock_mono(), 4, &left_out))
-		tt_log(TT_LOG_WARN, "mesh.prefix_claimed", TT_F_STR("peer", p->name),
-		       TT_F_STR("prefix", tt_cidr_format(c, text)),
-		       TT_F_STR("hint", "a peer of the configuration has it"));
+	else
+		tt_log_limited(TT_LOG_WARN, "mesh.prefix_claimed", NULL, plat_clock_mono(), 4,
+			       TT_F_STR("peer", p->name),
+			       TT_F_STR("prefix", tt_cidr_format(c, text)),
+			       TT_F_STR("hint", "a peer of the configuration has it"));
 }
 
 static void set_allowed(struct node_mesh *m, struct node_mesh_peer *p,
@@ -46,21 +46,19 @@ static struct node_peer *make_device_peer(struct node_mesh *m, struct node_mesh_
 {
 	struct node_device *d = m->opt.device;
 	struct node_peer *peer = node_device_find_peer(d, p->key);
-	uint32_t left_out;
 
 	/* by the file, or by `wg set` */
 	if (peer) {
-		if (tt_log_limit_pass(&m->log_peer, plat_clock_mono(), 4, &left_out))
-			tt_log(TT_LOG_INFO, "mesh.peer_configured", TT_F_STR("peer", p->name),
+		tt_log_limited(TT_LOG_INFO, "mesh.peer_configured", NULL, plat_clock_mono(), 4,
+			       TT_F_STR("peer", p->name),
 			       TT_F_STR("hint", "the configuration's peer is used as it is"));
 		return NULL;
 	}
 	int err = node_device_add_peer(d, p->key, &peer);
 
 	if (err) {
-		if (tt_log_limit_pass(&m->log_peer, plat_clock_mono(), 4, &left_out))
-			tt_log(TT_LOG_WARN, "mesh.peer_refused", TT_F_STR("peer", p->name),
-			       TT_F_ERRNO("error", err));
+		tt_log_limited(TT_LOG_WARN, "mesh.peer_refused", NULL, plat_clock_mono(), 4,
+			       TT_F_STR("peer", p->name), TT_F_ERRNO("error", err));
 		return NULL;
 	}
 	node_peer_set_managed(d, peer, p);
@@ -208,14 +206,15 @@ static void ask_for_all(struct node_mesh *m)
 static void refused(struct node_mesh *m, enum mesh_netmap_outcome o)
 {
 	struct tt_mono now = plat_clock_mono();
-	uint32_t left_out;
+	const char *why = mesh_netmap_outcome_name(o);
 
-	if (tt_log_limit_pass(&m->log_refused, now, 1, &left_out)) {
-		tt_log(TT_LOG_WARN, "mesh.map_refused",
-		       TT_F_STR("why", mesh_netmap_outcome_name(o)),
-		       TT_F_U64("node", m->map.refused_node_id), TT_F_U64("more", left_out),
+	tt_log_limited(TT_LOG_WARN, "mesh.map_refused", why, now, 1, TT_F_STR("why", why),
+		       TT_F_U64("node", m->map.refused_node_id),
 		       TT_F_STR("hint", "the map from before stays in force"));
-		node_mesh_say(m, NODE_MESH_MAP_REFUSED, NULL, mesh_netmap_outcome_name(o));
+	if (!tt_mono_is_set(m->said_refused) ||
+	    tt_mono_since(now, m->said_refused) >= TT_NS_PER_SEC) {
+		m->said_refused = now;
+		node_mesh_say(m, NODE_MESH_MAP_REFUSED, NULL, why);
 	}
 	if (tt_mono_is_set(m->asked_all) && tt_mono_since(now, m->asked_all) < NODE_MESH_ASK_NS)
 		return;

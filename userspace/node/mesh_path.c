@@ -3,6 +3,7 @@
  * From the path machine's decisions to what the workers send by.
  */
 #include "node/mesh_impl.h"
+#include "plat/clock.h"
 
 /* What a packet through the TLS connection may measure: DP_RELAY_MESSAGE_MAX less WireGuard's own.
  */
@@ -73,7 +74,6 @@ static void selected(struct node_mesh *m, struct node_mesh_peer *p, enum mesh_pa
 	const struct mesh_path *path = mesh_paths_selected(&p->paths);
 	const char *why = mesh_path_cause_text((enum mesh_path_cause)p->paths.cause);
 	struct tt_endpoint remote;
-	uint32_t left_out;
 	struct node_mesh_event e = {.kind = NODE_MESH_PATH_CHANGED,
 				    .peer = p->name,
 				    .path = path ? (enum mesh_path_kind)path->kind : MESH_PATH_NONE,
@@ -84,12 +84,11 @@ static void selected(struct node_mesh *m, struct node_mesh_peer *p, enum mesh_pa
 	if (path)
 		remote = path->remote;
 	/* a hub may be lost for thousands of peers at once */
-	if (tt_log_limit_pass(&m->log_path, plat_clock_mono(), PATH_LINES_PER_S, &left_out))
-		tt_log(TT_LOG_INFO, "peer.path", TT_F_STR("peer", p->name),
-		       TT_F_STR("was", mesh_path_kind_name(was)),
+	tt_log_limited(TT_LOG_INFO, "peer.path", why, plat_clock_mono(), PATH_LINES_PER_S,
+		       TT_F_STR("peer", p->name), TT_F_STR("was", mesh_path_kind_name(was)),
 		       TT_F_STR("is", mesh_path_kind_name(e.path)),
 		       TT_F_ENDPOINT("remote", &remote), TT_F_STR("why", why),
-		       TT_F_U64("rtt_us", path ? path->rtt_us : 0), TT_F_U64("left_out", left_out));
+		       TT_F_U64("rtt_us", path ? path->rtt_us : 0));
 	if (m->opt.event)
 		m->opt.event(m->opt.ctx, &e);
 }
@@ -175,8 +174,9 @@ static void measure(struct node_mesh *m, struct node_mesh_peer *p, const struct 
 				    .mtu = p->route.inner_mtu,
 				    .why = "the path was measured"};
 
-	tt_log(TT_LOG_INFO, "peer.mtu", TT_F_STR("peer", p->name),
-	       TT_F_U64("inner_mtu", p->route.inner_mtu), TT_F_U64("was", was));
+	tt_log_limited(TT_LOG_INFO, "peer.mtu", NULL, plat_clock_mono(), PATH_LINES_PER_S,
+		       TT_F_STR("peer", p->name), TT_F_U64("inner_mtu", p->route.inner_mtu),
+		       TT_F_U64("was", was));
 	if (m->opt.event)
 		m->opt.event(m->opt.ctx, &e);
 }

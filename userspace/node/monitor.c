@@ -255,6 +255,8 @@ static void monitor_wait(struct node_monitor *m, struct pollfd p[MONITOR_FDS])
 	for (unsigned k = 0; jobs && k < NODE_STATE_KIND_COUNT; k++)
 		if (node_monitor_job_runs(&m->save[k].job))
 			next = sooner(next, m->save[k].job.deadline);
+	if (tt_log_flush(now))
+		next = sooner(next, tt_mono_add_ns(now, TT_NS_PER_SEC));
 	if (m->done)
 		next = now;
 	if (tt_mono_is_set(next)) {
@@ -307,6 +309,7 @@ int node_monitor_run(const struct node_monitor_options *opt)
 	if (m->engine.pid)
 		node_monitor_engine_kill(m);
 	monitor_tear_down(m);
+	tt_log_flush(TT_LOG_FLUSH_ALL);
 	tt_log(TT_LOG_INFO, "monitor.stopped", TT_F_I64("status", m->status));
 	node_monitor_report(m, m->status ? m->status : NODE_EXIT_FAILED, m->last_error);
 	return m->status;

@@ -188,6 +188,8 @@ static bool request_valid(const struct node_monitor *m, const struct node_priv_r
 		return state_save_valid(req);
 	case NODE_PRIV_STATE_LOAD:
 		return req->u.state.kind < NODE_STATE_KIND_COUNT;
+	case NODE_PRIV_LOG_LEVEL:
+		return req->u.log.level <= TT_LOG_DEBUG;
 	case NODE_PRIV_EXIT:
 		return exit_valid(req->u.exit.status);
 	case NODE_PRIV_UDP_COMMIT:
@@ -214,6 +216,12 @@ static void request_ready(struct node_monitor *m)
 		tt_log(TT_LOG_INFO, "monitor.ready", TT_F_STR("name", m->name));
 	node_monitor_report(m, 0, "");
 	node_monitor_notify_ready(m);
+}
+
+static void request_log_level(enum tt_log_level level)
+{
+	tt_log_set_level(level);
+	tt_log(TT_LOG_INFO, "log.level", TT_F_STR("is", tt_log_level_name(level)));
 }
 
 static void request_exit(struct node_monitor *m, int32_t status)
@@ -310,6 +318,9 @@ static int request_act(struct node_monitor *m, const struct node_priv_request *r
 		return node_monitor_hub_socket(m, req, reply, a->fds, &a->nfds);
 	case NODE_PRIV_READY:
 		request_ready(m);
+		return 0;
+	case NODE_PRIV_LOG_LEVEL:
+		request_log_level((enum tt_log_level)req->u.log.level);
 		return 0;
 	case NODE_PRIV_ALIVE:
 		node_monitor_notify_alive();

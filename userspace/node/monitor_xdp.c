@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "plat/addresses.h"
+#include "plat/clock.h"
 #include "plat/xsk.h"
 
 #define XDP_ADDRESSES_MAX 1024
@@ -55,8 +56,8 @@ static void xdp_addresses(struct node_monitor *m)
 					     TT_MIN((unsigned)n, (unsigned)XDP_ADDRESSES_MAX));
 	/* packets to an address that is missing go by the kernel */
 	if (err || n > XDP_ADDRESSES_MAX)
-		tt_log(TT_LOG_WARN, "xdp.addresses", TT_F_I64("found", n),
-		       TT_F_ERRNO("error", err ? err : -E2BIG));
+		tt_log_limited(TT_LOG_WARN, "xdp.addresses", NULL, plat_clock_mono(), 1,
+			       TT_F_I64("found", n), TT_F_ERRNO("error", err ? err : -E2BIG));
 }
 
 static void on_event(void *arg, const struct plat_netcfg_event *ev)
@@ -165,8 +166,9 @@ static int xdp_refuse(const struct node_monitor *m, uint32_t ifindex, enum plat_
 		return node_monitor_fail(reply, err, "no such interface");
 	if (node_monitor_xdp_is_allowed(m, link.name, mode))
 		return 0;
-	tt_log(TT_LOG_WARN, "xdp.not_allowed", TT_F_STR("interface", link.name),
-	       TT_F_STR("mode", plat_xdp_mode_name(mode)));
+	tt_log_limited(TT_LOG_WARN, "xdp.not_allowed", NULL, plat_clock_mono(), 1,
+		       TT_F_STR("interface", link.name),
+		       TT_F_STR("mode", plat_xdp_mode_name(mode)));
 	return node_monitor_fail(reply, -EPERM, "%s: not in %s mode by [datapath] mode, interfaces",
 				 link.name, plat_xdp_mode_name(mode));
 }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "node/net_set.h"
+#include "plat/clock.h"
 #include "plat/netcfg.h"
 
 struct node_net {
@@ -52,8 +53,8 @@ static void on_reply(void *arg, const struct node_priv_reply *reply, const int *
 	n->waiting--;
 	if (!reply->result)
 		return;
-	tt_log(TT_LOG_WARN, "net.failed", TT_F_STR("error", reply->error),
-	       TT_F_ERRNO("errno", reply->result));
+	tt_log_limited(TT_LOG_WARN, "net.failed", NULL, plat_clock_mono(), 20,
+		       TT_F_STR("error", reply->error), TT_F_ERRNO("errno", reply->result));
 	if (!n->first_error) {
 		n->first_error = reply->result;
 		memcpy(n->error, reply->error, sizeof(n->error));

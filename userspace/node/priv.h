@@ -115,6 +115,9 @@ enum node_priv_op {
 	NODE_PRIV_STATE_LOAD,
 	/* The engine serves now: whoever started the daemon may return. Again after each reload. */
 	NODE_PRIV_READY,
+	/* log.level is the monitor's from now on, and that of every process it starts. Until the
+	   next load of the configuration. */
+	NODE_PRIV_LOG_LEVEL,
 	/* The answer to NODE_SIGNAL_PING: the control thread gets on. */
 	NODE_PRIV_ALIVE,
 	/* The engine is about to end on purpose (signal, interface deleted, `taltun down`). */
@@ -167,6 +170,9 @@ struct node_priv_request {
 			uint32_t len;
 			uint32_t kind; /* enum node_state_kind */
 		} state;
+		struct {
+			uint32_t level; /* enum tt_log_level */
+		} log;
 		struct {
 			int32_t status;
 		} exit;

@@ -207,7 +207,10 @@ static void resolver_serve(struct resolver *r, const struct node_resolver_query 
 {
 	struct node_resolver_answer a;
 
-	if (!q->host[0])
+	if (q->log_only)
+		tt_log_setup((enum tt_log_level)q->log_level, (enum tt_log_format)q->log_format,
+			     STDERR_FILENO);
+	else if (!q->host[0])
 		resolver_refuse(r->fd, q->id, -ENOENT, "the name is empty");
 	else if (resolver_look_up(q, AI_NUMERICHOST, &a) == 0)
 		resolver_answer(r->fd, &a);
@@ -225,7 +228,8 @@ static int resolver_receive(int fd, struct node_resolver_query *q)
 	while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return 0;
-	if (n != sizeof(*q) || !memchr(q->host, 0, sizeof(q->host)))
+	if (n != sizeof(*q) || !memchr(q->host, 0, sizeof(q->host)) || q->log_only > 1 ||
+	    q->log_level > TT_LOG_DEBUG || q->log_format > TT_LOG_JSON)
 		return -EBADMSG;
 	return 1;
 }
@@ -259,6 +263,14 @@ int node_resolver_ask(int fd, const struct node_resolver_query *q)
 	if (n >= 0)
 		return 0;
 	return errno == EWOULDBLOCK || errno == ENOBUFS ? -EAGAIN : -errno;
+}
+
+int node_resolver_tell_log(int fd, int level, int format)
+{
+	struct node_resolver_query q = {
+		.log_only = 1, .log_level = (uint8_t)level, .log_format = (uint8_t)format};
+
+	return node_resolver_ask(fd, &q);
 }
 
 int node_resolver_read(int fd, struct node_resolver_answer *a)

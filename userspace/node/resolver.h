@@ -15,6 +15,8 @@
 struct node_resolver_query {
 	uint32_t id;
 	uint16_t udp_port;
+	uint8_t log_only; /* no look-up and no answer: how it is to log from now on */
+	uint8_t log_level, log_format;
 	char host[NODE_RESOLVER_NAME_MAX];
 };
 
@@ -29,8 +31,10 @@ struct node_resolver_answer {
 /* The process: serves until the other end closes. Up to 8 look-ups run side by side. */
 _Noreturn void node_resolver_run(int fd);
 
-/* Engine side; both never block. -EAGAIN: try again later. */
+/* Engine side; none of them blocks. -EAGAIN: try again later. */
 int node_resolver_ask(int fd, const struct node_resolver_query *q);
+/* How it logs from now on: enum tt_log_level, enum tt_log_format. */
+int node_resolver_tell_log(int fd, int level, int format);
 int node_resolver_read(int fd, struct node_resolver_answer *a);
 
 #endif

@@ -5,11 +5,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "taltun-hub/cli.h"
 
 #define WAIT_S 5
 
-static json_t *ask(int *status)
+static json_t *ask(const char *request, int *status)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	struct timeval wait = {.tv_sec = WAIT_S};
@@ -29,7 +30,11 @@ static json_t *ask(int *status)
 		return NULL;
 	}
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
-	json_t *o = json_loadfd(fd, 0, &error);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
+	size_t len = strlen(request);
+	json_t *o = send(fd, request, len, MSG_NOSIGNAL) == (ssize_t)len
+			    ? json_loadfd(fd, 0, &error)
+			    : NULL;
 	close(fd);
 	if (!o)
 		*status = cli_fail(CLI_NOT_RUNNING, "the hub at %s gives no answer",
@@ -103,7 +108,7 @@ static int run(int argc, char **argv)
 
 	if (argc > 1)
 		return cli_usage("status", "unexpected argument \"%s\"", argv[1]);
-	json_t *o = ask(&status);
+	json_t *o = ask("{\"op\":\"status\"}\n", &status);
 	if (!o)
 		return status;
 	if (json) {
@@ -115,8 +120,42 @@ static int run(int argc, char **argv)
 	return CLI_OK;
 }
 
+static int log_level(int argc, char **argv)
+{
+	bool json = cli_take_flag(&argc, argv, "--json");
+	char request[64] = "{\"op\":\"log-level\"}\n";
+	enum tt_log_level level;
+	int status = CLI_OK;
+
+	if (argc > 2)
+		return cli_usage("log-level", "unexpected argument \"%s\"", argv[2]);
+	if (argc == 2 && !tt_log_level_parse(argv[1], &level))
+		return cli_usage("log-level", "the level is error, warn, info or debug, not \"%s\"",
+				 argv[1]);
+	if (argc == 2)
+		snprintf(request, sizeof(request), "{\"op\":\"log-level\",\"level\":\"%s\"}\n",
+			 argv[1]);
+	json_t *o = ask(request, &status);
+	if (!o)
+		return status;
+	if (!json_is_true(json_object_get(o, "ok")))
+		status = cli_fail(CLI_FAILED, "%s", text(o, "error"));
+	else if (json)
+		printf("{\"level\":\"%s\"}\n", text(o, "level"));
+	else
+		puts(text(o, "level"));
+	json_decref(o);
+	return status;
+}
+
 const struct cli_command cli_commands_status[] = {
 	{"status", "[--json]", "Ask the running hub: who is connected, and its counters.", NULL,
 	 run},
+	{"log-level", "[error|warn|info|debug] [--json]",
+	 "Show or change what the running hub logs.",
+	 "The level holds until the next change, reload (SIGHUP) or restart; [log] level of "
+	 "hub.toml\n"
+	 "is not changed.",
+	 log_level},
 	{0},
 };

@@ -126,13 +126,15 @@ static char *read_line(int fd)
 	return NULL;
 }
 
-static json_t *exchange(int fd, const char *op)
+static json_t *exchange(int fd, const char *op, const char *key, const char *value)
 {
-	char request[64];
+	char request[128];
 	json_error_t error;
-	int n = snprintf(request, sizeof(request), "{\"v\":1,\"op\":\"%s\"}\n", op);
+	int n = snprintf(request, sizeof(request), "{\"v\":1,\"op\":\"%s\"%s%s%s%s%s}\n", op,
+			 key ? ",\"" : "", key ? key : "", key ? "\":\"" : "", key ? value : "",
+			 key ? "\"" : "");
 
-	if (send(fd, request, (size_t)n, MSG_NOSIGNAL) != n)
+	if (n >= (int)sizeof(request) || send(fd, request, (size_t)n, MSG_NOSIGNAL) != n)
 		return NULL;
 	char *line = read_line(fd);
 	json_t *reply = line ? json_loads(line, JSON_DISABLE_EOF_CHECK, &error) : NULL;
@@ -192,13 +194,19 @@ FILE *cli_listen(const char *interface, int *status)
 
 json_t *cli_request(const char *interface, const char *op, int timeout_s, int *status)
 {
+	return cli_request_with(interface, op, NULL, NULL, timeout_s, status);
+}
+
+json_t *cli_request_with(const char *interface, const char *op, const char *key, const char *value,
+			 int timeout_s, int *status)
+{
 	int fd = connect_to(interface, timeout_s);
 
 	if (fd < 0) {
 		*status = fail_connect(interface, fd);
 		return NULL;
 	}
-	json_t *reply = exchange(fd, op);
+	json_t *reply = exchange(fd, op, key, value);
 	close(fd);
 	if (!reply) {
 		*status = cli_fail(CLI_FAILED, "%s: the daemon did not answer within %d s",

@@ -156,6 +156,7 @@ static int run(const struct taltund_options *o)
 	}
 	plat_process_never_wait_for(STDERR_FILENO);
 	tt_log_set_sink(&sink);
+	tt_log_set_priorities(plat_logsink_is_journal(STDERR_FILENO));
 	umask(077);
 	err = node_monitor_run(&opt);
 	free(path);

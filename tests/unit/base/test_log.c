@@ -39,6 +39,39 @@ static const char *logged(void)
 	return line + 28;
 }
 
+/* What the journal takes for the severity comes first, in both formats. */
+static void priorities(void)
+{
+	static const char *const head[] = {"<3>ts=", "<4>ts=", "<6>ts=", "<7>ts="};
+
+	tt_log_set_priorities(true);
+	setup(TT_LOG_DEBUG, TT_LOG_LOGFMT);
+	for (int i = TT_LOG_ERROR; i <= TT_LOG_DEBUG; i++) {
+		tt_log((enum tt_log_level)i, "e", TT_F_I64("n", i));
+		CU_ASSERT(read(pipe_fd[0], line, sizeof(line)) > 0);
+		CU_ASSERT_EQUAL(strncmp(line, head[i], strlen(head[i])), 0);
+	}
+	setup(TT_LOG_DEBUG, TT_LOG_JSON);
+	tt_log(TT_LOG_WARN, "e", TT_F_I64("n", 1));
+	CU_ASSERT(read(pipe_fd[0], line, sizeof(line)) > 0);
+	CU_ASSERT_EQUAL(strncmp(line, "<4>{\"ts\":\"", 10), 0);
+	tt_log_set_priorities(false);
+}
+
+static void level_names(void)
+{
+	enum tt_log_level l;
+
+	for (int i = TT_LOG_ERROR; i <= TT_LOG_DEBUG; i++) {
+		CU_ASSERT_TRUE(tt_log_level_parse(tt_log_level_name((enum tt_log_level)i), &l));
+		CU_ASSERT_EQUAL(l, i);
+	}
+	CU_ASSERT_FALSE(tt_log_level_parse("", &l));
+	CU_ASSERT_FALSE(tt_log_level_parse("Debug", &l));
+	tt_log_set_level(TT_LOG_DEBUG);
+	CU_ASSERT_EQUAL(tt_log_get_level(), TT_LOG_DEBUG);
+}
+
 static void types(void)
 {
 	struct tt_ip ip;
@@ -179,24 +212,105 @@ static void errno_survives(void)
 	CU_ASSERT_STRING_EQUAL(logged(), "level=info event=somewhere lost=1");
 }
 
+static struct tt_mono at_s(double s)
+{
+	return (struct tt_mono){(uint64_t)(s * 1e9)};
+}
+
+static void few(struct tt_mono now, const char *reason, int n)
+{
+	static const char event[] = "few";
+
+	while (n--)
+		tt_log_limited(TT_LOG_WARN, event, reason, now, 2, TT_F_STR("why", reason));
+}
+
+static unsigned lines(void)
+{
+	unsigned n = 0;
+
+	logged();
+	for (const char *at = line; (at = strstr(at, "event=")); at++)
+		n++;
+	return n;
+}
+
+/* Each reason has its own share; the next line says what was left out. */
 static void limit(void)
 {
-	struct tt_log_limit l = {0};
-	struct tt_mono t = {5 * TT_NS_PER_SEC};
-	uint32_t suppressed = 99;
+	static const char x[] = "x", y[] = "y";
 
-	CU_ASSERT_TRUE(tt_log_limit_pass(&l, t, 2, &suppressed));
-	CU_ASSERT_EQUAL(suppressed, 0);
-	CU_ASSERT_TRUE(tt_log_limit_pass(&l, t, 2, &suppressed));
-	for (int i = 0; i < 7; i++)
-		CU_ASSERT_FALSE(tt_log_limit_pass(&l, t, 2, &suppressed));
-	t = tt_mono_add_ns(t, TT_NS_PER_SEC - 1);
-	CU_ASSERT_FALSE(tt_log_limit_pass(&l, t, 2, &suppressed));
-	t = tt_mono_add_ns(t, 1);
-	CU_ASSERT_TRUE(tt_log_limit_pass(&l, t, 2, &suppressed));
-	CU_ASSERT_EQUAL(suppressed, 8);
-	CU_ASSERT_TRUE(tt_log_limit_pass(&l, t, 2, &suppressed));
-	CU_ASSERT_EQUAL(suppressed, 0);
+	setup(TT_LOG_INFO, TT_LOG_LOGFMT);
+	tt_log_limit_forget();
+	few(at_s(5), x, 9);
+	CU_ASSERT_EQUAL(lines(), 2);
+	few(at_s(5.1), y, 2);
+	CU_ASSERT_EQUAL(lines(), 2);
+	few(at_s(5.999), x, 1);
+	CU_ASSERT_EQUAL(lines(), 0);
+	few(at_s(6), x, 1);
+	CU_ASSERT_STRING_EQUAL(logged(), "level=warn event=few why=x suppressed=8");
+	few(at_s(6), x, 1);
+	CU_ASSERT_STRING_EQUAL(logged(), "level=warn event=few why=x");
+	/* what the level forbids is not counted */
+	tt_log_set_level(TT_LOG_ERROR);
+	few(at_s(6), x, 100);
+	tt_log_set_level(TT_LOG_INFO);
+	few(at_s(7), x, 1);
+	CU_ASSERT_STRING_EQUAL(logged(), "level=warn event=few why=x");
+	tt_log_limit_forget();
+}
+
+/* Events that come no more: their count is told all the same, once. */
+static void flush(void)
+{
+	static const char x[] = "x";
+
+	setup(TT_LOG_INFO, TT_LOG_LOGFMT);
+	tt_log_limit_forget();
+	CU_ASSERT_FALSE(tt_log_flush(at_s(10)));
+	few(at_s(10), x, 7);
+	CU_ASSERT_EQUAL(lines(), 2);
+	CU_ASSERT_TRUE(tt_log_flush(at_s(10.5)));
+	CU_ASSERT_TRUE(tt_log_flush(at_s(11.5)));
+	CU_ASSERT_STRING_EQUAL(logged(), "");
+	CU_ASSERT_FALSE(tt_log_flush(at_s(12)));
+	CU_ASSERT_STRING_EQUAL(logged(), "level=warn event=log.suppressed of=few reason=x count=5");
+	few(at_s(12), x, 3);
+	CU_ASSERT_EQUAL(lines(), 2);
+	CU_ASSERT_FALSE(tt_log_flush(TT_LOG_FLUSH_ALL));
+	CU_ASSERT_STRING_EQUAL(logged(), "level=warn event=log.suppressed of=few reason=x count=1");
+	CU_ASSERT_FALSE(tt_log_flush(TT_LOG_FLUSH_ALL));
+	few(at_s(13), NULL, 3);
+	CU_ASSERT_EQUAL(lines(), 2);
+	tt_log_process("child"); /* after a fork */
+	CU_ASSERT_FALSE(tt_log_flush(TT_LOG_FLUSH_ALL));
+	CU_ASSERT_STRING_EQUAL(logged(), "");
+	tt_log_process(NULL);
+}
+
+/* More reasons than there are places: the rest shares one, and nothing grows. */
+static void limit_places(void)
+{
+	static const char reason[TT_LOG_LIMITS_MAX * 2], event[] = "many";
+	unsigned passed = 0, told = 0;
+	uint32_t n;
+
+	setup(TT_LOG_INFO, TT_LOG_LOGFMT);
+	tt_log_limit_forget();
+	for (size_t i = 0; i < sizeof(reason); i++)
+		for (int k = 0; k < 3; k++)
+			passed +=
+				tt_log_limit_pass(TT_LOG_INFO, event, &reason[i], at_s(20), 1, &n);
+	CU_ASSERT(passed > TT_LOG_LIMITS_MAX / 2 && passed <= TT_LOG_LIMITS_MAX + 1);
+	while (tt_log_flush(TT_LOG_FLUSH_ALL)) {
+	}
+	for (ssize_t got; (got = read(pipe_fd[0], line, sizeof(line) - 1)) > 0;) {
+		line[got] = 0;
+		for (const char *at = line; (at = strstr(at, "count=")); at++)
+			told += (unsigned)strtoul(at + 6, NULL, 10);
+	}
+	CU_ASSERT_EQUAL(passed + told, sizeof(reason) * 3);
 }
 
 static void *log_many(void *arg)
@@ -291,7 +405,8 @@ static void sinks(void)
 	setup(TT_LOG_INFO, TT_LOG_LOGFMT);
 }
 
-TT_TESTS("base/log", {"types", types}, {"levels and process", levels_and_process},
-	 {"logfmt escaping", logfmt_escaping}, {"json", json}, {"long values", long_values},
-	 {"errno survives", errno_survives}, {"limit", limit}, {"threads", threads},
-	 {"stuck reader", stuck_reader}, {"sinks", sinks})
+TT_TESTS("base/log", {"types", types}, {"priorities", priorities}, {"level names", level_names},
+	 {"levels and process", levels_and_process}, {"logfmt escaping", logfmt_escaping},
+	 {"json", json}, {"long values", long_values}, {"errno survives", errno_survives},
+	 {"limit", limit}, {"flush", flush}, {"places of limits", limit_places},
+	 {"threads", threads}, {"stuck reader", stuck_reader}, {"sinks", sinks})

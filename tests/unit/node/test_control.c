@@ -4,6 +4,7 @@
  */
 #include "node/control.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <signal.h>
 #include <string.h>
@@ -48,10 +49,21 @@ static void stop(void *ctx)
 	stops++;
 }
 
+static int level_result;
+
+static int log_level(void *ctx, enum tt_log_level level)
+{
+	(void)ctx;
+	if (!level_result)
+		tt_log_set_level(level);
+	return level_result;
+}
+
 static void serve(void)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	struct node_control_ops ops = {.describe = describe, .reload = reload, .stop = stop};
+	struct node_control_ops ops = {
+		.describe = describe, .reload = reload, .stop = stop, .log_level = log_level};
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
 	signal(SIGPIPE, SIG_IGN); /* as the monitor does for its children */
@@ -165,6 +177,39 @@ static void operations(void)
 	unserve();
 }
 
+static bool level_is(int fd, const char *request, const char *level)
+{
+	json_t *r = ask(fd, request);
+	const char *got = json_string_value(json_object_get(r, "level"));
+	bool is = ok(r) && got && strcmp(got, level) == 0;
+
+	json_decref(r);
+	return is;
+}
+
+static void level_changes(void)
+{
+	enum tt_log_level before = tt_log_get_level();
+
+	serve();
+	tt_log_set_level(TT_LOG_WARN);
+	int fd = dial();
+	CU_ASSERT_TRUE(level_is(fd, "{\"v\":1,\"op\":\"log-level\"}\n", "warn"));
+	CU_ASSERT_TRUE(
+		level_is(fd, "{\"v\":1,\"op\":\"log-level\",\"level\":\"debug\"}\n", "debug"));
+	CU_ASSERT_TRUE(level_is(fd, "{\"v\":1,\"op\":\"log-level\"}\n", "debug"));
+	level_result = -ENOBUFS; /* the monitor is told first */
+	json_t *r = ask(fd, "{\"v\":1,\"op\":\"log-level\",\"level\":\"error\"}\n");
+	CU_ASSERT(!ok(r));
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(r, "kind")), "failed");
+	json_decref(r);
+	level_result = 0;
+	CU_ASSERT_EQUAL(tt_log_get_level(), TT_LOG_DEBUG);
+	close(fd);
+	unserve();
+	tt_log_set_level(before);
+}
+
 /* Two requests in one packet: the second is not left lying until a third comes. */
 static void two_at_once(void)
 {
@@ -191,6 +236,8 @@ static void bad_requests(void)
 					    "{\"v\":1}\n",
 					    "{\"v\":1,\"op\":\"format\"}\n",
 					    "{\"v\":1,\"op\":7}\n",
+					    "{\"v\":1,\"op\":\"log-level\",\"level\":\"loud\"}\n",
+					    "{\"v\":1,\"op\":\"log-level\",\"level\":3}\n",
 					    "{\"v\":1,\"v\":1,\"op\":\"stop\"}\n",
 					    "\xff\xfe\n"};
 
@@ -339,6 +386,7 @@ static void status_has_no_hub(void)
 }
 
 TT_TESTS("control", {"status of a device", status_of_a_device}, {"operations", operations},
-	 {"two requests at once", two_at_once}, {"bad requests", bad_requests}, {"bounds", bounds},
+	 {"the level of the log changes", level_changes}, {"two requests at once", two_at_once},
+	 {"bad requests", bad_requests}, {"bounds", bounds},
 	 {"events reach those who listen", events_reach_those_who_listen},
 	 {"a deaf listener goes", a_deaf_listener_goes}, {"status has no hub", status_has_no_hub})

@@ -202,6 +202,33 @@ static void net_requests_are_done(void)
 	harness_remove_dir();
 }
 
+/* --- the log --------------------------------------------------------------------------------- */
+
+/* The monitor's own lines follow the level. */
+static int engine_log_level(const struct node_engine_start *start)
+{
+	struct node_priv_request req = {.u.log.level = TT_LOG_DEBUG};
+	struct node_priv_reply r;
+
+	(void)start;
+	ENGINE_CHECK(ask(NODE_PRIV_LOG_LEVEL, &req, &r, NULL) == 0);
+	req.u.log.level = TT_LOG_ERROR;
+	ENGINE_CHECK(ask(NODE_PRIV_LOG_LEVEL, &req, &r, NULL) == 0);
+	return leave(NODE_EXIT_OK);
+}
+
+static void the_level_is_the_monitors(void)
+{
+	if (!harness_possible(1))
+		return;
+	harness_reset();
+	CU_ASSERT_EQUAL(harness_run(engine_log_level), 0);
+	CU_ASSERT_EQUAL(shared->failed, 0);
+	CU_ASSERT(harness_logged("event=log.level is=debug"));
+	CU_ASSERT(!harness_logged("is=error") && !harness_logged("monitor.stopped"));
+	harness_remove_dir();
+}
+
 /* --- UDP
  * -----------------------------------------------------------------------------------------------
  */
@@ -309,6 +336,7 @@ static const struct bad_case bad_cases[] = {
 	{"no queue", {.op = NODE_PRIV_TUN_OPEN, .u.tun = {"ttest0", 0, 0}}, 0, false},
 	{"too many queues", {.op = NODE_PRIV_TUN_OPEN, .u.tun = {"ttest0", 17, 0}}, 0, false},
 	{"unknown flags", {.op = NODE_PRIV_TUN_OPEN, .u.tun = {"ttest0", 1, 64}}, 0, false},
+	{"no such level", {.op = NODE_PRIV_LOG_LEVEL, .u.log.level = TT_LOG_DEBUG + 1}, 0, false},
 	{"no worker", {.op = NODE_PRIV_UDP_OPEN}, 0, false},
 	{"too many workers", {.op = NODE_PRIV_UDP_OPEN, .u.udp.workers = 17}, 0, false},
 	{"tiny MTU", {.op = NODE_PRIV_NET_MTU, .u.net.mtu = 67}, 0, false},
@@ -636,6 +664,7 @@ TT_TESTS("priv", {"engine has no rights", engine_has_no_rights},
 	 {"tun is opened once", tun_is_opened_once},
 	 {"net requests are done", net_requests_are_done},
 	 {"udp group moves to another port", udp_group_moves_to_another_port},
+	 {"the level of the log is the monitor's", the_level_is_the_monitors},
 	 {"malformed requests end the engine", malformed_requests_end_the_engine},
 	 {"only what is configured may be added", only_what_is_configured},
 	 {"flood is answered in full", flood_is_answered_in_full},

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "tt_test.h"
 
 struct fixture {
@@ -78,6 +79,22 @@ static int answer(const struct fixture *f, int wait_ms, struct node_resolver_ans
 	if (poll(&p, 1, wait_ms) != 1)
 		return -ETIMEDOUT;
 	return node_resolver_read(f->fd, a);
+}
+
+/* How it logs is not answered, and what comes after it is. */
+static void log_is_told(void)
+{
+	struct node_resolver_answer a;
+	struct fixture f = start();
+
+	CU_ASSERT_EQUAL(node_resolver_tell_log(f.fd, TT_LOG_DEBUG, TT_LOG_JSON), 0);
+	CU_ASSERT_EQUAL(ask(&f, 5, "192.0.2.7"), 0);
+	CU_ASSERT_EQUAL(answer(&f, 5000, &a), 0);
+	CU_ASSERT_EQUAL(a.id, 5);
+	CU_ASSERT_EQUAL(stop(&f), 0);
+	f = start();
+	CU_ASSERT_EQUAL(node_resolver_tell_log(f.fd, TT_LOG_DEBUG + 1, 0), 0);
+	CU_ASSERT_EQUAL(stop(&f), 1);
 }
 
 static void numeric_hosts(void)
@@ -304,8 +321,8 @@ static void malformed_query_ends_it(void)
 	CU_ASSERT_EQUAL(stop(&f), 1);
 }
 
-TT_TESTS("resolver", {"numeric hosts", numeric_hosts}, {"localhost", localhost},
-	 {"case 40: names that do not exist", names_that_do_not_exist},
+TT_TESTS("resolver", {"numeric hosts", numeric_hosts}, {"the log is told", log_is_told},
+	 {"localhost", localhost}, {"case 40: names that do not exist", names_that_do_not_exist},
 	 {"case 40: asking never blocks", asking_never_blocks},
 	 {"many names at once", many_names_at_once},
 	 {"case 40: sixty addresses are cut", sixty_addresses_are_cut},

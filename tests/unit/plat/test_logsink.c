@@ -29,6 +29,31 @@ static void syslog_messages(void)
 	CU_ASSERT_EQUAL(plat_logsink_syslog_write(s[0], TT_LOG_INFO, line, 8), 0);
 }
 
+/* JOURNAL_STREAM counts only for the very descriptor that it names. */
+static void journal_is_told_apart(void)
+{
+	char path[] = "/tmp/tt-log-XXXXXX", text[64];
+	struct stat st;
+	int fd = mkstemp(path);
+
+	CU_ASSERT_FATAL(fd >= 0 && fstat(fd, &st) == 0);
+	unsetenv("JOURNAL_STREAM");
+	CU_ASSERT_FALSE(plat_logsink_is_journal(fd));
+	setenv("JOURNAL_STREAM", "nonsense", 1);
+	CU_ASSERT_FALSE(plat_logsink_is_journal(fd));
+	snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino + 1);
+	setenv("JOURNAL_STREAM", text, 1);
+	CU_ASSERT_FALSE(plat_logsink_is_journal(fd));
+	snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino);
+	setenv("JOURNAL_STREAM", text, 1);
+	CU_ASSERT_TRUE(plat_logsink_is_journal(fd));
+	unsetenv("JOURNAL_STREAM");
+	close(fd);
+	unlink(path);
+}
+
 static void file_stays_small(void)
 {
 	char path[] = "/tmp/tt-log-XXXXXX", line[4096];
@@ -51,4 +76,5 @@ static void file_stays_small(void)
 }
 
 TT_TESTS("logsink", {"messages for syslog", syslog_messages},
+	 {"the journal is told apart", journal_is_told_apart},
 	 {"a file stays small", file_stays_small})

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * log-level: what a running daemon logs, asked and changed.
+ */
+#include "base/log.h"
+#include "taltun/cli.h"
+
+/* The only one that is up; malloc'd names in *names. NULL: there are none, or several. */
+static const char *only_interface(char ***names, int *n)
+{
+	*n = cli_interfaces(names);
+	return *n == 1 ? (*names)[0] : NULL;
+}
+
+static void print_level(const char *interface, const char *level, bool json)
+{
+	if (json)
+		printf("{\"interface\":\"%s\",\"level\":\"%s\"}\n", interface, level);
+	else
+		printf("%s: %s\n", interface, level);
+}
+
+static int ask(const char *interface, const char *level, bool json)
+{
+	int status;
+	json_t *reply =
+		cli_request_with(interface, "log-level", level ? "level" : NULL, level, 5, &status);
+
+	if (reply)
+		print_level(interface, json_string_value(json_object_get(reply, "level")), json);
+	json_decref(reply);
+	return status;
+}
+
+static int log_level(int argc, char **argv)
+{
+	bool json = cli_take_flag(&argc, argv, "--json");
+	const char *interface = NULL, *level = NULL;
+	char **names = NULL, buf[64];
+	enum tt_log_level parsed;
+	int n = 0;
+
+	if (argc > 3)
+		return cli_usage(argv[0], "takes an interface and a level");
+	if (argc == 3 || (argc == 2 && tt_log_level_parse(argv[1], &parsed)))
+		level = argv[argc - 1];
+	if (argc == 3 || (argc == 2 && !level))
+		interface = cli_interface_of(argv[1], buf, sizeof(buf));
+	if (level && !tt_log_level_parse(level, &parsed))
+		return cli_usage(argv[0], "the level is error, warn, info or debug, not \"%s\"",
+				 level);
+	if (!interface)
+		interface = only_interface(&names, &n);
+	int status = interface ? ask(interface, level, json)
+			       : cli_usage(argv[0], "%d interfaces are up: name one", TT_MAX(n, 0));
+	cli_interfaces_free(names, n);
+	return status;
+}
+
+const struct cli_command cli_commands_log[] = {
+	{"log-level", "[INTERFACE] [error|warn|info|debug] [--json]",
+	 "Show or change what a running daemon logs.",
+	 "The level holds in all its processes until the next change, `taltun reload` or restart;\n"
+	 "[log] level of the configuration file is not changed. Peers keep their sessions.",
+	 log_level},
+	{NULL, NULL, NULL, NULL, NULL},
+};
