@@ -78,6 +78,7 @@ bool node_config_valid(const void *blob, size_t size)
 	    cfg->version != NODE_CONFIG_VERSION || cfg->size < sizeof(*cfg) || cfg->size > size)
 		return false;
 	if (!memchr(cfg->name, '\0', sizeof(cfg->name)) ||
+	    !memchr(cfg->metrics.path, '\0', sizeof(cfg->metrics.path)) ||
 	    !fits(cfg, cfg->addresses, sizeof(struct tt_cidr)) ||
 	    !fits(cfg, cfg->routes, sizeof(struct tt_cidr)) ||
 	    !fits(cfg, cfg->dns, sizeof(struct tt_ip)) || !lines_fit(cfg, cfg->dns_search) ||

@@ -19,7 +19,7 @@
 #include "base/types.h"
 
 #define NODE_CONFIG_MAGIC   UINT32_C(0x54544346) /* "TTCF" */
-#define NODE_CONFIG_VERSION 4
+#define NODE_CONFIG_VERSION 5
 
 #define NODE_CONFIG_PEERS_MAX	    65536
 #define NODE_CONFIG_ALLOWED_IPS_MAX 1000000
@@ -110,6 +110,22 @@ struct node_config_gateway {
 	struct node_config_range subnets; /* struct tt_cidr: what peers may reach */
 };
 
+#define NODE_CONFIG_SOCKET_MAX 108 /* with the terminating zero */
+
+/* [metrics] */
+struct node_config_metrics {
+	/* where they are served: at most one of the two */
+	struct tt_endpoint address;	   /* TCP; not set: none */
+	char path[NODE_CONFIG_SOCKET_MAX]; /* Unix socket; "": none */
+	uint8_t per_peer;		   /* series of each peer; default: true */
+	uint8_t pad[3];
+};
+
+static inline bool node_config_has_metrics(const struct node_config_metrics *m)
+{
+	return m->path[0] || tt_endpoint_is_set(&m->address);
+}
+
 struct node_config {
 	uint32_t magic;
 	uint32_t version;
@@ -151,6 +167,7 @@ struct node_config {
 	uint8_t log_format; /* enum tt_log_format */
 	uint8_t pad[2];
 
+	struct node_config_metrics metrics;
 	struct node_config_hub hub;
 	struct node_config_gateway gateway;
 	struct node_config_range peers; /* struct node_config_peer */

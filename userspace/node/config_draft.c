@@ -13,6 +13,7 @@ void node_draft_init(struct node_draft *d, const char *path, struct node_config_
 	d->cfg.version = NODE_CONFIG_VERSION;
 	d->cfg.log_level = TT_LOG_INFO;
 	d->cfg.log_format = TT_LOG_LOGFMT;
+	d->cfg.metrics.per_peer = true;
 	d->file = (struct node_where){path, 1, 1, NODE_LEVEL_FILE};
 	d->interface = d->private_key = d->mtu = d->hub.header = d->file;
 	d->gateway.header = d->gateway.masquerade = d->gateway.subnets = d->file;

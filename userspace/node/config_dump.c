@@ -74,6 +74,20 @@ static void dump_datapath(const struct node_config *cfg, FILE *out)
 		true_or_false(cfg->forward_between_peers));
 }
 
+static void dump_metrics(const struct node_config *cfg, FILE *out)
+{
+	const struct node_config_metrics *m = &cfg->metrics;
+	char text[TT_ENDPOINT_TEXT_MAX];
+
+	if (!node_config_has_metrics(m))
+		return;
+	if (m->path[0])
+		fprintf(out, "metrics.listen = unix:%s\n", m->path);
+	else
+		fprintf(out, "metrics.listen = %s\n", tt_endpoint_format(&m->address, text));
+	fprintf(out, "metrics.per_peer = %s\n", true_or_false(m->per_peer));
+}
+
 static void dump_hub(const struct node_config *cfg, FILE *out)
 {
 	const struct node_config_hub *h = &cfg->hub;
@@ -134,6 +148,7 @@ void node_config_dump(const struct node_config *cfg, FILE *out)
 	dump_datapath(cfg, out);
 	fprintf(out, "log.level = %s\n", levels[cfg->log_level & 3]);
 	fprintf(out, "log.format = %s\n", cfg->log_format == TT_LOG_JSON ? "json" : "logfmt");
+	dump_metrics(cfg, out);
 	dump_hub(cfg, out);
 	dump_gateway(cfg, out);
 	for (uint32_t i = 0; i < cfg->peers.count; i++)

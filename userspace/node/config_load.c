@@ -146,11 +146,10 @@ static int unknown_section(struct node_draft *d, const struct toml_key *key)
 					       "unknown section %s; did you mean %s?", quote,
 					       node_section_title((enum node_section)s));
 	}
-	return node_draft_fail(
-		d, key_place(d, key),
-		"unknown section %s; expected [interface], [datapath], [log], [hub], [gateway] or "
-		"[[peer]]",
-		quote);
+	return node_draft_fail(d, key_place(d, key),
+			       "unknown section %s; expected [interface], [datapath], [log], "
+			       "[metrics], [hub], [gateway] or [[peer]]",
+			       quote);
 }
 
 static int visit_section(void *ctx, const struct toml_key *key, const struct toml_value *v)
@@ -241,8 +240,9 @@ static const struct node_schema_key *find_env(const char *name, size_t len)
 
 static int unknown_env(struct node_draft *d, const char *setting, size_t len)
 {
-	static const char *const ours[] = {"TALTUN_INTERFACE_", "TALTUN_DATAPATH_", "TALTUN_LOG_",
-					   "TALTUN_HUB_"};
+	static const char *const ours[] = {"TALTUN_INTERFACE_", "TALTUN_DATAPATH_",
+					   "TALTUN_LOG_",	"TALTUN_METRICS_",
+					   "TALTUN_HUB_",	"TALTUN_GATEWAY_"};
 	struct node_where at = {.source = setting, .level = NODE_LEVEL_ENV};
 	char key[64];
 
@@ -324,9 +324,9 @@ static int apply_flag(struct node_draft *d, const char *flag)
 		return k ? apply_setting(d, k, flag, eq)
 			 : node_schema_unknown_key(d, at, (enum node_section)s, key);
 	}
-	return node_draft_fail(d, at,
-			       "unknown section; expected interface, datapath, log, hub or "
-			       "gateway");
+	return node_draft_fail(
+		d, at,
+		"unknown section; expected interface, datapath, log, metrics, hub or gateway");
 }
 
 static int apply_flags(struct node_draft *d, const char *const *set, size_t count)

@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static const char *const section_names[] = {"interface", "datapath", "log",
+static const char *const section_names[] = {"interface", "datapath", "log", "metrics",
 					    "hub",	 "gateway",  "peer"};
-static const char *const section_titles[] = {"[interface]", "[datapath]", "[log]",
+static const char *const section_titles[] = {"[interface]", "[datapath]", "[log]",   "[metrics]",
 					     "[hub]",	    "[gateway]",  "[[peer]]"};
 
 const char *node_section_name(enum node_section s)
@@ -222,6 +222,7 @@ static int parse_boolean(struct node_draft *d, const struct node_schema_key *k,
 #define IFACE(n) .section = NODE_SECTION_INTERFACE, .name = n
 #define DPATH(n) .section = NODE_SECTION_DATAPATH, .name = n
 #define LOG(n)	 .section = NODE_SECTION_LOG, .name = n
+#define METR(n)	 .section = NODE_SECTION_METRICS, .name = n
 #define HUB(n)	 .section = NODE_SECTION_HUB, .name = n
 #define GATE(n)	 .section = NODE_SECTION_GATEWAY, .name = n
 #define PEER(n)	 .section = NODE_SECTION_PEER, .name = n
@@ -273,6 +274,11 @@ static const struct node_schema_key keys[] = {
 
 	{LOG("level"), TEXT, parse_word, FIELD(node_config, log_level), .words = level_words},
 	{LOG("format"), TEXT, parse_word, FIELD(node_config, log_format), .words = format_words},
+
+	{METR("listen"), TEXT, node_parse_metrics_listen,
+	 .expected = "\"address:port\" as \"127.0.0.1:9586\", \"unix:/path\" or \"off\""},
+	{METR("per_peer"), BOOL, parse_boolean, FIELD(node_config, metrics.per_peer),
+	 .expected = "true or false"},
 
 	{HUB("server"), TEXT, node_parse_hub_server, .expected = "\"host\" or \"host:port\""},
 	{HUB("name"), TEXT, node_parse_hub_name, .expected = "a host name"},

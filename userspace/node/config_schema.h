@@ -12,6 +12,7 @@ enum node_section {
 	NODE_SECTION_INTERFACE,
 	NODE_SECTION_DATAPATH,
 	NODE_SECTION_LOG,
+	NODE_SECTION_METRICS,
 	NODE_SECTION_HUB,
 	NODE_SECTION_GATEWAY,
 	NODE_SECTION_PEER,
@@ -105,6 +106,7 @@ node_parser node_parse_address, node_parse_routes, node_parse_dns, node_parse_dn
 node_parser node_parse_interfaces, node_parse_hook, node_parse_peer_name, node_parse_public_key,
 	node_parse_psk;
 node_parser node_parse_psk_file, node_parse_endpoint, node_parse_allowed_ips;
+node_parser node_parse_metrics_listen; /* config_metrics.c */
 /* config_hub.c */
 node_parser node_parse_hub_server, node_parse_hub_name, node_parse_hub_file;
 node_parser node_parse_hub_accept, node_parse_hub_networks;

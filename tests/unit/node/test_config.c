@@ -427,9 +427,12 @@ static void wrong_settings(void)
 		 .want = "--set peer.keepalive: peers are set in the file only"},
 		{.set = {"hub.url=x"}, .want = "--set hub.url: unknown key \"url\" in [hub]"},
 		{.set = {"mesh.url=x"},
-		 .want = "--set mesh.url: unknown section; expected interface, datapath, log, hub "
-			 "or "
-			 "gateway"},
+		 .want = "--set mesh.url: unknown section; expected interface, datapath, log, "
+			 "metrics, "
+			 "hub or gateway"},
+		{.set = {"metrics.listen=9586"},
+		 .want = "--set metrics.listen: listen is \"9586\"; expected \"address:port\" as "
+			 "\"127.0.0.1:9586\", \"unix:/path\" or \"off\""},
 		{.set = {"gateway.masquerade=eth0,e/1"},
 		 .want = "--set gateway.masquerade: masquerade holds \"e/1\"; expected an "
 			 "interface name as \"eth0\""},
