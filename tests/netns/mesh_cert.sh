@@ -132,6 +132,7 @@ kill -KILL "$had"
 up_anew() { up && [ "$(node_engine n)" != "$had" ]; }
 check "an engine that starts then is connected, too" wait_for 10 up_anew
 check "directly" wait_for 8 direct
+check "case 33: its handshakes are not older than those before" wait_for 3 reaches
 clocks 0
 check "right again: connected" up
 check "directly" direct

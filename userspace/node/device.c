@@ -266,6 +266,20 @@ void node_device_set_up(struct node_device *d, bool up)
 	node_device_rearm(d);
 }
 
+void node_device_set_stamp(struct node_device *d, const uint8_t stamp[WG_TIMESTAMP_LEN])
+{
+	struct wg_tai64n t;
+
+	memcpy(t.b, stamp, sizeof(t.b));
+	if (wg_tai64n_compare(&t, &d->stamp) <= 0)
+		return;
+	d->stamp = t;
+	for (struct node_peer *p = node_device_next_peer(d, NULL); p;
+	     p = node_device_next_peer(d, p))
+		if (wg_tai64n_compare(&t, &p->wg->stamp_sent) > 0)
+			p->wg->stamp_sent = t;
+}
+
 /* --- peers ------------------------------------------------------------------------------------ */
 
 struct node_peer *node_device_find_peer(struct node_device *d, const uint8_t pub[WG_KEY_LEN])
@@ -329,6 +343,8 @@ int node_device_add_peer(struct node_device *d, const uint8_t pub[WG_KEY_LEN],
 		goto err_undo_memory;
 	}
 	p->status = WG_PEER_NEVER;
+	/* it may have been our peer before, and remember */
+	p->wg->stamp_sent = d->stamp;
 	p->serial = ++d->last_serial;
 	d->peers[p->id] = p;
 	d->count++;

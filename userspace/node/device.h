@@ -61,6 +61,10 @@ struct node_device_options {
 	void (*heard)(void *ctx, struct node_peer *p, const struct dp_roam *from);
 	void (*wanted)(void *ctx, struct node_peer *p);
 	void (*gone)(void *ctx, struct node_peer *p); /* it is being removed */
+	/* An initiation is about to leave with this stamp, the newest so far. NULL: nobody keeps
+	 * it.
+	 */
+	void (*stamped)(void *ctx, const uint8_t stamp[WG_TIMESTAMP_LEN]);
 	/* Something happened to a peer (node/events.h); valid during the call. NULL: nobody cares.
 	 */
 	void (*event)(void *ctx, const struct node_event *e);
@@ -86,6 +90,10 @@ int node_device_set_fwmark(struct node_device *d, uint32_t fwmark);
 /* Interface up or down. Down: nothing is sent or answered, and all sessions go, as in the kernel
  * driver. Up: keepalives start, and peers that had a session get a new one. */
 void node_device_set_up(struct node_device *d, bool up);
+
+/* Initiations are stamped later than this from now on, whatever the clock says: peers have seen it.
+ */
+void node_device_set_stamp(struct node_device *d, const uint8_t stamp[WG_TIMESTAMP_LEN]);
 
 struct node_peer *node_device_find_peer(struct node_device *d, const uint8_t pub[WG_KEY_LEN]);
 /* 0; -EADDRINUSE: our own public key; -EEXIST; -ENOSPC: too many peers; -ENOMEM. */

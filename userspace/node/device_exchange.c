@@ -49,6 +49,16 @@ static void warn_clock(const struct node_peer *p, const char *what)
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
+/* Kept before it is sent: whoever comes after us must not send an older one. */
+static void note_stamp(struct node_device *d, const struct node_peer *p)
+{
+	if (wg_tai64n_compare(&p->wg->stamp_sent, &d->stamp) <= 0)
+		return;
+	d->stamp = p->wg->stamp_sent;
+	if (d->opt.stamped)
+		d->opt.stamped(d->opt.ctx, d->stamp.b);
+}
+
 void node_peer_send_initiation(struct node_device *d, struct node_peer *p, struct tt_mono now)
 {
 	struct wg_msg_initiation msg;
@@ -64,6 +74,7 @@ void node_peer_send_initiation(struct node_device *d, struct node_peer *p, struc
 	switch (wg_peer_initiate(d->wg, p->wg, now, plat_clock_wall(), &d->opt.rng, &msg)) {
 	case WG_INITIATE_OK:
 		p->initiation_sent = now;
+		note_stamp(d, p);
 		if (send_to_peer(d, p, &msg, sizeof(msg)))
 			dp_peer_note_bytes(p->dp, sizeof(msg), 0);
 		break;

@@ -62,6 +62,7 @@ struct node_device {
 	uint32_t count;
 	uint64_t changes; /* node_device_changes() */
 	uint64_t last_serial;
+	struct wg_tai64n stamp; /* of the last initiation, to whomever */
 	uint16_t last_query; /* generation of look-ups, over all peers: ids are used again */
 	struct tt_heap deadlines;
 	struct tt_heap_item **deadline_slots;

@@ -195,8 +195,17 @@ static void device_event(void *ctx, const struct node_event *ev)
 	node_events_emit(e->control, ev);
 }
 
+/* A clock that was set back must not make a successor's handshakes older than ours. */
+static void device_stamped(void *ctx, const uint8_t stamp[WG_TIMESTAMP_LEN])
+{
+	struct node_engine *e = ctx;
+
+	node_memory_note(e->memory, stamp);
+}
+
 static int make_device(struct node_engine *e)
 {
+	uint8_t stamp[NODE_MEMORY_NOTE];
 	struct node_device_options opt = {
 		.plane = e->plane,
 		.udp_port = e->sockets.udp_port,
@@ -214,11 +223,14 @@ static int make_device(struct node_engine *e)
 		.wanted = node_engine_wanted,
 		.gone = node_engine_peer_gone,
 		.event = device_event,
+		.stamped = device_stamped,
 		.ctx = e,
 	};
 
 	memcpy(opt.name, e->tun.name, sizeof(opt.name));
 	int err = node_device_create(&opt, &e->device);
+	if (!err && e->start->restarts && node_memory_noted(e->memory, stamp))
+		node_device_set_stamp(e->device, stamp);
 	return err ? fail("device.create_failed", err, "cannot make the device") : 0;
 }
 

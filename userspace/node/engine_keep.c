@@ -147,7 +147,6 @@ void node_engine_memory_restore(struct node_engine *e)
 struct restoring {
 	struct node_device *device;
 	struct node_mesh *mesh; /* NULL: no hub */
-	uint8_t stamp[WG_TIMESTAMP_LEN];
 	unsigned peers;
 };
 
@@ -160,7 +159,6 @@ static void restore_peer(void *arg, const struct node_state_peer *s)
 		return;
 	r->peers++;
 	memcpy(p->wg->stamp_received.b, s->stamp, WG_TIMESTAMP_LEN);
-	memcpy(p->wg->stamp_sent.b, r->stamp, WG_TIMESTAMP_LEN);
 	if (node_peer_is_managed(p)) {
 		p->direct = s->endpoint;
 		if (r->mesh && tt_endpoint_is_set(&s->endpoint))
@@ -195,6 +193,7 @@ void node_engine_state_load(struct node_engine *e)
 	struct node_priv_request req = {.op = NODE_PRIV_STATE_LOAD};
 	struct node_priv_reply reply;
 	struct restoring r = {.device = e->device, .mesh = e->mesh};
+	uint8_t stamp[WG_TIMESTAMP_LEN];
 	int fds[NODE_PRIV_FDS_MAX];
 	size_t len;
 
@@ -205,25 +204,22 @@ void node_engine_state_load(struct node_engine *e)
 	close(fds[0]);
 	if (!text)
 		return;
-	/* the stamp line comes first, so that peers find it */
-	if (node_state_parse(text, len, r.stamp, restore_peer, &r) != NODE_STATE_OK)
+	if (node_state_parse(text, len, stamp, restore_peer, &r) != NODE_STATE_OK) {
 		tt_log(TT_LOG_WARN, "state.damaged",
 		       TT_F_STR("hint", "endpoints are learned anew; the file is written afresh"));
-	else
+	} else {
+		node_device_set_stamp(e->device, stamp);
 		tt_log(TT_LOG_DEBUG, "state.restored", TT_F_U64("peers", r.peers));
+	}
 	free(text);
 }
 
 static size_t render_state(struct node_engine *e, char *buf)
 {
 	static const struct wg_tai64n never;
-	struct wg_tai64n newest = never;
 	struct node_peer *p;
+	size_t len = node_state_begin(buf, e->device->stamp.b);
 
-	for (p = node_device_next_peer(e->device, NULL); p; p = node_device_next_peer(e->device, p))
-		if (wg_tai64n_compare(&p->wg->stamp_sent, &newest) > 0)
-			newest = p->wg->stamp_sent;
-	size_t len = node_state_begin(buf, newest.b);
 	for (p = node_device_next_peer(e->device, NULL); p;
 	     p = node_device_next_peer(e->device, p)) {
 		struct node_state_peer s = {.endpoint = p->dest.to};

@@ -11,6 +11,8 @@
 
 #define MEMORY_MAGIC UINT64_C(0x316d656d6e746c74) /* "tltnmem1" */
 #define SUM_LEN	     32
+#define NOTE_ROOM    4096 /* behind the halves */
+#define NOTE_SUM     16
 
 struct half_header {
 	uint64_t magic;
@@ -20,6 +22,16 @@ struct half_header {
 	uint8_t pad[8];
 };
 _Static_assert(sizeof(struct half_header) == 64, "header of a half");
+
+/* Two, so that the last one stays while the next is written. */
+struct note_pair {
+	_Atomic uint32_t newest; /* 1 or 2; 0: none */
+	struct {
+		uint8_t note[NODE_MEMORY_NOTE];
+		uint8_t sum[NOTE_SUM];
+	} of[2];
+};
+_Static_assert(sizeof(struct note_pair) <= NOTE_ROOM, "room for the notes");
 
 struct node_memory {
 	uint8_t *map;
@@ -75,7 +87,7 @@ int node_memory_open(int fd, size_t bytes, struct node_memory **out)
 	if (!m)
 		return -ENOMEM;
 	m->bytes = bytes;
-	m->half = (bytes / 2) & ~(size_t)4095;
+	m->half = ((bytes - NOTE_ROOM) / 2) & ~(size_t)4095;
 	void *map;
 	int err = plat_memfile_map(fd, bytes, true, &map);
 	if (err) {
@@ -129,4 +141,35 @@ void node_memory_commit(struct node_memory *m, size_t len)
 		crypto_wipe(text_of(o), o->len);
 		o->magic = 0;
 	}
+}
+
+/* --- the note --------------------------------------------------------------------------------- */
+
+static struct note_pair *notes_of(const struct node_memory *m)
+{
+	return (struct note_pair *)(m->map + m->bytes - NOTE_ROOM);
+}
+
+void node_memory_note(struct node_memory *m, const uint8_t note[NODE_MEMORY_NOTE])
+{
+	struct note_pair *n = notes_of(m);
+	unsigned i = atomic_load(&n->newest) == 1 ? 1 : 0;
+
+	memcpy(n->of[i].note, note, NODE_MEMORY_NOTE);
+	crypto_blake2s(n->of[i].sum, NOTE_SUM, NULL, 0, note, NODE_MEMORY_NOTE);
+	atomic_store(&n->newest, i + 1);
+}
+
+bool node_memory_noted(const struct node_memory *m, uint8_t note[NODE_MEMORY_NOTE])
+{
+	struct note_pair *n = notes_of(m);
+	uint32_t newest = atomic_load(&n->newest);
+	uint8_t sum[NOTE_SUM];
+
+	if (newest < 1 || newest > 2)
+		return false;
+	memcpy(note, n->of[newest - 1].note, NODE_MEMORY_NOTE);
+	/* whoever crashed may have written anywhere */
+	crypto_blake2s(sum, NOTE_SUM, NULL, 0, note, NODE_MEMORY_NOTE);
+	return crypto_equal(sum, n->of[newest - 1].sum, NOTE_SUM);
 }

@@ -24,4 +24,10 @@ const char *node_memory_read(const struct node_memory *m, size_t *len);
 char *node_memory_begin(struct node_memory *m, size_t *cap);
 void node_memory_commit(struct node_memory *m, size_t len);
 
+/* A few bytes beside the text, for what changes too often for it. */
+#define NODE_MEMORY_NOTE 12
+void node_memory_note(struct node_memory *m, const uint8_t note[NODE_MEMORY_NOTE]);
+/* The last one that was written whole; false: none was. */
+bool node_memory_noted(const struct node_memory *m, uint8_t note[NODE_MEMORY_NOTE]);
+
 #endif
