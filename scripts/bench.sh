@@ -17,6 +17,8 @@
 #   relay       UDP and TLS against coturn's ChannelData, and what a hop adds to the round trip
 # and, alone, a hub with many connected nodes (tests/bench/hub.sh):
 #   hub         memory, joining, and all of them at once; --nodes N (10000), --joins N (300)
+# and, alone, a node that does nothing (tests/bench/start.sh):
+#   start       time from start to the first packet, idle memory, size of the programs
 # options:
 #   --rounds N (3)   --seconds S (5)   --out FILE (docs/bench/DATE-NAME.json, - for none)
 #   --contenders a,b,...   of: veth taltun taltun-null prototype wireguard-go nebula fastd openvpn
@@ -25,11 +27,11 @@
 # TALTUN_PROTOTYPE=DIR is where the yardstick is; it is left out where that is absent.
 set -u
 
-usage() { sed -n '4,25s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '4,27s/^# \{0,1\}//p' "$0"; }
 
 all_contenders="veth taltun taltun-null prototype wireguard-go nebula fastd openvpn"
 xdp_contenders="taltun-xdp taltun-xdp-null taltun-busy"
-contenders=$all_contenders rounds=3 seconds=5 out='' name=local measurements=() host=() relay='' hub=''
+contenders=$all_contenders rounds=3 seconds=5 out='' name=local measurements=() host=() relay='' hub='' start=''
 nodes=10000 joins=300
 
 while [ $# -gt 0 ]; do
@@ -49,6 +51,7 @@ while [ $# -gt 0 ]; do
 		;;
 	relay) relay=1 ;;
 	hub) hub=1 ;;
+	start) start=1 ;;
 	pinhole | beside | one-way) host+=("$1") ;;
 	tcp | tcp-noseg | udp-flood | udp-loss | ping | idle) measurements+=("$1") ;;
 	*) usage >&2 && exit 64 ;;
@@ -58,6 +61,10 @@ done
 case $rounds$seconds in
 *[!0-9]* | 0*) echo "bench: --rounds and --seconds want whole numbers above 0" >&2 && exit 64 ;;
 esac
+if [ -n "$start" ]; then
+	[ $((${#measurements[@]} + ${#host[@]} + ${#relay} + ${#hub})) -eq 0 ] || { echo "bench: start runs without others" >&2 && exit 64; }
+	exec bash "$(dirname "$0")/../tests/bench/start.sh" "$rounds" "$out" "$name"
+fi
 if [ -n "$hub" ]; then
 	[ $((${#measurements[@]} + ${#host[@]} + ${#relay})) -eq 0 ] || { echo "bench: hub runs without others" >&2 && exit 64; }
 	exec bash "$(dirname "$0")/../tests/bench/hub.sh" "$rounds" "$out" "$name" "$nodes" "$joins"

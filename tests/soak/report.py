@@ -170,7 +170,8 @@ def steps(samples):
         for node, now in s["status"].items():
             if not now:
                 continue
-            t, old = before.get(node, (s["t"], None))
+            # what was before the first look is how it started
+            t, old = before.get(node, (s["t"], now))
             # another daemon, or engine, counts from nothing
             same = old and old["restarts"] == now["restarts"] and old["uptime"] <= now["uptime"]
             yield node, t, s["t"], old if same else None, now
