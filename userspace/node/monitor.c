@@ -148,7 +148,7 @@ static int monitor_init(struct node_monitor *m, const struct node_monitor_option
 	*m = (struct node_monitor){.opt = opt, .status = NODE_EXIT_FAILED};
 	m->lock_fd = m->channel.fd = m->engine.signal_fd = m->engine.memory_fd = -1;
 	m->resolver_fds[0] = m->resolver_fds[1] = -1;
-	m->uapi.fd = m->control.fd = -1;
+	m->uapi.fd = m->control.fd = m->metrics.fd = -1;
 	m->config_loaded = m->config_committed = m->xdp.watch = -1;
 	m->load = (struct node_monitor_job){.pipe = -1, .fd = -1};
 	node_monitor_state_init(m);
@@ -209,6 +209,7 @@ static void monitor_tear_down(struct node_monitor *m)
 	node_monitor_udp_close(m);
 	node_monitor_listen_close(&m->uapi);
 	node_monitor_listen_close(&m->control);
+	node_monitor_listen_close(&m->metrics);
 	node_monitor_config_close(m);
 	node_monitor_unlock(m);
 	const int left[] = {m->engine.signal_fd, m->engine.memory_fd, m->resolver_fds[0],

@@ -21,6 +21,7 @@ int node_monitor_allow(const void *blob, size_t size, struct node_monitor_allowe
 	out->fwmark = cfg->fwmark;
 	out->given = true;
 	node_xdp_settings_of(cfg, &out->xdp);
+	out->metrics = cfg->metrics;
 	out->hub = cfg->hub.given;
 	if (out->hub && (size_t)snprintf(out->certificate_file, sizeof(out->certificate_file), "%s",
 					 node_config_str(cfg, cfg->hub.certificate_file)) >=
@@ -66,6 +67,17 @@ bool node_monitor_is_allowed(const struct node_monitor *m, const struct node_pri
 	/* the platform removes what it added, and nothing else */
 	return !req->u.net.on || addition_allowed(&m->allowed_loaded, req) ||
 	       addition_allowed(&m->allowed_committed, req);
+}
+
+/* --- metrics -----------------------------------------------------------------------------------
+ */
+
+struct node_config_metrics node_monitor_metrics_wanted(const struct node_monitor *m)
+{
+	if (m->opt->mode != NODE_MODE_CONFIG)
+		return m->opt->settings ? m->opt->settings->metrics
+					: (struct node_config_metrics){0};
+	return m->allowed_loaded.given ? m->allowed_loaded.metrics : m->allowed_committed.metrics;
 }
 
 /* --- the hub -----------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ struct node_monitor_allowed {
 	struct node_net_set set;
 	uint32_t table, fwmark; /* 0: not configured */
 	struct node_xdp_settings xdp;
+	struct node_config_metrics metrics;
 	bool hub;
 	char certificate_file[MONITOR_PATH_MAX]; /* "": no hub */
 };
@@ -151,7 +152,9 @@ struct node_monitor {
 	struct node_monitor_udp udp;
 	struct node_monitor_xdp xdp;
 	struct node_monitor_listen uapi, control;
-	int config_loaded, config_committed; /* sealed memfds; -1: none */
+	struct node_monitor_listen metrics;	/* path "": TCP */
+	struct node_config_metrics metrics_are; /* what it was opened for */
+	int config_loaded, config_committed;	/* sealed memfds; -1: none */
 	/* by them */
 	struct node_monitor_allowed allowed_loaded, allowed_committed;
 	struct node_monitor_job load;
@@ -271,6 +274,8 @@ bool node_monitor_xdp_is_allowed(const struct node_monitor *m, const char *inter
 				 enum plat_xdp_mode mode);
 /* Whether AF_XDP sockets may be asked for at all. */
 bool node_monitor_xsk_is_allowed(const struct node_monitor *m);
+/* Where metrics may be served now. */
+struct node_config_metrics node_monitor_metrics_wanted(const struct node_monitor *m);
 /* Whether there is a hub to speak with; and where its certificate goes: NULL where there is none.
  */
 bool node_monitor_hub_is_allowed(const struct node_monitor *m);
@@ -285,7 +290,13 @@ void node_monitor_net_undo(struct node_monitor *m);
 
 int node_monitor_listen(struct node_monitor *m, struct node_monitor_listen *l, const char *dir,
 			struct node_priv_reply *reply);
+/* At l->path, whose folder exists, with all rights but those in umask_bits. 0 or -errno:
+ * -EADDRINUSE: another program serves it; -EEXIST: it is no socket. */
+int node_monitor_listen_at(struct node_monitor_listen *l, mode_t umask_bits);
 void node_monitor_listen_close(struct node_monitor_listen *l);
+/* monitor_metrics.c */
+int node_monitor_listen_metrics(struct node_monitor *m, struct node_priv_reply *reply, int *fds,
+				unsigned *nfds);
 
 /* Starts the loader, or answers at once (fds, nfds) with what was committed: then *now is true. */
 int node_monitor_config_load(struct node_monitor *m, const struct node_priv_request *req,

@@ -48,10 +48,10 @@ static int listen_clear_stale(const struct sockaddr_un *addr)
 	return err;
 }
 
-/* Mode 0600 from the first moment: no window for others between bind and chmod. */
-static int listen_bind(int fd, const struct sockaddr_un *addr)
+/* With its mode from the first moment: no window for others between bind and chmod. */
+static int listen_bind(int fd, const struct sockaddr_un *addr, mode_t umask_bits)
 {
-	mode_t before = umask(0177);
+	mode_t before = umask(umask_bits);
 	int err = bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ? -errno : 0;
 
 	umask(before);
@@ -60,18 +60,14 @@ static int listen_bind(int fd, const struct sockaddr_un *addr)
 	return err;
 }
 
-static int listen_open(struct node_monitor_listen *l, const char *dir, const char *name)
+int node_monitor_listen_at(struct node_monitor_listen *l, mode_t umask_bits)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	struct stat st;
-	int fd, err = node_monitor_path(l->path, dir, name, ".sock");
+	int fd, err;
 
-	if (!err && strlen(l->path) >= sizeof(addr.sun_path))
-		err = -ENAMETOOLONG;
-	if (!err)
-		err = node_monitor_mkdir(dir, 0755);
-	if (err)
-		return err;
+	if (strlen(l->path) >= sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
 	strcpy(addr.sun_path, l->path);
 	err = listen_clear_stale(&addr);
 	if (err)
@@ -79,7 +75,7 @@ static int listen_open(struct node_monitor_listen *l, const char *dir, const cha
 	fd = unix_socket();
 	if (fd < 0)
 		return fd;
-	err = listen_bind(fd, &addr);
+	err = listen_bind(fd, &addr, umask_bits);
 	if (err) {
 		close(fd);
 		return err;
@@ -90,6 +86,15 @@ static int listen_open(struct node_monitor_listen *l, const char *dir, const cha
 	}
 	l->fd = fd;
 	return 0;
+}
+
+static int listen_open(struct node_monitor_listen *l, const char *dir, const char *name)
+{
+	int err = node_monitor_path(l->path, dir, name, ".sock");
+
+	if (!err)
+		err = node_monitor_mkdir(dir, 0755);
+	return err ? err : node_monitor_listen_at(l, 0177);
 }
 
 int node_monitor_listen(struct node_monitor *m, struct node_monitor_listen *l, const char *dir,
@@ -117,7 +122,7 @@ void node_monitor_listen_close(struct node_monitor_listen *l)
 
 	if (l->fd < 0)
 		return;
-	if (lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
+	if (l->path[0] && lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
 		unlink(l->path);
 	close(l->fd);
 	l->fd = -1;

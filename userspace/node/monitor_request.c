@@ -196,6 +196,7 @@ static bool request_valid(const struct node_monitor *m, const struct node_priv_r
 	case NODE_PRIV_UDP_FWMARK:
 	case NODE_PRIV_LISTEN_UAPI:
 	case NODE_PRIV_LISTEN_CONTROL:
+	case NODE_PRIV_LISTEN_METRICS:
 	case NODE_PRIV_CONFIG_LOAD:
 	case NODE_PRIV_CONFIG_COMMIT:
 	case NODE_PRIV_READY:
@@ -300,6 +301,8 @@ static int request_act(struct node_monitor *m, const struct node_priv_request *r
 		return request_listen(m, &m->uapi, m->wg_dir, reply, a->fds, &a->nfds);
 	case NODE_PRIV_LISTEN_CONTROL:
 		return request_listen(m, &m->control, m->run_dir, reply, a->fds, &a->nfds);
+	case NODE_PRIV_LISTEN_METRICS:
+		return node_monitor_listen_metrics(m, reply, a->fds, &a->nfds);
 	case NODE_PRIV_CONFIG_LOAD:
 		err = node_monitor_config_load(m, req, reply, a->fds, &a->nfds, &now);
 		a->later = !now;

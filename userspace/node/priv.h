@@ -87,6 +87,12 @@ enum node_priv_op {
 	NODE_PRIV_LISTEN_UAPI,
 	NODE_PRIV_LISTEN_CONTROL,
 	/*
+	 * Where [metrics] of the configuration loaded last, else of the one committed last, or of
+	 * the settings in UAPI mode, says: -> one descriptor, that of before where nothing has
+	 * changed; none, and what was open is closed, where it says nothing.
+	 */
+	NODE_PRIV_LISTEN_METRICS,
+	/*
 	 * Runs the loader child on the configuration file given at start: -> memfd holding a struct
 	 * node_config (sealed), or error text. The first load of a restarted engine gets what was
 	 * committed last. -EINVAL also where interface.name is no longer the one we run as.
