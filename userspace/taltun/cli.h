@@ -17,6 +17,7 @@
 extern const struct cli_command cli_commands_keys[];
 extern const struct cli_command cli_commands_up[];
 extern const struct cli_command cli_commands_enroll[];
+extern const struct cli_command cli_commands_top[];
 extern const struct cli_command cli_commands_events[];
 extern const struct cli_command cli_commands_status[];
 extern const struct cli_command cli_commands_config[];
@@ -31,6 +32,10 @@ extern const struct cli_command cli_commands_bench[];
 /* Interfaces with a control socket; names are malloc'd. Returns their number, -1 on error. */
 int cli_interfaces(char ***names);
 void cli_interfaces_free(char **names, int count);
+/* A connection to the daemon; every step waits up to timeout_s. -errno: there is none. */
+int cli_connect(const char *interface, int timeout_s);
+/* Says that there is none, and what to do; the exit status. */
+int cli_fail_connect(const char *interface, int err);
 /*
  * Sends {"v":1,"op":op} to the daemon of `interface` and returns its reply (new reference), or NULL
  * with *status set and a message printed. timeout_s bounds the wait.

@@ -71,7 +71,7 @@ const char *cli_interface_of(const char *arg, char *buf, size_t cap)
 	return buf;
 }
 
-static int connect_to(const char *interface, int timeout_s)
+int cli_connect(const char *interface, int timeout_s)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	struct timeval tv = {.tv_sec = timeout_s};
@@ -94,7 +94,7 @@ static int connect_to(const char *interface, int timeout_s)
 
 bool cli_is_dead(const char *interface)
 {
-	int fd = connect_to(interface, 1);
+	int fd = cli_connect(interface, 1);
 
 	if (fd >= 0)
 		close(fd);
@@ -150,7 +150,7 @@ static int exit_status_of(const json_t *reply)
 	return kind && strcmp(kind, "config") == 0 ? CLI_CONFIG : CLI_FAILED;
 }
 
-static int fail_connect(const char *interface, int err)
+int cli_fail_connect(const char *interface, int err)
 {
 	if (err == -EACCES)
 		return cli_fail(CLI_FAILED, "%s: permission denied: run it as root", interface);
@@ -160,10 +160,10 @@ static int fail_connect(const char *interface, int err)
 
 FILE *cli_listen(const char *interface, int *status)
 {
-	int fd = connect_to(interface, 5);
+	int fd = cli_connect(interface, 5);
 
 	if (fd < 0) {
-		*status = fail_connect(interface, fd);
+		*status = cli_fail_connect(interface, fd);
 		return NULL;
 	}
 	/* by one buffer from the first line on: events may be right behind the answer */
@@ -200,10 +200,10 @@ json_t *cli_request(const char *interface, const char *op, int timeout_s, int *s
 json_t *cli_request_with(const char *interface, const char *op, const char *key, const char *value,
 			 int timeout_s, int *status)
 {
-	int fd = connect_to(interface, timeout_s);
+	int fd = cli_connect(interface, timeout_s);
 
 	if (fd < 0) {
-		*status = fail_connect(interface, fd);
+		*status = cli_fail_connect(interface, fd);
 		return NULL;
 	}
 	json_t *reply = exchange(fd, op, key, value);

@@ -61,19 +61,17 @@ enum cli_colour peers_view_colour(const char *status)
 
 static const char *const kinds[] = {"direct", "punched", "relay_udp", "relay_tcp"};
 
-static size_t count_states(const json_t *list, size_t count[STATES])
+static void count_states(const json_t *list, size_t count[STATES])
 {
 	size_t i;
 	json_t *p;
 
 	json_array_foreach(list, i, p) count[state_of(p)]++;
-	return json_array_size(list);
 }
 
-/* How many of those that a hub tells of go each way; false: it tells of none. */
-static bool count_kinds(const json_t *list, size_t count[TT_ARRAY_LEN(kinds)])
+/* How many of those that a hub tells of go each way. */
+static void count_kinds(const json_t *list, size_t count[TT_ARRAY_LEN(kinds)])
 {
-	bool any = false;
 	size_t i;
 	json_t *p;
 
@@ -81,11 +79,9 @@ static bool count_kinds(const json_t *list, size_t count[TT_ARRAY_LEN(kinds)])
 	{
 		if (!json_object_get(p, "node_id"))
 			continue;
-		any = true;
 		for (unsigned k = 0; k < TT_ARRAY_LEN(kinds); k++)
 			count[k] += strcmp(get_str(p, "path"), kinds[k]) == 0;
 	}
-	return any;
 }
 
 struct text {
@@ -100,23 +96,44 @@ static void add_count(struct text *t, size_t n, const char *what)
 					   t->len ? ", " : "", n, what);
 }
 
+static const char *finish(const struct text *t, char *buf, size_t cap)
+{
+	snprintf(buf, cap, "%s", t->buf);
+	return buf;
+}
+
+const char *peers_view_states(const json_t *status, char *buf, size_t cap)
+{
+	static const enum state order[] = {ONLINE, IDLE, OFFLINE, NEVER};
+	size_t count[STATES] = {0};
+	struct text t = {.len = 0};
+
+	count_states(json_object_get(status, "peers"), count);
+	for (unsigned i = 0; i < TT_ARRAY_LEN(order); i++)
+		add_count(&t, count[order[i]], states[order[i]].name);
+	return finish(&t, buf, cap);
+}
+
+const char *peers_view_paths(const json_t *status, char *buf, size_t cap)
+{
+	size_t count[TT_ARRAY_LEN(kinds)] = {0};
+	struct text t = {.len = 0};
+
+	count_kinds(json_object_get(status, "peers"), count);
+	for (unsigned k = 0; k < TT_ARRAY_LEN(kinds); k++)
+		add_count(&t, count[k], kinds[k]);
+	return finish(&t, buf, cap);
+}
+
 void peers_view_summary(const json_t *status)
 {
-	const json_t *list = json_object_get(status, "peers");
-	size_t by_state[STATES] = {0}, by_kind[TT_ARRAY_LEN(kinds)] = {0};
-	size_t n = count_states(list, by_state);
-	static const enum state order[] = {ONLINE, IDLE, OFFLINE, NEVER};
-	struct text t = {.len = 0}, paths = {.len = 0};
+	size_t n = json_array_size(json_object_get(status, "peers"));
+	char buf[256];
 
-	for (unsigned i = 0; i < TT_ARRAY_LEN(order); i++)
-		add_count(&t, by_state[order[i]], states[order[i]].name);
-	cli_fact("peers", "%zu%s%s%s", n, t.len ? " (" : "", t.buf, t.len ? ")" : "");
-	if (!count_kinds(list, by_kind))
-		return;
-	for (unsigned k = 0; k < TT_ARRAY_LEN(kinds); k++)
-		add_count(&paths, by_kind[k], kinds[k]);
-	if (paths.len)
-		cli_fact("paths", "%s", paths.buf);
+	peers_view_states(status, buf, sizeof(buf));
+	cli_fact("peers", "%zu%s%s%s", n, *buf ? " (" : "", buf, *buf ? ")" : "");
+	if (*peers_view_paths(status, buf, sizeof(buf)))
+		cli_fact("paths", "%s", buf);
 }
 
 /* --- the table ----------------------------------------------------------------------------------
@@ -254,17 +271,19 @@ struct reason {
 	struct text names;
 };
 
-#define NAMES_MAX 5
+/* Of each reason, so many peers are named, by names not longer than that. */
+#define NAMES_MAX    5
+#define NAME_COLUMNS 24
 
 static void add_peer(struct reason *r, const json_t *peer)
 {
-	char name[128];
+	char name[4 * NAME_COLUMNS + 1];
 
 	r->peers++;
 	if (r->named == NAMES_MAX)
 		return;
 	r->named++;
-	cli_printable(name, sizeof(name), peers_view_label(peer));
+	cli_fit(name, sizeof(name), peers_view_label(peer), NAME_COLUMNS);
 	r->names.len +=
 		(size_t)snprintf(r->names.buf + r->names.len, sizeof(r->names.buf) - r->names.len,
 				 "%s%s", r->names.len ? ", " : "", name);
@@ -292,7 +311,7 @@ static void print_reason(const struct reason *r)
 		snprintf(rest, sizeof(rest), " and %zu more", more);
 	snprintf(text, sizeof(text), "%s: %s%s", cli_printable(why, sizeof(why), r->why),
 		 r->names.buf, rest);
-	cli_wrap("  ", text, 4, cli_columns());
+	cli_wrap("  - ", text, 4, cli_columns());
 }
 
 void peers_view_not_direct(const json_t *status)

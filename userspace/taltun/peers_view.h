@@ -11,7 +11,10 @@
 
 #include "cli/output.h"
 
-/* "200 peers: 150 online, 30 idle, ...", and by which paths where a hub makes them. */
+/* "150 online, 30 idle"; and "120 direct, 20 punched" of those that a hub tells of. Return buf. */
+const char *peers_view_states(const json_t *status, char *buf, size_t cap);
+const char *peers_view_paths(const json_t *status, char *buf, size_t cap);
+/* Both, with how many peers there are. */
 void peers_view_summary(const json_t *status);
 /* Up to max rows of the table, then how many more there are. */
 void peers_view_table(const json_t *status, size_t max);
