@@ -14,6 +14,7 @@ static const struct cli_group groups[] = {
 	{NULL, cli_commands_events},
 	{"Diagnosis", cli_commands_doctor},
 	{NULL, cli_commands_stun},
+	{NULL, cli_commands_log},
 	{"Keys", cli_commands_keys},
 	{"Configuration", cli_commands_config},
 	{"Measuring", cli_commands_bench},
