@@ -15,21 +15,7 @@
 #include <stdlib.h>
 
 #include "nft.h"
-
-/* What nft takes for no part of a name is written as /HEX; no interface has a '/' in its name. */
-void netcfg_guard_name(const char *ifname, char out[NETCFG_GUARD_NAME_MAX])
-{
-	size_t n = (size_t)snprintf(out, NETCFG_GUARD_NAME_MAX, "taltun_");
-
-	for (const char *p = ifname; *p && n + 4 < NETCFG_GUARD_NAME_MAX; p++) {
-		bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-			     (*p >= '0' && *p <= '9') || strchr("_-.", *p);
-
-		n += (size_t)snprintf(out + n, NETCFG_GUARD_NAME_MAX - n, plain ? "%c" : "/%02x",
-				      (unsigned char)*p);
-	}
-	snprintf(out + n, NETCFG_GUARD_NAME_MAX - n, "_route");
-}
+#include "plat/firewall.h"
 
 /* By index: the interface may be renamed. */
 static void guard_write_addresses(FILE *f, const struct plat_netcfg *c, enum tt_family family)
@@ -61,9 +47,9 @@ static void guard_write_marks(FILE *f, const struct plat_netcfg *c, bool restore
 
 static void guard_write(FILE *f, const struct plat_netcfg *c, bool wanted)
 {
-	char name[NETCFG_GUARD_NAME_MAX];
+	char name[PLAT_FIREWALL_TABLE_MAX];
 
-	netcfg_guard_name(c->name, name);
+	plat_firewall_table(c->name, "_route", name);
 	/* Named first, so that deleting one that is not there is no error. */
 	fprintf(f, "table inet %s\ndelete table inet %s\n", name, name);
 	if (!wanted)

@@ -9,8 +9,6 @@
 #include "../posix/netcfg_journal.h"
 #include "netcfg_nl.h"
 
-#define NETCFG_GUARD_NAME_MAX 80 /* "taltun_", 15 characters as /HEX at worst, "_route" */
-
 struct plat_netcfg {
 	unsigned ifindex;
 	char name[PLAT_IFNAME_MAX]; /* at the time of opening */
@@ -28,7 +26,5 @@ int netcfg_guard_remove(struct plat_netcfg *c);
 
 /* Makes the firewall table what the journal asks for; what is wrong stays in guard_error. */
 void netcfg_guard_update(struct plat_netcfg *c);
-/* The table's name. */
-void netcfg_guard_name(const char *ifname, char out[NETCFG_GUARD_NAME_MAX]);
 
 #endif

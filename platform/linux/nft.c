@@ -6,7 +6,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdio.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #define NFT_SECONDS_MAX 5
+#define NFT_LIST_MAX	(16 << 20)
 
 extern char **environ;
 
@@ -42,9 +44,8 @@ err_undo_open:
 	return err;
 }
 
-static int nft_spawn(int script, int said, pid_t *pid)
+static int nft_spawn(char *const argv[], const int fds[3], pid_t *pid)
 {
-	static char *argv[] = {"nft", "-f", "-", NULL};
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t none, all;
@@ -57,9 +58,12 @@ static int nft_spawn(int script, int said, pid_t *pid)
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &all);
 	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_adddup2(&files, script, 0);
-	posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-	posix_spawn_file_actions_adddup2(&files, said, 2);
+	for (int i = 0; i < 3; i++) {
+		if (fds[i] < 0)
+			posix_spawn_file_actions_addopen(&files, i, "/dev/null", O_RDWR, 0);
+		else
+			posix_spawn_file_actions_adddup2(&files, fds[i], i);
+	}
 	err = -posix_spawnp(pid, "nft", &files, &attr, argv, environ);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attr);
@@ -126,26 +130,72 @@ static int nft_finish(pid_t pid, int err)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EPROTO;
 }
 
-int nft_run(const char *script, char *reason, size_t cap)
+/* in, out: descriptors or -1; reason gets what it says on standard error. */
+static int nft_exec(char *const argv[], int in, int out, char *reason, size_t cap)
 {
-	int in = nft_script_open(script), said[2], err;
+	int said[2], err;
 	pid_t pid;
 
 	reason[0] = 0;
-	if (in < 0)
-		return in;
-	if (pipe2(said, O_CLOEXEC) < 0) {
-		err = -errno;
-		close(in);
-		return err;
-	}
-	err = nft_spawn(in, said[1], &pid);
-	close(in);
+	if (pipe2(said, O_CLOEXEC) < 0)
+		return -errno;
+	err = nft_spawn(argv, (const int[3]){in, out, said[1]}, &pid);
 	close(said[1]);
 	if (!err)
 		err = nft_finish(pid, nft_listen(said[0], reason, cap));
 	close(said[0]);
 	if (!err)
 		reason[0] = 0;
+	return err;
+}
+
+int nft_run(const char *script, char *reason, size_t cap)
+{
+	static char *const argv[] = {"nft", "-f", "-", NULL};
+	int in = nft_script_open(script), err;
+
+	reason[0] = 0;
+	if (in < 0)
+		return in;
+	err = nft_exec(argv, in, -1, reason, cap);
+	close(in);
+	return err;
+}
+
+static char *nft_read_all(int fd)
+{
+	off_t size = lseek(fd, 0, SEEK_END);
+	char *text = size < 0 || size > NFT_LIST_MAX ? NULL : malloc((size_t)size + 1);
+	size_t done = 0;
+
+	while (text && done < (size_t)size) {
+		ssize_t n = pread(fd, text + done, (size_t)size - done, (off_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	if (text)
+		text[done] = 0;
+	return text;
+}
+
+int nft_list(const char *table, char **text, char *reason, size_t cap)
+{
+	char *const argv[] = {"nft", "list", "table", "inet", (char *)(uintptr_t)table, NULL};
+	int out = memfd_create("nft", MFD_CLOEXEC), err;
+
+	*text = NULL;
+	reason[0] = 0;
+	if (out < 0)
+		return -errno;
+	err = nft_exec(argv, -1, out, reason, cap);
+	if (!err) {
+		*text = nft_read_all(out);
+		err = *text ? 0 : -ENOMEM;
+	}
+	close(out);
 	return err;
 }

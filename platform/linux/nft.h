@@ -13,5 +13,10 @@
  * -ETIMEDOUT; or -errno.
  */
 int nft_run(const char *script, char *reason, size_t cap);
+/*
+ * `nft list table inet TABLE`; *text is malloc'd. Errors as above; a table that is not there is
+ * -EPROTO, with "No such file or directory" in reason.
+ */
+int nft_list(const char *table, char **text, char *reason, size_t cap);
 
 #endif
