@@ -4,6 +4,7 @@
 #   make check               unit tests
 #   make check-xdp           AF_XDP in namespaces, all of it (root); check-xdp-asan: under ASan
 #   make deb | check-deb     Debian packages in build/deb; their test in a fresh Debian (root)
+#   make check-container     container images, unpacked and run (root)
 #   make check-vm            Debian kernels under QEMU against their own WireGuard (root)
 #   make PLATFORM=posix      the portable fallback (own build folder)
 #   make SAN=address,undefined | SAN=thread     sanitizer builds (own build folder)
@@ -155,7 +156,7 @@ EXTRA_taltun-hub := $(call lib,cli)
 EXTRA_LIBS_taltun := $(TERMINAL_LIBS)
 
 .DEFAULT_GOAL := all
-.PHONY: all libs check check-build deb check-deb check-vm check-xdp check-xdp-asan demo bench soak fuzz install uninstall format format-check lint help clean
+.PHONY: all libs check check-build deb check-deb check-container check-vm check-xdp check-xdp-asan demo bench soak fuzz install uninstall format format-check lint help clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -266,6 +267,9 @@ deb: all
 	@packaging/deb/build.sh $(BUILD)/deb
 check-deb: all
 	@TT_ALL=1 tests/cli/deb.sh
+# The container images of scripts/container.sh, unpacked and run with the rights of docs/containers.md.
+check-container: all
+	@TT_ALL=1 tests/cli/container.sh
 
 # --- fuzzers: libFuzzer with clang (make fuzz), plain corpus replayers everywhere --------------
 
@@ -312,8 +316,8 @@ lint: format-check
 -include Makefile.install
 
 help:
-	@sed -n '2,12s/^# \{0,1\}//p' Makefile
-	@echo "targets: all check deb check-deb check-xdp check-xdp-asan check-vm demo bench soak fuzz install uninstall format lint help clean"
+	@sed -n '2,13s/^# \{0,1\}//p' Makefile
+	@echo "targets: all check deb check-deb check-container check-xdp check-xdp-asan check-vm demo bench soak fuzz install uninstall format lint help clean"
 
 clean:
 	rm -rf build
