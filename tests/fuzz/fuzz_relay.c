@@ -36,10 +36,10 @@ static unsigned sends;
 
 static void check_message(const struct mesh_relay_message *m, const uint8_t *d, size_t len)
 {
-	require(m->start == d && m->tag != 0 && m->type <= MESH_RELAY_KEEPALIVE);
+	require(m->start == d && m->tag != 0 && m->type <= MESH_RELAY_PROBE);
 	require(!m->inner || (m->inner + m->inner_len == d + len && m->inner_len >= 20));
 	require(!m->mac || m->mac + MESH_RELAY_MAC_LEN == d + len);
-	require((m->inner != NULL) == (m->type == MESH_RELAY_DATA));
+	require((m->inner != NULL) == (m->type == MESH_RELAY_DATA || m->type == MESH_RELAY_PROBE));
 }
 
 static enum mesh_relay_bind_event deliver(const uint8_t *d, size_t len)
@@ -60,7 +60,7 @@ static enum mesh_relay_bind_event deliver(const uint8_t *d, size_t len)
 
 static void op_datagram(struct tt_cursor *in, bool fix)
 {
-	static const size_t lens[] = {64, 40, 24, 40, 28, 32};
+	static const size_t lens[] = {64, 40, 24, 40, 28, 32, 64};
 	size_t len = tt_cursor_u8(in);
 	const uint8_t *p = tt_cursor_take(in, TT_MIN(len, tt_cursor_left(in)));
 	uint8_t bytes[256] = {0};
@@ -70,7 +70,7 @@ static void op_datagram(struct tt_cursor *in, bool fix)
 	len = (size_t)(in->p - p);
 	memcpy(bytes, p, len);
 	if (fix) {
-		uint8_t type = bytes[1] % 6;
+		uint8_t type = bytes[1] % TT_ARRAY_LEN(lens);
 
 		tt_store_be32(bytes, (uint32_t)MESH_RELAY_MAGIC << 24 | (uint32_t)type << 16);
 		tt_store_be32(bytes + 4, TAG);

@@ -19,15 +19,16 @@
 #include "plat/wait.h"
 
 /* A tag: index of the leg in the low bits, random above. Two legs of an allocation are a pair. */
-#define RELAY_LEGS	  (2 * HUB_RELAY_ALLOCATIONS_MAX)
-#define RELAY_INDEX_BITS  17
-#define RELAY_BATCH	  64
-#define RELAY_BUFFER	  65536u
-#define RELAY_SUPER_MAX	  65000u /* bytes of one super-datagram, headers left out */
-#define RELAY_GSO_STRIKES 3	 /* refused so often, a leg gets its datagrams one by one */
-#define RELAY_LIMIT_SLOTS 4096
-#define RELAY_LIMIT_PER_S 100 /* challenges to one source address (IPv6: /64), and burst */
-#define RELAY_NONE	  UINT32_MAX
+#define RELAY_LEGS	   (2 * HUB_RELAY_ALLOCATIONS_MAX)
+#define RELAY_INDEX_BITS   17
+#define RELAY_BATCH	   64
+#define RELAY_BUFFER	   65536u
+#define RELAY_SUPER_MAX	   65000u /* bytes of one super-datagram, headers left out */
+#define RELAY_GSO_STRIKES  3	  /* refused so often, a leg gets its datagrams one by one */
+#define RELAY_LIMIT_SLOTS  4096
+#define RELAY_LIMIT_PER_S  100 /* challenges to one source address (IPv6: /64), and burst */
+#define RELAY_PROBES_PER_S 128 /* of one leg, and burst: the volleys of a search (mesh/pmtu.h) */
+#define RELAY_NONE	   UINT32_MAX
 
 _Static_assert(RELAY_LEGS == 1u << RELAY_INDEX_BITS, "index of a leg");
 
@@ -46,6 +47,7 @@ struct relay_leg {
 	uint64_t batch;
 	struct tt_mono heard;
 	struct tt_endpoint source;
+	struct relay_bucket probes;
 	uint64_t sequence; /* of the last keepalive */
 	uint8_t key[MESH_RELAY_KEY_LEN];
 	struct plat_udp_dest dest;
@@ -145,6 +147,9 @@ void relay_flush(struct hub_relay *r);
  */
 void relay_forward(struct hub_relay *r, struct relay_leg *to, uint8_t *p, uint32_t len,
 		   uint32_t segment, uint8_t ecn, uint32_t room);
+/* At once, with DF set, for a bound leg. */
+void relay_send_whole(struct hub_relay *r, const struct relay_leg *to, const uint8_t *p,
+		      uint32_t len);
 /* A place for an answer to what came; relay_answer_send() is next. */
 uint8_t *relay_answer_begin(struct hub_relay *r);
 void relay_answer_send(struct hub_relay *r, const struct plat_udp_rx *rx, unsigned socket,

@@ -6,9 +6,10 @@
 
 #include "mesh/address.h"
 
-#define SWEEP_NS    TT_NS_PER_SEC
-#define SWEEP_LEGS  4096u
-#define DATA_HEADER ((uint32_t)MESH_RELAY_MAGIC << 24 | MESH_RELAY_DATA << 16)
+#define SWEEP_NS     TT_NS_PER_SEC
+#define SWEEP_LEGS   4096u
+#define DATA_HEADER  ((uint32_t)MESH_RELAY_MAGIC << 24 | MESH_RELAY_DATA << 16)
+#define PROBE_HEADER ((uint32_t)MESH_RELAY_MAGIC << 24 | MESH_RELAY_PROBE << 16)
 
 uint64_t relay_bucket_take(struct relay_bucket *b, uint64_t n, uint64_t unit, uint64_t rate,
 			   uint64_t burst, struct tt_mono now)
@@ -180,7 +181,8 @@ static void take_other(struct hub_relay *r, unsigned socket, const struct plat_u
 	struct relay_leg *l;
 
 	if (mesh_relay_parse(&m, p, len) != MESH_RELAY_OK || m.type == MESH_RELAY_DATA ||
-	    m.type == MESH_RELAY_BIND_CHALLENGE || m.type == MESH_RELAY_BOUND) {
+	    m.type == MESH_RELAY_BIND_CHALLENGE || m.type == MESH_RELAY_BOUND ||
+	    m.type == MESH_RELAY_PROBE) {
 		relay_count(&r->count.form, 1);
 		return;
 	}
@@ -204,6 +206,12 @@ static inline bool is_data(const uint8_t *p, uint32_t len)
 	       p[MESH_RELAY_HEADER] != MESH_RELAY_MAGIC;
 }
 
+static inline bool is_probe(const uint8_t *p, uint32_t len)
+{
+	return len >= MESH_RELAY_HEADER + MESH_RELAY_INNER_MIN && tt_load_be32(p) == PROBE_HEADER &&
+	       p[MESH_RELAY_HEADER] != MESH_RELAY_MAGIC;
+}
+
 static uint32_t datagrams(uint32_t len, uint32_t segment)
 {
 	return (len + segment - 1) / segment;
@@ -215,39 +223,80 @@ static void retag(uint8_t *p, uint32_t len, uint32_t segment, uint32_t tag)
 		tt_store_be32(p + at + 4, tag);
 }
 
-/* Datagrams with one tag, of `segment` bytes each but the last; room: as relay_forward(). */
-static void take_data(struct hub_relay *r, unsigned socket, const struct plat_udp_rx *rx,
-		      uint8_t *p, uint32_t len, uint32_t room)
+/* The bound leg that so many datagrams came from, where the other one is bound as well; NULL: they
+ * go nowhere, which is counted. */
+static struct relay_leg *sender(struct hub_relay *r, unsigned socket, const struct plat_udp_rx *rx,
+				uint32_t tag, uint32_t count)
 {
-	uint32_t segment = TT_MIN(rx->segment, len), all = datagrams(len, segment), pass = len;
-	struct relay_leg *from = find(r, tt_load_be32(p + 4));
+	struct relay_leg *from = find(r, tag);
 
 	if (!from) {
-		relay_count(&r->count.tag, all);
-		return;
+		relay_count(&r->count.tag, count);
+		return NULL;
 	}
 	if (!is_bound(r, from) || !is_from(from, rx, socket)) {
-		relay_count(&r->count.source, all);
-		challenge(r, socket, rx, tag_of(from));
-		return;
+		relay_count(&r->count.source, count);
+		challenge(r, socket, rx, tag);
+		return NULL;
 	}
 	from->heard = r->now;
-	struct relay_leg *to = other_leg(r, from);
+	if (is_bound(r, other_leg(r, from)))
+		return from;
+	relay_count(&r->count.unbound, count);
+	return NULL;
+}
 
-	if (!is_bound(r, to)) {
-		relay_count(&r->count.unbound, all);
-		return;
-	}
+/* How many of len bytes the node of this leg may send on, in whole datagrams. */
+static uint32_t within_rate(struct hub_relay *r, const struct relay_leg *from, uint32_t len,
+			    uint32_t segment)
+{
+	uint32_t pass = len;
+
 	if (r->opt.node_bytes_per_s)
 		pass = (uint32_t)relay_bucket_take(
 			&r->bucket[from->node], len, segment, r->opt.node_bytes_per_s,
 			TT_MAX(r->opt.node_burst_bytes, (uint64_t)RELAY_BUFFER), r->now);
 	if (pass < len)
-		relay_count(&r->count.rate, all - pass / segment);
+		relay_count(&r->count.rate, datagrams(len, segment) - pass / segment);
+	return pass;
+}
+
+/* Datagrams with one tag, of `segment` bytes each but the last; room: as relay_forward(). */
+static void take_data(struct hub_relay *r, unsigned socket, const struct plat_udp_rx *rx,
+		      uint8_t *p, uint32_t len, uint32_t room)
+{
+	uint32_t segment = TT_MIN(rx->segment, len);
+	struct relay_leg *from =
+		sender(r, socket, rx, tt_load_be32(p + 4), datagrams(len, segment));
+	uint32_t pass = from ? within_rate(r, from, len, segment) : 0;
+
 	if (pass == 0)
 		return;
+	struct relay_leg *to = other_leg(r, from);
+
 	retag(p, pass, segment, tag_of(to));
 	relay_forward(r, to, p, pass, segment, rx->ecn, pass == len ? room : 0);
+}
+
+/* Each is three system calls of its own, so they have a limit of their own. */
+static void take_probe(struct hub_relay *r, unsigned socket, const struct plat_udp_rx *rx,
+		       uint8_t *p, uint32_t len)
+{
+	struct relay_leg *from = sender(r, socket, rx, tt_load_be32(p + 4), 1);
+
+	if (!from)
+		return;
+	if (!relay_bucket_take(&from->probes, 1, 1, RELAY_PROBES_PER_S, RELAY_PROBES_PER_S,
+			       r->now)) {
+		relay_count(&r->count.rate, 1);
+		return;
+	}
+	if (!within_rate(r, from, len, len))
+		return;
+	const struct relay_leg *to = other_leg(r, from);
+
+	mesh_relay_data_write(p, tag_of(to));
+	relay_send_whole(r, to, p, len);
 }
 
 /* How many bytes from p on are data with the tag of the first. */
@@ -277,6 +326,8 @@ void relay_take(struct hub_relay *r, unsigned socket, struct plat_udp_rx *rx)
 		if (is_data(p, n)) {
 			n = run_length(p, left, n);
 			take_data(r, socket, rx, p, n, n == left ? rx->cap - rx->len : 0);
+		} else if (is_probe(p, n)) {
+			take_probe(r, socket, rx, p, n);
 		} else {
 			take_other(r, socket, rx, p, n);
 		}

@@ -166,6 +166,17 @@ void relay_forward(struct hub_relay *r, struct relay_leg *to, uint8_t *p, uint32
 	}
 }
 
+void relay_send_whole(struct hub_relay *r, const struct relay_leg *to, const uint8_t *p,
+		      uint32_t len)
+{
+	if (plat_udp_send_probe(r->fd[to->socket], &to->dest, p, len) != 0) {
+		relay_count(&r->count.socket, 1);
+		return;
+	}
+	relay_count(&r->count.tx_packets, 1);
+	relay_count(&r->count.tx_bytes, len);
+}
+
 uint8_t *relay_answer_begin(struct hub_relay *r)
 {
 	if (r->answers == RELAY_BATCH)

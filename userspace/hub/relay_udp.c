@@ -177,6 +177,7 @@ static void open_leg(struct hub_relay *r, uint32_t leg, struct hub_leg *out)
 	l->bound = false;
 	l->gso_strikes = 0;
 	l->sequence = 0;
+	l->probes = (struct relay_bucket){0};
 	l->batch = 0;
 }
 

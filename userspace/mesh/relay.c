@@ -39,7 +39,7 @@ static enum mesh_relay_verdict check_header(const uint8_t *d, size_t len)
 		return MESH_RELAY_TOO_SHORT;
 	if (d[0] != MESH_RELAY_MAGIC)
 		return MESH_RELAY_BAD_MAGIC;
-	if (d[1] > MESH_RELAY_KEEPALIVE)
+	if (d[1] > MESH_RELAY_PROBE)
 		return MESH_RELAY_BAD_TYPE;
 	if (d[2] || d[3])
 		return MESH_RELAY_BAD_RESERVED;
@@ -50,6 +50,7 @@ static bool length_is_right(enum mesh_relay_type type, size_t len)
 {
 	switch (type) {
 	case MESH_RELAY_DATA:
+	case MESH_RELAY_PROBE:
 		return len >= MESH_RELAY_HEADER + MESH_RELAY_INNER_MIN;
 	case MESH_RELAY_BIND_REQUEST:
 		return len == MESH_RELAY_REQUEST_LEN;
@@ -70,6 +71,7 @@ static void read_fields(struct mesh_relay_message *m, struct tt_cursor *c)
 {
 	switch (m->type) {
 	case MESH_RELAY_DATA:
+	case MESH_RELAY_PROBE:
 		m->inner_len = tt_cursor_left(c);
 		m->inner = tt_cursor_take(c, m->inner_len);
 		return;
@@ -95,7 +97,7 @@ static void read_fields(struct mesh_relay_message *m, struct tt_cursor *c)
 /* What a datagram may not carry: a relayed one again, or a secret channel in the padding. */
 static bool content_is_right(const struct mesh_relay_message *m)
 {
-	if (m->type == MESH_RELAY_DATA)
+	if (m->inner)
 		return m->inner[0] != MESH_RELAY_MAGIC;
 	if (m->type == MESH_RELAY_BIND_REQUEST)
 		return crypto_is_zero(m->start + MESH_RELAY_HEADER,

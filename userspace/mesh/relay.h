@@ -11,6 +11,7 @@
  *	BIND_ANSWER     40      cookie 16, MAC 16
  *	BOUND           28      expires_s u32 be, MAC 16
  *	KEEPALIVE       32      sequence u64 be, MAC 16
+ *	PROBE           28..    the packet; not to be fragmented behind the hub either
  *
  * No answer is longer than what it answers, and nothing is remembered about a source that has not
  * shown a cookie. A MAC is BLAKE2s-128 under the leg's key over all that is before it; BOUND's also
@@ -37,6 +38,7 @@ enum mesh_relay_type {
 	MESH_RELAY_BIND_ANSWER = 3,
 	MESH_RELAY_BOUND = 4,
 	MESH_RELAY_KEEPALIVE = 5,
+	MESH_RELAY_PROBE = 6, /* to the hub only: it goes on as DATA, with DF set */
 };
 
 #define MESH_RELAY_REQUEST_LEN	 40
@@ -44,7 +46,7 @@ enum mesh_relay_type {
 #define MESH_RELAY_ANSWER_LEN	 40
 #define MESH_RELAY_BOUND_LEN	 28
 #define MESH_RELAY_KEEPALIVE_LEN 32
-#define MESH_RELAY_MESSAGE_MAX	 40 /* of any type but DATA */
+#define MESH_RELAY_MESSAGE_MAX	 40 /* of any type but DATA and PROBE */
 
 _Static_assert(MESH_RELAY_CHALLENGE_LEN <= MESH_RELAY_REQUEST_LEN &&
 		       MESH_RELAY_CHALLENGE_LEN <= MESH_RELAY_KEEPALIVE_LEN &&
@@ -91,6 +93,13 @@ enum mesh_relay_verdict mesh_relay_parse(struct mesh_relay_message *m, const uin
 static inline void mesh_relay_data_write(uint8_t out[MESH_RELAY_HEADER], uint32_t tag)
 {
 	tt_store_be32(out, (uint32_t)MESH_RELAY_MAGIC << 24 | MESH_RELAY_DATA << 16);
+	tt_store_be32(out + 4, tag);
+}
+
+/* In front of a packet that is to arrive whole or not at all (mesh/pmtu.h). */
+static inline void mesh_relay_probe_write(uint8_t out[MESH_RELAY_HEADER], uint32_t tag)
+{
+	tt_store_be32(out, (uint32_t)MESH_RELAY_MAGIC << 24 | MESH_RELAY_PROBE << 16);
 	tt_store_be32(out + 4, tag);
 }
 

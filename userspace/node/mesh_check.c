@@ -195,7 +195,7 @@ void node_mesh_send_probe(struct node_mesh *m, struct node_mesh_peer *p,
 	memset(&dest, 0, sizeof(dest));
 	dest.to = path->remote;
 	if (before) {
-		mesh_relay_data_write(bytes, p->bind.tag);
+		mesh_relay_probe_write(bytes, p->bind.tag);
 		dest.to = *mesh_relay_bind_address(&p->bind);
 	}
 	plat_udp_dest_prepare(&dest);

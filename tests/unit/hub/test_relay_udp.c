@@ -313,6 +313,9 @@ static void bursts(void)
 				CU_ASSERT_EQUAL(memcmp(b.got + 20, d[got] + 20, b.got_len - 20), 0);
 			}
 	}
+	/* it counts after it has sent */
+	for (unsigned i = 0; i < WAIT_MS && stats().tx_packets < N + 4; i++)
+		usleep(1000);
 	CU_ASSERT_EQUAL(stats().tx_packets, N + 4);
 	tear_down();
 }
@@ -543,6 +546,50 @@ static void rate(void)
 	tear_down();
 }
 
+/* --- probes ----------------------------------------------------------------------------------- */
+
+static void say_probe(struct node *n, uint32_t tag, const char *text)
+{
+	uint8_t d[256];
+	size_t len = data_write(d, tag, text);
+
+	mesh_relay_probe_write(d, tag);
+	say(n, d, len);
+}
+
+/* They go on as data, from who is bound to who is bound, and so many a second. */
+static void probes(void)
+{
+	unsigned got = 0;
+
+	bind_pair();
+	say_probe(&a, a.leg.tag, "whole");
+	CU_ASSERT(hears_data(&b, b.leg.tag, "whole"));
+	say_probe(&b, a.leg.tag, "not mine");
+	CU_ASSERT(is_quiet(&a));
+	seen(6);
+	CU_ASSERT_EQUAL(stats().dropped_source, 1);
+	while (hear_within(&b, 0))
+		; /* the challenge */
+	for (unsigned i = 0; i < 400; i++) {
+		say_probe(&a, a.leg.tag, "many");
+		while (hear_within(&b, 0))
+			got++;
+	}
+	seen(406);
+	while (hear_within(&b, QUIET_MS))
+		got++;
+	CU_ASSERT(got >= 100 && stats().dropped_rate > 0);
+	CU_ASSERT_EQUAL(got + stats().dropped_rate, 400);
+	/* data is not held up by that */
+	say_data(&a, a.leg.tag, "data");
+	CU_ASSERT(hears_data(&b, b.leg.tag, "data"));
+	hub_relay_close(relay, 7, 9);
+	say_probe(&a, a.leg.tag, "closed");
+	CU_ASSERT(is_quiet(&b));
+	tear_down();
+}
+
 /* --- strangers -------------------------------------------------------------------------------- */
 
 static size_t drain(struct node *n, unsigned *count)
@@ -750,7 +797,8 @@ TT_TESTS("relay_udp", {"both ways", both_ways}, {"the node's machine", the_nodes
 	 {"the other leg is unbound", other_leg_unbound}, {"closed at once", closed_at_once},
 	 {"all closed at once", all_closed_at_once},
 	 {"idle legs are unbound", idle_legs_are_unbound}, {"a node's rate", rate},
-	 {"no amplification", no_amplification}, {"challenges are limited", challenges_are_limited},
+	 {"probes", probes}, {"no amplification", no_amplification},
+	 {"challenges are limited", challenges_are_limited},
 	 {"case 23: loopback is no source", case_23_loopback_is_no_source},
 	 {"random datagrams", random_datagrams}, {"10,000 allocations", many_allocations},
 	 {"full", full}, {"changes under traffic", changes_under_traffic})

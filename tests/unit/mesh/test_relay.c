@@ -26,6 +26,10 @@ static size_t write_type(enum mesh_relay_type type, uint8_t *out, uint32_t tag)
 		mesh_relay_data_write(out, tag);
 		memset(out + MESH_RELAY_HEADER, 4, 32);
 		return MESH_RELAY_HEADER + 32;
+	case MESH_RELAY_PROBE:
+		mesh_relay_probe_write(out, tag);
+		memset(out + MESH_RELAY_HEADER, 4, 32);
+		return MESH_RELAY_HEADER + 32;
 	case MESH_RELAY_BIND_REQUEST:
 		mesh_relay_request_write(out, tag);
 		return MESH_RELAY_REQUEST_LEN;
@@ -45,9 +49,15 @@ static size_t write_type(enum mesh_relay_type type, uint8_t *out, uint32_t tag)
 	return 0;
 }
 
+static bool has_inner(enum mesh_relay_type type)
+{
+	return type == MESH_RELAY_DATA || type == MESH_RELAY_PROBE;
+}
+
 static void layout(void)
 {
 	static const uint8_t data[] = {0xa7, 0, 0, 0, 0x11, 0x22, 0x33, 0x44};
+	static const uint8_t probe[] = {0xa7, 6, 0, 0, 0x11, 0x22, 0x33, 0x44};
 	static const uint8_t keepalive[] = {0xa7, 5, 0, 0, 0x11, 0x22, 0x33, 0x44,
 					    1,	  2, 3, 4, 5,	 6,    7,    8};
 	static const uint8_t bound[] = {0xa7, 4, 0, 0, 0x11, 0x22, 0x33, 0x44, 0, 0, 1, 0x2c};
@@ -56,6 +66,8 @@ static void layout(void)
 	set_up();
 	write_type(MESH_RELAY_DATA, b, 0x11223344);
 	CU_ASSERT(memcmp(b, data, sizeof(data)) == 0);
+	write_type(MESH_RELAY_PROBE, b, 0x11223344);
+	CU_ASSERT(memcmp(b, probe, sizeof(probe)) == 0);
 	write_type(MESH_RELAY_KEEPALIVE, b, 0x11223344);
 	CU_ASSERT(memcmp(b, keepalive, sizeof(keepalive)) == 0);
 	write_type(MESH_RELAY_BOUND, b, 0x11223344);
@@ -69,17 +81,17 @@ static void fields(void)
 	uint8_t b[64];
 
 	set_up();
-	for (int i = MESH_RELAY_DATA; i <= MESH_RELAY_KEEPALIVE; i++) {
+	for (int i = MESH_RELAY_DATA; i <= MESH_RELAY_PROBE; i++) {
 		enum mesh_relay_type type = (enum mesh_relay_type)i;
 		size_t len = write_type(type, b, 0xfffffffe);
 
 		CU_ASSERT_EQUAL(mesh_relay_parse(&m, b, len), MESH_RELAY_OK);
 		CU_ASSERT(m.type == type && m.tag == 0xfffffffe && m.start == b);
-		CU_ASSERT_EQUAL(m.inner, type == MESH_RELAY_DATA ? b + 8 : NULL);
-		CU_ASSERT_EQUAL(m.inner_len, type == MESH_RELAY_DATA ? 32 : 0);
+		CU_ASSERT_EQUAL(m.inner, has_inner(type) ? b + 8 : NULL);
+		CU_ASSERT_EQUAL(m.inner_len, has_inner(type) ? 32 : 0);
 		CU_ASSERT_EQUAL(m.cookie != NULL, type == MESH_RELAY_BIND_CHALLENGE ||
 							  type == MESH_RELAY_BIND_ANSWER);
-		CU_ASSERT_EQUAL(m.mac != NULL, type >= MESH_RELAY_BIND_ANSWER);
+		CU_ASSERT_EQUAL(m.mac != NULL, type >= MESH_RELAY_BIND_ANSWER && !has_inner(type));
 		CU_ASSERT_EQUAL(m.expires_s, type == MESH_RELAY_BOUND ? 300 : 0);
 		CU_ASSERT_EQUAL(m.sequence, type == MESH_RELAY_KEEPALIVE ? 0x0102030405060708 : 0);
 	}
@@ -91,12 +103,12 @@ static void refusals(void)
 	uint8_t b[128];
 
 	set_up();
-	for (int i = MESH_RELAY_DATA; i <= MESH_RELAY_KEEPALIVE; i++) {
+	for (int i = MESH_RELAY_DATA; i <= MESH_RELAY_PROBE; i++) {
 		memset(b, 1, sizeof(b));
 		size_t right = write_type((enum mesh_relay_type)i, b, 9);
 		for (size_t len = 0; len <= sizeof(b); len++) {
 			enum mesh_relay_verdict v = mesh_relay_parse(&m, b, len);
-			bool fits = i == MESH_RELAY_DATA ? len >= 28 : len == right;
+			bool fits = has_inner((enum mesh_relay_type)i) ? len >= 28 : len == right;
 
 			CU_ASSERT_EQUAL(v, len < 8 ? MESH_RELAY_TOO_SHORT
 					   : fits  ? MESH_RELAY_OK
@@ -104,7 +116,7 @@ static void refusals(void)
 		}
 	}
 	size_t len = write_type(MESH_RELAY_DATA, b, 9);
-	for (int type = 6; type < 256; type++) {
+	for (int type = 7; type < 256; type++) {
 		b[1] = (uint8_t)type;
 		CU_ASSERT_EQUAL(mesh_relay_parse(&m, b, len), MESH_RELAY_BAD_TYPE);
 	}
@@ -117,6 +129,9 @@ static void refusals(void)
 	b[0] = 4;
 	CU_ASSERT_EQUAL(mesh_relay_parse(&m, b, len), MESH_RELAY_BAD_MAGIC);
 	write_type(MESH_RELAY_DATA, b, 9);
+	b[8] = MESH_RELAY_MAGIC;
+	CU_ASSERT_EQUAL(mesh_relay_parse(&m, b, len), MESH_RELAY_BAD_INNER);
+	write_type(MESH_RELAY_PROBE, b, 9);
 	b[8] = MESH_RELAY_MAGIC;
 	CU_ASSERT_EQUAL(mesh_relay_parse(&m, b, len), MESH_RELAY_BAD_INNER);
 	len = write_type(MESH_RELAY_BIND_REQUEST, b, 9);
