@@ -3,6 +3,7 @@
 #   make                     programs in build/bin
 #   make check               unit tests
 #   make check-xdp           AF_XDP in namespaces, all of it (root); check-xdp-asan: under ASan
+#   make check-mesh          hub and mesh in namespaces (root); check-mesh-asan: under ASan
 #   make deb | check-deb     Debian packages in build/deb; their test in a fresh Debian (root)
 #   make check-container     container images, unpacked and run (root)
 #   make check-vm            Debian kernels under QEMU against their own WireGuard (root)
@@ -261,6 +262,13 @@ check-xdp: all tools
 check-xdp-asan: tools
 	@$(MAKE) SAN=address,undefined all
 	@TT_BIN=$(CURDIR)/build/variant-address-undefined/bin scripts/check-xdp.sh
+
+# Every namespace test of hub and mesh: docs/testing.md.
+check-mesh: all tools
+	@scripts/check-mesh.sh
+check-mesh-asan: tools
+	@$(MAKE) SAN=address,undefined all
+	@TT_BIN=$(CURDIR)/build/variant-address-undefined/bin scripts/check-mesh.sh
 
 # Debian packages in build/deb; and the test that installs them into a fresh Debian (root, a mirror).
 deb: all
