@@ -17,6 +17,12 @@ void plat_thread_join(struct plat_thread *t)
 	(void)t;
 }
 
+uint64_t plat_thread_cpu_ns(const struct plat_thread *t)
+{
+	(void)t;
+	return 0;
+}
+
 void plat_thread_yield(void)
 {
 }

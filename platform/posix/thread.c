@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(pthread_t) <= sizeof(uintptr_t), "handle of a thread");
@@ -38,6 +39,20 @@ int plat_thread_start(struct plat_thread *t, const char *name, void (*fn)(void *
 void plat_thread_join(struct plat_thread *t)
 {
 	pthread_join((pthread_t)t->handle, NULL);
+}
+
+uint64_t plat_thread_cpu_ns(const struct plat_thread *t)
+{
+#if defined(_POSIX_THREAD_CPUTIME) && _POSIX_THREAD_CPUTIME >= 0
+	struct timespec ts;
+	clockid_t clock;
+
+	if (pthread_getcpuclockid((pthread_t)t->handle, &clock) == 0 &&
+	    clock_gettime(clock, &ts) == 0)
+		return (uint64_t)ts.tv_sec * TT_NS_PER_SEC + (uint64_t)ts.tv_nsec;
+#endif
+	(void)t;
+	return 0;
 }
 
 void plat_thread_yield(void)

@@ -26,5 +26,6 @@ void dp_counters_add(const struct dp_counters *c, struct dp_stats *out)
 	out->mss_clamped += value(&c->mss_clamped);
 	out->fragmented_packets += value(&c->fragmented_packets);
 	out->loops += value(&c->loops);
+	out->busy_loops += value(&c->busy_loops);
 	out->sleeps += value(&c->sleeps);
 }

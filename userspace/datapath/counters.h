@@ -20,7 +20,7 @@ struct dp_counters {
 	dp_counter forwarded_packets;
 	dp_counter staged_packets;
 	dp_counter mss_clamped, fragmented_packets;
-	dp_counter loops, sleeps;
+	dp_counter loops, busy_loops, sleeps;
 };
 
 static inline void dp_count(dp_counter *c, uint64_t n)

@@ -437,6 +437,13 @@ void dp_plane_stats(const struct dp_plane *pl, unsigned worker, struct dp_stats 
 	out->uso_off = atomic_load(&pl->uso_off);
 }
 
+uint64_t dp_plane_worker_cpu_ns(const struct dp_plane *pl, unsigned worker)
+{
+	const struct dp_worker *w = pl->worker[worker];
+
+	return w->running ? plat_thread_cpu_ns(&w->thread) : 0;
+}
+
 unsigned dp_plane_xsk_stats(const struct dp_plane *pl, unsigned worker, struct dp_xsk_stats *out,
 			    unsigned max)
 {

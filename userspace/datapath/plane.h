@@ -236,14 +236,16 @@ struct dp_stats {
 	uint64_t tun_tx_tcp;			   /* of them, joined to TCP super-packets */
 	uint64_t forwarded_packets;		   /* peer to peer inside the worker */
 	uint64_t staged_packets;
-	uint64_t mss_clamped;	     /* SYN and SYN-ACK */
-	uint64_t fragmented_packets; /* inner packets that went out in fragments */
-	uint64_t loops, sleeps;
+	uint64_t mss_clamped;		    /* SYN and SYN-ACK */
+	uint64_t fragmented_packets;	    /* inner packets that went out in fragments */
+	uint64_t loops, busy_loops, sleeps; /* busy: there was something to do */
 	bool gso_off, uso_off; /* an offload was turned off at run time, because it failed */
 };
 /* Of one worker, or of all for worker == UINT_MAX. Any thread. */
 void dp_plane_stats(const struct dp_plane *pl, unsigned worker, struct dp_stats *out);
 unsigned dp_plane_workers(const struct dp_plane *pl);
+/* CPU time of a worker's thread; 0 where it does not run. Control thread. */
+uint64_t dp_plane_worker_cpu_ns(const struct dp_plane *pl, unsigned worker);
 
 /* One AF_XDP queue of a worker, after its last batch. */
 struct dp_xsk_stats {

@@ -308,6 +308,7 @@ void dp_worker_run(void *arg)
 		dp_worker_turn(w);
 		tt_epoch_leave(&pl->epoch, w->id);
 		atomic_store_explicit(&w->in_turn, false, memory_order_relaxed);
+		dp_count(&w->counters.busy_loops, work);
 		if (work)
 			spin_begin(w);
 		else

@@ -12,6 +12,7 @@
 
 #include "base/addr.h"
 #include "base/list.h"
+#include "base/prom.h"
 #include "base/types.h"
 #include "datapath/plane.h"
 #include "wg/device.h"
@@ -162,11 +163,20 @@ struct node_peer_info {
 	enum wg_peer_status status;
 	struct tt_wall last_handshake; /* 0: never */
 	uint64_t handshakes;	       /* completed */
+	bool has_session;	       /* one that can be sent with */
 	uint32_t handshake_rtt_us;     /* of the last handshake we began; 0: none */
 	uint64_t tx_bytes, rx_bytes, tx_packets, rx_packets;
 	uint16_t keepalive;
 	uint32_t allowed_ips;
 };
+/* Since the device was made, of all peers there ever were. */
+#define NODE_HANDSHAKE_BOUNDS 12
+extern const uint64_t node_handshake_bounds_ns[NODE_HANDSHAKE_BOUNDS];
+struct node_handshake_stats {
+	uint64_t completed;	      /* begun by either side */
+	struct tt_histogram duration; /* of those that we began: until the response */
+};
+void node_device_handshake_stats(const struct node_device *d, struct node_handshake_stats *out);
 void node_peer_get_info(const struct node_device *d, const struct node_peer *p,
 			struct node_peer_info *out);
 /* Peers in order of insertion; NULL at the end. Safe across calls only while none is removed. */

@@ -171,6 +171,7 @@ void node_peer_move(struct node_device *d, struct node_peer *p, const struct tt_
 static void use_session(struct node_device *d, struct node_peer *p, struct wg_session *s)
 {
 	p->handshakes++;
+	d->handshakes.completed++;
 	d->changes++;
 	dp_peer_set_session(d->opt.plane, p->dp, s);
 	dp_peer_set_next(p->dp, p->wg->next); /* where initiations crossed it is still there */
@@ -202,7 +203,11 @@ static void reply_to_source(struct node_device *d, const struct dp_handshake *h,
 static void session_ready(struct node_device *d, struct node_peer *p, struct wg_session *s,
 			  struct tt_mono now)
 {
-	p->handshake_rtt_us = (uint32_t)(tt_mono_since(now, p->initiation_sent) / TT_NS_PER_US);
+	uint64_t took = tt_mono_since(now, p->initiation_sent);
+
+	p->handshake_rtt_us = (uint32_t)(took / TT_NS_PER_US);
+	tt_histogram_add(&d->handshakes.duration, node_handshake_bounds_ns, NODE_HANDSHAKE_BOUNDS,
+			 took);
 	tt_log_limited(TT_LOG_DEBUG, "handshake.done", NULL, plat_clock_mono(), 50,
 		       TT_F_STR("peer", p->name ? p->name : ""), TT_F_STR("role", "initiator"),
 		       TT_F_U64("rtt_us", p->handshake_rtt_us));

@@ -61,9 +61,10 @@ struct node_device {
 	struct tt_list order;
 	uint32_t count;
 	uint64_t changes; /* node_device_changes() */
+	struct node_handshake_stats handshakes;
 	uint64_t last_serial;
 	struct wg_tai64n stamp; /* of the last initiation, to whomever */
-	uint16_t last_query; /* generation of look-ups, over all peers: ids are used again */
+	uint16_t last_query;	/* generation of look-ups, over all peers: ids are used again */
 	struct tt_heap deadlines;
 	struct tt_heap_item **deadline_slots;
 	struct tt_mono armed;

@@ -167,6 +167,7 @@ static void set_deadline(struct node_device *d, struct node_peer *p, const struc
 static void promoted(struct node_device *d, struct node_peer *p)
 {
 	p->handshakes++;
+	d->handshakes.completed++;
 	d->changes++;
 	tt_log_limited(TT_LOG_DEBUG, "handshake.done", NULL, plat_clock_mono(), 50,
 		       TT_F_STR("peer", p->name ? p->name : ""), TT_F_STR("role", "responder"));
@@ -304,9 +305,23 @@ void node_device_network_changed(struct node_device *d)
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
+#define MS TT_NS_PER_MS
+const uint64_t node_handshake_bounds_ns[NODE_HANDSHAKE_BOUNDS] = {
+	MS / 2,	 1 * MS,   2 * MS + MS / 2, 5 * MS,   10 * MS,	 25 * MS,
+	50 * MS, 100 * MS, 250 * MS,	    500 * MS, 1000 * MS, 5000 * MS,
+};
+#undef MS
+
+void node_device_handshake_stats(const struct node_device *d, struct node_handshake_stats *out)
+{
+	*out = d->handshakes;
+}
+
 void node_peer_get_info(const struct node_device *d, const struct node_peer *p,
 			struct node_peer_info *out)
 {
+	struct tt_mono now = plat_clock_mono();
+	const struct wg_session *s = p->wg->current;
 	struct wg_facts f = facts_of(p->dp);
 
 	*out = (struct node_peer_info){
@@ -317,7 +332,8 @@ void node_peer_get_info(const struct node_device *d, const struct node_peer *p,
 		.has_psk = p->has_psk,
 		.endpoint = p->dest.to,
 		.host = p->host,
-		.status = wg_timers_status(&p->wg->timers, &f, plat_clock_mono()),
+		.status = wg_timers_status(&p->wg->timers, &f, now),
+		.has_session = s && !wg_session_expired(s, now),
 		.last_handshake = p->wg->last_handshake,
 		.handshakes = p->handshakes,
 		.handshake_rtt_us = p->handshake_rtt_us,

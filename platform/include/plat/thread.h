@@ -17,6 +17,8 @@ struct plat_thread {
 /* Starts fn(arg) with all signals blocked. *t stays in place until joined. 0 or -errno. */
 int plat_thread_start(struct plat_thread *t, const char *name, void (*fn)(void *arg), void *arg);
 void plat_thread_join(struct plat_thread *t);
+/* CPU time that a started thread has used; 0 where that is not known. Any thread, before join. */
+uint64_t plat_thread_cpu_ns(const struct plat_thread *t);
 /* Lets others run; for the rare wait that has nothing to block on. */
 void plat_thread_yield(void);
 /* CPUs this process may use, at least 1. */
