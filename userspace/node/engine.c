@@ -278,7 +278,7 @@ static void on_uapi_change(void *ctx)
 	node_engine_memory_soon(ctx);
 }
 
-static void describe(void *ctx, struct node_control_about *about)
+void node_engine_describe(void *ctx, struct node_control_about *about)
 {
 	static const char *const poll_name[] = {"adaptive", "busy", "interrupt"};
 	const struct node_engine *e = ctx;
@@ -312,7 +312,7 @@ static int serve(struct node_engine *e)
 {
 	struct node_control_ops ops = {
 		.device = e->device,
-		.describe = describe,
+		.describe = node_engine_describe,
 		.reload = node_engine_reload_for,
 		.stop = control_stop,
 		.log_level = node_engine_log_level,
@@ -388,6 +388,8 @@ static int bring_up(struct node_engine *e)
 	err = serve(e);
 	if (err)
 		return err;
+	/* a tunnel without metrics is better than none */
+	(void)node_engine_metrics_configure(e, error, sizeof(error));
 	node_engine_memory_save(e);
 	if (e->config) {
 		struct node_priv_request req = {.op = NODE_PRIV_CONFIG_COMMIT};
@@ -405,6 +407,7 @@ static void tear_down(struct node_engine *e)
 	if (e->control)
 		node_control_stop(e->control);
 	e->control = NULL; /* nobody is left to tell */
+	node_engine_metrics_stop(e);
 	node_engine_mesh_destroy(e);
 	/* before the sockets close, which the workers use */
 	node_engine_xdp_destroy(e);

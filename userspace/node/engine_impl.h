@@ -14,6 +14,7 @@
 #include "node/engine.h"
 #include "node/memory.h"
 #include "node/mesh.h"
+#include "node/metrics.h"
 #include "node/net.h"
 #include "node/priv.h"
 #include "node/uapi.h"
@@ -53,6 +54,12 @@ struct node_engine {
 	unsigned starved_ticks; /* of a zero-copy queue */
 	struct node_uapi *uapi;
 	struct node_control *control;
+	struct {
+		struct wire_http *http;	       /* NULL: not served */
+		struct node_config_metrics at; /* as configured */
+		struct tt_mono again;	       /* when the socket is asked for again; 0: not */
+		bool told;
+	} metrics;
 	const char *aead;
 
 	uv_loop_t loop;
@@ -125,6 +132,15 @@ int node_engine_send_route(void *ctx, const struct dp_route *route, const void *
 void node_engine_heard(void *ctx, struct node_peer *p, const struct dp_roam *from);
 void node_engine_wanted(void *ctx, struct node_peer *p);
 void node_engine_peer_gone(void *ctx, struct node_peer *p);
+
+/* For struct node_control_ops; ctx is the engine. */
+void node_engine_describe(void *ctx, struct node_control_about *about);
+
+/* engine_metrics.c: serves what the configuration, or the settings, ask for now. 0 or -errno with
+ * text in error; then it is tried again. */
+int node_engine_metrics_configure(struct node_engine *e, char *error, size_t cap);
+void node_engine_metrics_tick(struct node_engine *e, struct tt_mono now);
+void node_engine_metrics_stop(struct node_engine *e);
 
 /* engine_reload.c */
 void node_engine_reload(struct node_engine *e);

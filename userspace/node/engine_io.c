@@ -472,6 +472,7 @@ static void on_second(uv_timer_t *h)
 	tell_network_changed(e);
 	tt_epoch_reclaim(dp_plane_epoch(e->plane));
 	keep_changes(e, now);
+	node_engine_metrics_tick(e, now);
 	tt_log_flush(now);
 }
 

@@ -215,6 +215,18 @@ static void finish(struct reload *r, enum node_control_kind kind, const char *er
 	free(r);
 }
 
+/* The first thing that went wrong is what is told. */
+static int configure_metrics(struct node_engine *e, int err, char *error, size_t cap)
+{
+	char own[NODE_PRIV_ERROR_MAX];
+	int failed = node_engine_metrics_configure(e, own, sizeof(own));
+
+	if (err || !failed)
+		return err;
+	snprintf(error, cap, "%s", own);
+	return failed;
+}
+
 static void on_config(void *arg, const struct node_priv_reply *reply, const int *fds)
 {
 	struct reload *r = arg;
@@ -249,6 +261,7 @@ static void on_config(void *arg, const struct node_priv_reply *reply, const int 
 		node_mesh_reconfigured(e->mesh);
 	node_engine_publish_addresses(e);
 	node_engine_xdp_configure(e);
+	err = configure_metrics(e, err, error, sizeof(error));
 	node_engine_memory_save(e);
 	struct node_priv_request commit = {.op = NODE_PRIV_CONFIG_COMMIT};
 	node_priv_send(e->priv, &commit, -1, NULL, NULL);

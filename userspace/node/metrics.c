@@ -4,6 +4,7 @@
 #include "base/b64.h"
 #include "node/mesh.h"
 #include "plat/udp_io.h"
+#include "wire/http_metrics.h"
 #include "wire/process.h"
 
 /* --- the program and its interface ------------------------------------------------------------ */
@@ -173,6 +174,7 @@ void node_metrics_write(const struct node_metrics_options *opt, struct tt_text *
 	node_metrics_xdp(&m);
 	hub(&m);
 	wire_process_metrics(&m.prom);
+	wire_http_metrics(&m.prom, opt->http);
 }
 
 bool node_metrics_ready(const struct node_metrics_options *opt, struct tt_text *out)

@@ -11,12 +11,14 @@
 
 #include "base/text.h"
 #include "node/control.h"
+#include "wire/http.h"
 
 #define NODE_METRICS_PEERS_MAX 4096
 
 struct node_metrics_options {
 	const struct node_control_ops *ops; /* device and describe() */
 	bool per_peer;
+	const struct wire_http *http; /* that serves the page; NULL: none */
 };
 
 /* Writes the page. */
