@@ -8,17 +8,19 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/list.h"
 #include "base/log.h"
 #include "node/control_status.h"
 #include "node/control_stream.h"
 #include "plat/clock.h"
+#include "wire/listener.h"
 
 struct node_control {
-	uv_pipe_t listener;
-	uv_timer_t again; /* to accept whom there was no memory for */
-	unsigned handles; /* that are not closed yet */
+	uv_loop_t *loop;
+	struct wire_listener listener;
+	bool listening;
 	struct node_control_ops ops;
 	struct tt_list clients;
 	unsigned count, listeners;
@@ -393,27 +395,28 @@ void node_control_publish(struct node_control *n, json_t *o)
 
 /* --- accepting -------------------------------------------------------------------------------- */
 
-static void on_again(uv_timer_t *t);
-
-static void on_connection(uv_stream_t *s, int status)
+/* Without memory for it, whoever has come is gone again. */
+static void on_accepted(void *ctx, int fd)
 {
-	struct node_control *n = s->data;
-	struct client *c = status < 0 ? NULL : calloc(1, sizeof(*c));
+	struct node_control *n = ctx;
+	struct client *c = calloc(1, sizeof(*c));
 
 	if (!c) {
-		/* libuv takes no others before this one is accepted */
-		if (!status)
-			uv_timer_start(&n->again, on_again, NODE_CONTROL_AGAIN_MS, 0);
+		close(fd);
 		return;
 	}
 	c->server = n;
-	uv_pipe_init(n->listener.loop, &c->pipe, 0);
-	uv_timer_init(n->listener.loop, &c->idle);
+	uv_pipe_init(n->loop, &c->pipe, 0);
+	uv_timer_init(n->loop, &c->idle);
 	c->pipe.data = c->idle.data = c;
 	c->handles = 2;
 	tt_list_add_tail(&n->clients, &c->link);
 	n->count++;
-	if (uv_accept(s, (uv_stream_t *)&c->pipe) != 0 || n->count > NODE_CONTROL_CLIENTS_MAX) {
+	bool opened = uv_pipe_open(&c->pipe, fd) == 0;
+
+	if (!opened)
+		close(fd);
+	if (!opened || n->count > NODE_CONTROL_CLIENTS_MAX) {
 		client_close(c);
 		return;
 	}
@@ -421,11 +424,9 @@ static void on_connection(uv_stream_t *s, int status)
 	uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read);
 }
 
-static void on_again(uv_timer_t *t)
+static void on_server_closed(void *ctx)
 {
-	struct node_control *n = t->data;
-
-	on_connection((uv_stream_t *)&n->listener, 0);
+	free(ctx);
 }
 
 int node_control_serve(uv_loop_t *loop, int listen_fd, const struct node_control_ops *ops,
@@ -437,24 +438,21 @@ int node_control_serve(uv_loop_t *loop, int listen_fd, const struct node_control
 		return -ENOMEM;
 	n->ops = *ops;
 	tt_list_init(&n->clients);
-	uv_pipe_init(loop, &n->listener, 0);
-	uv_timer_init(loop, &n->again);
-	n->listener.data = n->again.data = n;
-	n->handles = 2;
-	int err = uv_pipe_open(&n->listener, listen_fd);
-	if (!err)
-		err = uv_listen((uv_stream_t *)&n->listener, NODE_CONTROL_CLIENTS_MAX,
-				on_connection);
-	*out = n; /* also on error: node_control_stop() closes and frees it */
+	n->loop = loop;
+	int err = wire_listener_start(&n->listener, loop,
+				      &(struct wire_listener_options){
+					      .name = "control",
+					      .fd = listen_fd,
+					      .backlog = NODE_CONTROL_CLIENTS_MAX,
+					      .per_turn = NODE_CONTROL_CLIENTS_MAX,
+					      .accepted = on_accepted,
+					      .closed = on_server_closed,
+					      .ctx = n,
+				      });
+
+	n->listening = !err;
+	*out = n; /* also on error: node_control_stop() frees it */
 	return err;
-}
-
-static void on_server_closed(uv_handle_t *h)
-{
-	struct node_control *n = h->data;
-
-	if (!--n->handles)
-		free(n);
 }
 
 void node_control_stop(struct node_control *n)
@@ -463,6 +461,8 @@ void node_control_stop(struct node_control *n)
 
 	tt_list_for_each_safe (l, next, &n->clients)
 		client_close(TT_CONTAINER_OF(l, struct client, link));
-	uv_close((uv_handle_t *)&n->listener, on_server_closed);
-	uv_close((uv_handle_t *)&n->again, on_server_closed);
+	if (n->listening)
+		wire_listener_stop(&n->listener);
+	else
+		free(n);
 }

@@ -29,7 +29,6 @@
 #define NODE_CONTROL_CLIENTS_MAX 32
 #define NODE_CONTROL_LINE_MAX	 4096 /* of a request */
 #define NODE_CONTROL_IDLE_MS	 30000
-#define NODE_CONTROL_AGAIN_MS	 100 /* until a client is accepted that there was no memory for */
 
 struct node_control;
 struct node_mesh;

@@ -7,11 +7,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/list.h"
 #include "base/log.h"
 #include "crypto/mem.h"
 #include "plat/secmem.h"
+#include "wire/listener.h"
 
 #define PIECE 65536
 
@@ -23,9 +25,9 @@ enum client_state {
 };
 
 struct node_uapi {
-	uv_pipe_t listener;
-	uv_timer_t again; /* to accept whom there was no memory for */
-	unsigned handles; /* that are not closed yet */
+	uv_loop_t *loop;
+	struct wire_listener listener;
+	bool listening;
 	struct node_device *device;
 	void (*changed)(void *ctx);
 	void *ctx;
@@ -272,8 +274,8 @@ static struct client *client_create(struct node_uapi *u)
 	c->b = plat_secmem_alloc(mem_buffers);
 	c->server = u;
 	c->handles = 2;
-	uv_pipe_init(u->listener.loop, &c->pipe, 0);
-	uv_timer_init(u->listener.loop, &c->idle);
+	uv_pipe_init(u->loop, &c->pipe, 0);
+	uv_timer_init(u->loop, &c->idle);
 	c->pipe.data = c->idle.data = c;
 	tt_list_add_tail(&u->clients, &c->link);
 	u->count++;
@@ -295,24 +297,23 @@ static void make_room(struct node_uapi *u, const struct client *newcomer)
 	}
 }
 
-static void on_again(uv_timer_t *t);
-
-static void on_connection(uv_stream_t *s, int status)
+/* Without memory for it, whoever has come is gone again. */
+static void on_accepted(void *ctx, int fd)
 {
-	struct node_uapi *u = s->data;
-	struct client *c = status < 0 ? NULL : client_create(u);
+	struct node_uapi *u = ctx;
+	struct client *c = client_create(u);
 
 	if (!c) {
-		/* libuv takes no others before this one is accepted */
-		if (!status)
-			uv_timer_start(&u->again, on_again, NODE_UAPI_AGAIN_MS, 0);
+		close(fd);
 		return;
 	}
-	bool accepted = uv_accept(s, (uv_stream_t *)&c->pipe) == 0;
+	bool opened = uv_pipe_open(&c->pipe, fd) == 0;
 
-	if (accepted && u->count > NODE_UAPI_CLIENTS_MAX)
+	if (!opened)
+		close(fd);
+	if (opened && u->count > NODE_UAPI_CLIENTS_MAX)
 		make_room(u, c);
-	if (!accepted || !c->b || u->count > NODE_UAPI_CLIENTS_MAX) {
+	if (!opened || !c->b || u->count > NODE_UAPI_CLIENTS_MAX) {
 		client_close(c);
 		return;
 	}
@@ -320,11 +321,9 @@ static void on_connection(uv_stream_t *s, int status)
 	uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read);
 }
 
-static void on_again(uv_timer_t *t)
+static void on_server_closed(void *ctx)
 {
-	struct node_uapi *u = t->data;
-
-	on_connection((uv_stream_t *)&u->listener, 0);
+	free(ctx);
 }
 
 int node_uapi_prepare(void)
@@ -357,23 +356,20 @@ int node_uapi_serve(uv_loop_t *loop, int listen_fd, struct node_device *d,
 	u->changed = changed;
 	u->ctx = ctx;
 	tt_list_init(&u->clients);
-	uv_pipe_init(loop, &u->listener, 0);
-	uv_timer_init(loop, &u->again);
-	u->listener.data = u->again.data = u;
-	u->handles = 2;
-	err = uv_pipe_open(&u->listener, listen_fd);
-	if (!err)
-		err = uv_listen((uv_stream_t *)&u->listener, NODE_UAPI_CLIENTS_MAX, on_connection);
-	*out = u; /* also on error: the handle is closed and freed by node_uapi_stop() */
+	u->loop = loop;
+	err = wire_listener_start(&u->listener, loop,
+				  &(struct wire_listener_options){
+					  .name = "uapi",
+					  .fd = listen_fd,
+					  .backlog = NODE_UAPI_CLIENTS_MAX,
+					  .per_turn = NODE_UAPI_CLIENTS_MAX,
+					  .accepted = on_accepted,
+					  .closed = on_server_closed,
+					  .ctx = u,
+				  });
+	u->listening = !err;
+	*out = u; /* also on error: node_uapi_stop() frees it */
 	return err;
-}
-
-static void on_server_closed(uv_handle_t *h)
-{
-	struct node_uapi *u = h->data;
-
-	if (!--u->handles)
-		free(u);
 }
 
 void node_uapi_stop(struct node_uapi *u)
@@ -382,6 +378,8 @@ void node_uapi_stop(struct node_uapi *u)
 
 	tt_list_for_each_safe (l, next, &u->clients)
 		client_close(TT_CONTAINER_OF(l, struct client, link));
-	uv_close((uv_handle_t *)&u->listener, on_server_closed);
-	uv_close((uv_handle_t *)&u->again, on_server_closed);
+	if (u->listening)
+		wire_listener_stop(&u->listener);
+	else
+		free(u);
 }

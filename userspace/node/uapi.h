@@ -16,7 +16,6 @@
 #define NODE_UAPI_LINE_MAX    4096
 #define NODE_UAPI_REQUEST_MAX (64u << 20) /* bytes of one set */
 #define NODE_UAPI_IDLE_MS     30000	  /* between two bytes; earlier where others wait */
-#define NODE_UAPI_AGAIN_MS    100 /* until a client is accepted that there was no memory for */
 
 /* --- the protocol, without a socket ----------------------------------------------------------- */
 
