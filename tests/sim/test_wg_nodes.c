@@ -236,7 +236,7 @@ static void crossed_initiations(void)
 {
 	uint32_t crossed = 0;
 
-	for (uint64_t seed = 100; seed < 400; seed++) {
+	for (uint64_t seed = 100; seed < 100 + tt_test_rounds(300); seed++) {
 		crossed_once(seed, 10 + seed % 7 * 20, seed % 3 * 10, 0);
 		crossed += A->ready && B->ready;
 	}
@@ -246,7 +246,7 @@ static void crossed_initiations(void)
 
 static void crossed_initiations_with_loss(void)
 {
-	for (uint64_t seed = 500; seed < 700; seed++)
+	for (uint64_t seed = 500; seed < 500 + tt_test_rounds(200); seed++)
 		crossed_once(seed, 20, 20, 30);
 }
 

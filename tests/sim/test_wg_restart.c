@@ -90,7 +90,7 @@ static void killed_both(void)
 	static const uint32_t between[] = {0,	10,  20,  40,  70,   100,  150,
 					   200, 300, 500, 800, 1000, 1500, 5500};
 	static const uint32_t down[] = {25, 60, 250}, delay[] = {1, 20, 150};
-	uint32_t runs = 0, bad = 0, step = getenv("TALTUN_TEST_LIGHT") ? 11 : 1;
+	uint32_t runs = 0, bad = 0, step = tt_test_is_light() ? 37 : 1;
 
 	for (uint32_t i = 0; i < TT_ARRAY_LEN(between) * 3 * 3 * 12; i += step, runs++) {
 		struct kill k = {.who = 1 + i % 3,
@@ -177,7 +177,7 @@ static uint64_t seed_with_lower(int node)
 
 static void every_order(enum phase phase)
 {
-	uint32_t depth = getenv("TALTUN_TEST_LIGHT") ? 27 : 243, bad = 0, runs = 0;
+	uint32_t depth = tt_test_is_light() ? 9 : 243, bad = 0, runs = 0;
 
 	for (int lower = 0; lower < 2; lower++) {
 		uint64_t seed = seed_with_lower(lower);

@@ -722,7 +722,7 @@ static void round_trips(void)
 	struct pk_rng rng = {15};
 	struct flow flows[FLOWS];
 	uint32_t packets = 0, outputs = 0;
-	for (unsigned round = 0; round < 600; round++) {
+	for (unsigned round = 0; round < tt_test_rounds(600); round++) {
 		unsigned disorder = (const unsigned[]){0, 0, 30, 5, 3}[round % 5];
 		for (unsigned i = 0; i < FLOWS; i++)
 			flows[i] = make_flow(&rng, i);

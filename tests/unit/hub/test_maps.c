@@ -256,13 +256,15 @@ static void model_test(void)
 		v->rules.own_public_key[30] = 1;
 	}
 	set_policy();
-	for (unsigned e = 0; e < EVENTS; e++) {
+	unsigned events = tt_test_rounds(EVENTS);
+
+	for (unsigned e = 0; e < events; e++) {
 		happen(&rng);
 		/* several changes make one update, too */
 		if (tt_rng_below(&rng, 3) == 0)
 			continue;
 		push_all();
-		if (e % 16 == 0 || e + 1 == EVENTS)
+		if (e % 16 == 0 || e + 1 == events)
 			for (unsigned i = 0; i < NODES; i++)
 				if (model[i].online)
 					check(i);

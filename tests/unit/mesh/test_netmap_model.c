@@ -234,14 +234,16 @@ static void random_events(void)
 	rules.accept = &accept;
 	rules.accept_count = 1;
 	memset(rules.own_public_key, 0xee, 32);
-	for (unsigned i = 0; i < ROUNDS; i++) {
+	unsigned rounds = tt_test_rounds(ROUNDS);
+
+	for (unsigned i = 0; i < rounds; i++) {
 		one_update();
 		if (below(100) == 0)
 			through_cache();
 		check_map();
 	}
 	/* the test has met what it is about */
-	CU_ASSERT(applied > ROUNDS / 4 && refused > ROUNDS / 20 && reports > ROUNDS);
+	CU_ASSERT(applied > rounds / 4 && refused > rounds / 20 && reports > rounds);
 }
 
 TT_TESTS("netmap_model", {"random events", random_events})

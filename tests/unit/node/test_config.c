@@ -522,7 +522,7 @@ static double load_seconds(unsigned peers, unsigned ips_each)
 
 static void ten_thousand_peers(void)
 {
-	if (getenv("TALTUN_TEST_LIGHT")) {
+	if (tt_test_is_light()) {
 		load_seconds(1000, 1);
 		tt_test_skip(2, "no times and no largest configuration in a light run");
 		return;

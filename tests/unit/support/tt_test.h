@@ -23,6 +23,17 @@ int tt_test_main(const char *suite, const struct tt_test *tests, size_t n, int a
 /* Counts n skipped cases with a reason that is printed. */
 void tt_test_skip(unsigned n, const char *why);
 
+/* Under valgrind (TALTUN_TEST_LIGHT): times mean nothing, and what only repeats is a twentieth. */
+static inline bool tt_test_is_light(void)
+{
+	return getenv("TALTUN_TEST_LIGHT") != NULL;
+}
+
+static inline unsigned tt_test_rounds(unsigned n)
+{
+	return tt_test_is_light() ? n / 20 : n;
+}
+
 /* Directory of the shared vectors ($TALTUN_VECTORS or ../shared/vectors), or NULL where absent. */
 const char *tt_test_vectors(void);
 
