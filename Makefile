@@ -157,7 +157,7 @@ EXTRA_taltun-hub := $(call lib,cli)
 EXTRA_LIBS_taltun := $(TERMINAL_LIBS)
 
 .DEFAULT_GOAL := all
-.PHONY: all libs check check-build deb check-deb check-container check-vm check-xdp check-xdp-asan demo bench soak fuzz install uninstall format format-check lint help clean
+.PHONY: all libs check check-build deb check-deb check-container check-vm check-xdp check-xdp-asan check-mesh check-mesh-asan demo bench soak fuzz install uninstall format format-check lint help clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -325,7 +325,7 @@ lint: format-check
 
 help:
 	@sed -n '2,13s/^# \{0,1\}//p' Makefile
-	@echo "targets: all check deb check-deb check-container check-xdp check-xdp-asan check-vm demo bench soak fuzz install uninstall format lint help clean"
+	@echo "targets: all check deb check-deb check-container check-xdp check-xdp-asan check-mesh check-mesh-asan check-vm demo bench soak fuzz install uninstall format lint help clean"
 
 clean:
 	rm -rf build

@@ -178,6 +178,11 @@ void hub_conn_trust(struct hub_conn *c, uint32_t control_max, uint32_t relay_max
 	c->trusted = true;
 }
 
+void hub_conn_hold(struct hub_conn *c, uint32_t ms)
+{
+	require(c->used && ms > 0);
+}
+
 void hub_conn_set_session(struct hub_conn *c, void *session)
 {
 	c->session = session;
@@ -388,6 +393,7 @@ static void make_world(void)
 	server.registry = hub_registry_create(77, 1);
 	server.opt.relay = (struct hub_relay *)&server; /* never looked into */
 	server.opt.ca.len = server.opt.cert.len = 64;
+	server.opt.limits.control_bytes = CONTROL_MAX;
 	memcpy(server.opt.settings.name, "hub.example", 12);
 	require(server.slots && server.registry);
 	tt_list_init(&server.up);

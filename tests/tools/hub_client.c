@@ -13,41 +13,15 @@
  *	  --tls12              tries TLS 1.2 and says what came of it
  *
  * Commands of run, one a line: signal ID TEXT, relay ID TEXT, flood ID COUNT BYTES, open ID, close
- * ID, ping COUNT, map, request (a full map), renew, garbage, quit.
+ * ID, ping COUNT, rtt ID COUNT (packets that another one sends back), map, request (a full map),
+ * renew, garbage, quit.
  */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netdb.h>
-#include <openssl/rand.h>
-#include <openssl/ssl.h>
-#include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
-
-#include "base/addr.h"
+#include "hub_talk.h"
 #include "base/b64.h"
-#include "hub/file.h"
-#include "mesh/hub_codec.h"
 #include "mesh/netmap.h"
 #include "mesh/token.h"
-#include "tls/session.h"
 
-typedef Taltun__Hub__V1__ToHub to_hub;
-typedef Taltun__Hub__V1__ToNode to_node;
-
-static int fd = -1;
-static struct tls_session *tls;
-static struct mesh_frame_reader reader;
-static uint8_t reader_buffer[MESH_FRAME_HEADER + MESH_FRAME_CONTROL_MAX];
-static struct mesh_hub_arena arena;
-static uint8_t arena_memory[MESH_HUB_ARENA_MAP];
-static uint8_t frame_space[MESH_FRAME_HEADER + MESH_FRAME_CONTROL_MAX];
-
-static const char *at_text, *name_text, *cert_dir;
+static const char *name_text, *cert_dir;
 static bool tls12;
 static char dir_path[256];
 
@@ -55,150 +29,7 @@ static struct mesh_netmap map;
 static struct mesh_netmap_rules rules;
 static uint32_t own_id;
 
-static _Noreturn void die(const char *what, const char *more)
-{
-	printf("failed %s%s%s\n", what, *more ? " " : "", more);
-	fflush(stdout);
-	exit(1);
-}
-
-static uint64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-static const char *path_of(const char *dir, const char *name)
-{
-	static char path[2][512];
-	static unsigned turn;
-
-	turn ^= 1;
-	snprintf(path[turn], sizeof(path[turn]), "%s/%s", dir, name);
-	return path[turn];
-}
-
-/* --- connection ------------------------------------------------------------------------------- */
-
-static void dial(const char *host, uint16_t tcp_port)
-{
-	struct addrinfo hint = {.ai_socktype = SOCK_STREAM}, *list;
-	struct tt_endpoint e;
-	char name[256], service[8];
-	char ip[TT_IP_TEXT_MAX];
-
-	snprintf(name, sizeof(name), "%s", host);
-	if (at_text) {
-		if (tt_endpoint_parse(at_text, &e) != 0)
-			die("address", at_text);
-		snprintf(name, sizeof(name), "%s", tt_ip_format(&e.ip, ip));
-		tcp_port = e.udp_port;
-	}
-	snprintf(service, sizeof(service), "%u", tcp_port);
-	if (getaddrinfo(name, service, &hint, &list) != 0)
-		die("resolve", name);
-	fd = socket(list->ai_family, SOCK_STREAM, 0);
-	if (connect(fd, list->ai_addr, list->ai_addrlen) < 0)
-		die("connect", strerror(errno));
-	freeaddrinfo(list);
-}
-
-static void push_out(void)
-{
-	uint8_t buf[16384];
-	size_t n;
-
-	while ((n = tls_session_output(tls, buf, sizeof(buf))) > 0)
-		for (size_t off = 0; off < n;) {
-			ssize_t sent = send(fd, buf + off, n - off, MSG_NOSIGNAL);
-			if (sent <= 0)
-				return;
-			off += (size_t)sent;
-		}
-}
-
-/* False: the socket is at its end. */
-static bool pull_in(void)
-{
-	uint8_t buf[65536];
-	ssize_t n = recv(fd, buf, sizeof(buf), 0);
-
-	if (n <= 0)
-		return false;
-	tls_session_feed(tls, buf, (size_t)n);
-	push_out();
-	return true;
-}
-
-static void open_tls(const struct tls_context_options *opt, const char *server_name)
-{
-	struct tls_context *context;
-
-	if (tls_context_create(opt, &context) != 0 ||
-	    tls_session_create(context, server_name, &tls) != 0)
-		die("tls_context", "");
-	tls_session_feed(tls, NULL, 0);
-	push_out();
-	while (tls_session_state(tls) == TLS_HANDSHAKE)
-		if (!pull_in())
-			break;
-	if (tls_session_state(tls) != TLS_OPEN)
-		die("tls", tls_failure_name(tls_session_failure(tls)));
-	mesh_frame_reader_init(&reader, reader_buffer, sizeof(reader_buffer),
-			       MESH_FRAME_CONTROL_MAX, MESH_FRAME_RELAY_MAX);
-	mesh_hub_arena_init(&arena, arena_memory, sizeof(arena_memory));
-}
-
-static void send_message(const to_hub *m)
-{
-	size_t len;
-	enum mesh_hub_outcome o = mesh_hub_to_hub_pack(m, frame_space, sizeof(frame_space), &len);
-
-	if (o != MESH_HUB_OK)
-		die("pack", mesh_hub_outcome_name(o));
-	tls_session_write(tls, frame_space, len);
-	push_out();
-}
-
-/* The next frame; false where the connection has ended. */
-static bool next_frame(struct mesh_frame *f, bool block)
-{
-	static uint8_t plain[16384];
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-
-	for (;;) {
-		enum mesh_frame_status st = mesh_frame_reader_next(&reader, f);
-		if (st == MESH_FRAME_READY)
-			return true;
-		if (st != MESH_FRAME_MORE)
-			die("frame", mesh_frame_status_name(st));
-		size_t n = tls_session_read(tls, plain, sizeof(plain));
-		if (n) {
-			mesh_frame_reader_feed(&reader, plain, n);
-			continue;
-		}
-		if (tls_session_state(tls) != TLS_OPEN)
-			return false;
-		if (!block && poll(&p, 1, 0) == 0) {
-			f->len = 0;
-			return true;
-		}
-		if (!pull_in())
-			return false;
-	}
-}
-
-static const to_node *unpack(const struct mesh_frame *f)
-{
-	const to_node *m;
-	enum mesh_hub_outcome o = mesh_hub_to_node_unpack(&arena, f->body, f->len, &m);
-
-	if (o != MESH_HUB_OK)
-		die("unpack", mesh_hub_outcome_name(o));
-	return m;
-}
+/* --- enrolment -------------------------------------------------------------------------------- */
 
 static const to_node *expect(int message)
 {
@@ -223,8 +54,6 @@ static const to_node *expect(int message)
 		die("unexpected", "");
 	return m;
 }
-
-/* --- enrolment -------------------------------------------------------------------------------- */
 
 static void print_prefixes(const ProtobufCBinaryData *field)
 {
@@ -415,22 +244,6 @@ static void take_control(const to_node *m)
 
 static uint64_t packets, packet_bytes;
 
-static void take_frame(const struct mesh_frame *f)
-{
-	uint32_t from, len;
-
-	if (f->kind == MESH_FRAME_CONTROL) {
-		take_control(unpack(f));
-		return;
-	}
-	const uint8_t *p = mesh_frame_relay_read(f, &from, &len);
-	packets++;
-	packet_bytes += len;
-	if (packets <= 20)
-		printf("packet from=%u len=%u %.*s\n", from, len,
-		       (int)strnlen((const char *)p, len), (const char *)p);
-}
-
 static void send_relay(uint32_t id, const void *data, uint32_t len)
 {
 	static uint8_t buf[MESH_FRAME_RELAY_BEFORE + MESH_FRAME_PACKET_MAX];
@@ -440,11 +253,69 @@ static void send_relay(uint32_t id, const void *data, uint32_t len)
 	tls_session_write(tls, buf, MESH_FRAME_RELAY_BEFORE + len);
 }
 
+static void answer_rtt(uint32_t to, uint32_t len)
+{
+	static uint8_t answer[MESH_FRAME_PACKET_MAX];
+
+	memcpy(answer, "rtt!", 4);
+	send_relay(to, answer, len);
+	push_out();
+}
+
+static void take_frame(const struct mesh_frame *f)
+{
+	uint32_t from, len;
+
+	if (f->kind == MESH_FRAME_CONTROL) {
+		take_control(unpack(f));
+		return;
+	}
+	const uint8_t *p = mesh_frame_relay_read(f, &from, &len);
+	if (len >= 4 && memcmp(p, "rtt?", 4) == 0) {
+		answer_rtt(from, len);
+		return;
+	}
+	packets++;
+	packet_bytes += len;
+	if (packets <= 20)
+		printf("packet from=%u len=%u %.*s\n", from, len,
+		       (int)strnlen((const char *)p, len), (const char *)p);
+}
+
 static int by_size(const void *a, const void *b)
 {
 	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
 	return x < y ? -1 : x > y;
+}
+
+static void say_times(const char *what, uint64_t *us, unsigned count, unsigned lost)
+{
+	qsort(us, count, sizeof(*us), by_size);
+	printf("%s count=%u median_us=%llu p99_us=%llu max_us=%llu lost=%u\n", what, count,
+	       (unsigned long long)(count ? us[count / 2] : 0),
+	       (unsigned long long)(count ? us[count * 99 / 100] : 0),
+	       (unsigned long long)(count ? us[count - 1] : 0), lost);
+}
+
+/* Takes what comes within a moment. True: an answer to rtt() was among it. */
+static bool is_answered(void)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	struct mesh_frame f;
+	uint32_t from, len;
+
+	poll(&p, 1, 1);
+	for (;;) {
+		if (!next_frame(&f, false))
+			die("lost", "in rtt");
+		if (!f.len)
+			return false;
+		if (f.kind == MESH_FRAME_RELAY &&
+		    memcmp(mesh_frame_relay_read(&f, &from, &len), "rtt!", 4) == 0)
+			return true;
+		take_frame(&f);
+	}
 }
 
 /* One after the other, 10 ms between them. */
@@ -474,10 +345,31 @@ static void ping(unsigned count)
 		us[i] = now_us() - began;
 		usleep(10000);
 	}
-	qsort(us, count, sizeof(*us), by_size);
-	printf("pong count=%u median_us=%llu p99_us=%llu max_us=%llu\n", count,
-	       (unsigned long long)us[count / 2], (unsigned long long)us[count * 99 / 100],
-	       (unsigned long long)us[count - 1]);
+	say_times("pong", us, count, 0);
+	free(us);
+}
+
+/* Packets that the other node sends back, 5 ms between them; what takes a second is lost. */
+static void rtt(uint32_t id, unsigned count)
+{
+	static uint8_t packet[200] = "rtt?";
+	uint64_t *us = calloc(count, sizeof(*us));
+	unsigned lost = 0, n = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t began = now_us(), took = 0;
+
+		send_relay(id, packet, sizeof(packet));
+		push_out();
+		while (!took && now_us() - began < 1000000)
+			took = is_answered() ? now_us() - began : 0;
+		if (took)
+			us[n++] = took;
+		else
+			lost++;
+		usleep(5000);
+	}
+	say_times("rtt", us, n, lost);
 	free(us);
 }
 
@@ -556,6 +448,8 @@ static bool obey(char *line)
 		flood(id, more, bytes);
 	} else if (strcmp(what, "ping") == 0)
 		ping(id ? id : 1);
+	else if (strcmp(what, "rtt") == 0)
+		rtt(id, (unsigned)strtoul(text, NULL, 10));
 	else if (strcmp(what, "map") == 0)
 		print_map();
 	else if (strcmp(what, "count") == 0)
@@ -591,19 +485,6 @@ static bool read_command(void)
 		memmove(line, end + 1, have + 1);
 	}
 	return true;
-}
-
-static void say_hello(void)
-{
-	to_hub m = TALTUN__HUB__V1__TO_HUB__INIT;
-	Taltun__Hub__V1__Hello h = TALTUN__HUB__V1__HELLO__INIT;
-
-	h.version = mesh_hub_text("test");
-	h.os = mesh_hub_text("test");
-	h.udp_port = 51820;
-	m.message_case = TALTUN__HUB__V1__TO_HUB__MESSAGE_HELLO;
-	m.hello = &h;
-	send_message(&m);
 }
 
 /* Until the end of the connection, or of the commands. */
@@ -645,22 +526,11 @@ static int run(void)
 {
 	struct tls_der cert, key, ca;
 	const char *dir = cert_dir ? cert_dir : dir_path;
-	char host[256], *text, *wg;
-	unsigned tcp_port;
-	size_t len;
+	char host[256];
+	uint16_t tcp_port = read_node(dir, dir_path, &cert, &key, &ca, host, rules.own_public_key);
 
-	if (hub_file_read_cert(path_of(dir, "node.crt"), &cert) != 0 ||
-	    hub_file_read_key(path_of(dir, "node.key"), &key) != 0 ||
-	    hub_file_read_cert(path_of(dir_path, "ca.crt"), &ca) != 0 ||
-	    hub_file_read(path_of(dir_path, "hub"), 512, &text, &len) != 0 ||
-	    hub_file_read(path_of(dir, "wg.pub"), 32, &wg, &len) != 0 ||
-	    sscanf(text, "%255s %u", host, &tcp_port) != 2)
-		die("files", dir);
-	memcpy(rules.own_public_key, wg, 32);
-	free(text);
-	free(wg);
 	mesh_netmap_init(&map, calloc(1, mesh_netmap_memory_size(10000, 10000)), 10000, 10000, 1);
-	dial(host, (uint16_t)tcp_port);
+	dial(host, tcp_port);
 	if (tls12)
 		try_tls12();
 	struct tls_context_options opt = {.cert = &cert, .key = &key, .ca = &ca};

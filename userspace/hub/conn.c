@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "hub/conn_impl.h"
 
@@ -262,14 +263,15 @@ static bool has_left(const uv_tcp_t *tcp)
 	       (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
-/* Accepted all the same: a connection that stays in the backlog would be looked at for ever. */
-static bool admit(struct hub_conns *s, uv_stream_t *listener, struct hub_conn *c,
-		  struct tls_session **tls)
+static bool admit(struct hub_conns *s, int fd, struct hub_conn *c, struct tls_session **tls)
 {
 	struct tt_mono now = wire_loop_now(s->wire);
 
-	if (uv_accept(listener, (uv_stream_t *)&c->stream.tcp) != 0 || s->stopping ||
-	    !peer_address(&c->stream.tcp, &c->source))
+	if (uv_tcp_open(&c->stream.tcp, fd) != 0) {
+		close(fd);
+		return false;
+	}
+	if (s->stopping || !peer_address(&c->stream.tcp, &c->source))
 		return false;
 	struct hub_source_entry *e = hub_source_get(s->sources, &c->source.ip, now);
 
@@ -288,131 +290,116 @@ static bool admit(struct hub_conns *s, uv_stream_t *listener, struct hub_conn *c
 	return true;
 }
 
-/* False: not accepted, for lack of memory. */
-static bool take_connection(struct hub_conns *s, uv_stream_t *listener)
+static void on_accepted(void *ctx, int fd)
 {
+	struct hub_conns *s = ctx;
 	struct hub_conn *c = calloc(1, sizeof(*c));
 	struct wire_stream_options opt = {.loop = s->wire,
 					  .on = &stream_handlers,
 					  .ctx = c,
 					  .control_bytes = s->limits.control_bytes,
 					  .data_packets = s->limits.data_packets,
+					  .data_bytes = HUB_CONN_DATA_BYTES,
 					  .control_frame_max = MESH_FRAME_TO_HUB_MAX};
 	struct tls_session *tls = NULL;
 
-	if (!c)
-		return false;
+	if (!c) {
+		s->stats.turned_away[HUB_TURNED_AWAY_MEMORY]++;
+		close(fd);
+		return;
+	}
 	c->all = s;
 	tt_list_init(&c->link);
 	wire_stream_init(&c->stream, &opt);
 	s->stats.connections++;
-	if (!admit(s, listener, c, &tls)) {
+	if (!admit(s, fd, c, &tls)) {
 		c->gone = true;
 		wire_stream_abort(&c->stream);
-		return true;
+		return;
 	}
 	s->stats.accepted++;
 	tt_list_add_tail(&s->list, &c->link);
 	c->deadline = tt_mono_add_ns(wire_loop_now(s->wire), s->limits.handshake_ms * TT_NS_PER_MS);
 	wire_stream_start(&c->stream, tls);
-	return true;
 }
 
-/*
- * libuv keeps a descriptor in reserve, to accept and close who comes when there is no other; it
- * says something only where that one is lost, and then tries again at once, for ever. So the last
- * who came makes room.
- */
-static void no_descriptor(struct hub_conns *s, int status)
+/* The last who came makes room, where nobody can even be turned away. */
+static void on_no_descriptor(void *ctx, bool waits)
 {
-	if (status != UV_EMFILE && status != UV_ENFILE)
-		return;
+	struct hub_conns *s = ctx;
+
 	s->stats.turned_away[HUB_TURNED_AWAY_FULL]++;
-	if (!tt_list_empty(&s->list))
+	if (waits && !tt_list_empty(&s->list))
 		drop(TT_CONTAINER_OF(s->list.prev, struct hub_conn, link), HUB_CLOSE_RESET);
-}
-
-/*
- * A few in each turn: where thousands come together, those that were accepted get through the whole
- * of TLS before the next ones begin. All at once would all be slow, give up, and come again.
- */
-static void on_connection(uv_stream_t *listener, int status)
-{
-	struct hub_conns *s = listener->data;
-
-	if (status != 0) {
-		no_descriptor(s, status);
-		return;
-	}
-	if (!s->held && s->accepts < HUB_CONN_ACCEPTS_PER_TURN && take_connection(s, listener)) {
-		s->accepts++;
-		return;
-	}
-	/* libuv asks for no other until this one is accepted */
-	for (unsigned i = 0; i < s->listeners; i++)
-		if ((uv_stream_t *)s->listener[i] == listener)
-			s->waiting[i] = true;
-}
-
-static void on_turn(uv_prepare_t *p)
-{
-	struct hub_conns *s = p->data;
-
-	s->accepts = 0;
-	for (unsigned i = 0; i < s->listeners && !s->held; i++) {
-		if (!s->waiting[i])
-			continue;
-		s->waiting[i] = false;
-		on_connection((uv_stream_t *)s->listener[i], 0);
-	}
 }
 
 void hub_conns_hold(struct hub_conns *s, bool hold)
 {
 	s->held = hold;
+	for (unsigned i = 0; i < s->listeners; i++)
+		wire_listener_hold(&s->listener[i], hold);
 }
 
-static void on_listener_freed(uv_handle_t *h)
-{
-	free(h);
-}
+static void on_part_gone(void *arg);
 
-static int add_listener(struct hub_conns *s, const struct sockaddr_storage *at, int fd)
+/*
+ * A few in each turn: where thousands come together, those that were accepted get through the whole
+ * of TLS before the next ones begin. All at once would all be slow, give up, and come again.
+ */
+int hub_conns_listen_fd(struct hub_conns *s, int fd)
 {
-	uv_tcp_t *l = s->listeners < HUB_CONN_LISTENERS_MAX ? calloc(1, sizeof(*l)) : NULL;
+	struct wire_listener_options opt = {.name = "nodes",
+					    .fd = fd,
+					    .backlog = BACKLOG,
+					    .per_turn = HUB_CONN_ACCEPTS_PER_TURN,
+					    .accepted = on_accepted,
+					    .no_descriptor = on_no_descriptor,
+					    .closed = on_part_gone,
+					    .ctx = s};
 
-	if (!l)
+	if (s->listeners == HUB_CONN_LISTENERS_MAX) {
+		close(fd);
 		return -ENOSPC;
-	uv_tcp_init(s->loop, l);
-	l->data = s;
-	int err = at ? uv_tcp_bind(l, (const struct sockaddr *)at,
-				   at->ss_family == AF_INET6 ? UV_TCP_IPV6ONLY : 0)
-		     : uv_tcp_open(l, fd);
-
-	if (!err)
-		err = uv_listen((uv_stream_t *)l, BACKLOG, on_connection);
-	if (err) {
-		uv_close((uv_handle_t *)l, on_listener_freed);
-		return err;
 	}
-	s->listener[s->listeners++] = l;
+	int err = wire_listener_start(&s->listener[s->listeners], s->loop, &opt);
+	if (err)
+		return err;
+	wire_listener_hold(&s->listener[s->listeners++], s->held);
 	return 0;
 }
 
 int hub_conns_listen(struct hub_conns *s, const struct tt_endpoint *at)
 {
 	struct sockaddr_storage ss;
+	int one = 1;
 
 	to_sockaddr(at, &ss);
-	return add_listener(s, &ss, -1);
-}
-
-int hub_conns_listen_fd(struct hub_conns *s, int fd)
-{
-	return add_listener(s, NULL, fd);
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (ss.ss_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	socklen_t len =
+		ss.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+	if (bind(fd, (struct sockaddr *)&ss, len) < 0) {
+		int err = -errno;
+		close(fd);
+		return err;
+	}
+	return hub_conns_listen_fd(s, fd);
 }
 
 /* --- time ------------------------------------------------------------------------------------- */
+
+static void release(struct hub_conn *c, struct tt_mono now)
+{
+	if (tt_mono_before(now, c->held_until))
+		return;
+	c->held_until = (struct tt_mono){0};
+	c->stream.heard = now; /* its silence was ours */
+	wire_stream_pause(&c->stream, false);
+}
 
 static void look_at(struct hub_conn *c, struct tt_mono now)
 {
@@ -423,6 +410,8 @@ static void look_at(struct hub_conn *c, struct tt_mono now)
 	else if (c->stream.writing &&
 		 tt_mono_since(now, c->stream.moved) >= HUB_CONN_STUCK_MS * TT_NS_PER_MS)
 		drop(c, HUB_CLOSE_NOT_READING);
+	else if (tt_mono_is_set(c->held_until))
+		release(c, now);
 	else if (c->silent_allowed &&
 		 tt_mono_since(now, c->stream.heard) >= l->silent_ms * TT_NS_PER_MS)
 		drop(c, HUB_CLOSE_SILENT);
@@ -461,9 +450,6 @@ int hub_conns_create(uv_loop_t *loop, struct tls_context *tls, const struct hub_
 	uv_timer_init(loop, &s->tick);
 	s->tick.data = s;
 	uv_timer_start(&s->tick, on_tick, HUB_CONN_TICK_MS, HUB_CONN_TICK_MS);
-	uv_prepare_init(loop, &s->turn);
-	s->turn.data = s;
-	uv_prepare_start(&s->turn, on_turn);
 	*out = s;
 	return 0;
 }
@@ -486,13 +472,7 @@ static void on_part_closed(uv_handle_t *h)
 	all_gone(s);
 }
 
-static void on_listener_closed(uv_handle_t *h)
-{
-	on_part_closed(h);
-	free(h);
-}
-
-static void on_wire_closed(void *arg)
+static void on_part_gone(void *arg)
 {
 	struct hub_conns *s = arg;
 
@@ -507,8 +487,7 @@ static void on_stop_tick(uv_timer_t *t)
 	on_tick(t);
 	if (s->stats.connections == 0 && !uv_is_closing((uv_handle_t *)t)) {
 		uv_close((uv_handle_t *)t, on_part_closed);
-		uv_close((uv_handle_t *)&s->turn, on_part_closed);
-		wire_loop_close(s->wire, on_wire_closed, s);
+		wire_loop_close(s->wire, on_part_gone, s);
 	}
 }
 
@@ -517,9 +496,9 @@ void hub_conns_stop(struct hub_conns *s, void (*done)(void *arg), void *arg)
 	s->stopping = true;
 	s->stopped = done;
 	s->stopped_arg = arg;
-	s->handles = 3 + s->listeners;
+	s->handles = 2 + s->listeners;
 	for (unsigned i = 0; i < s->listeners; i++)
-		uv_close((uv_handle_t *)s->listener[i], on_listener_closed);
+		wire_listener_stop(&s->listener[i]);
 	s->listeners = 0;
 	struct tt_list *at, *next;
 
@@ -544,6 +523,16 @@ void hub_conn_expect(struct hub_conn *c, bool next)
 	c->deadline = next ? tt_mono_add_ns(wire_loop_now(c->all->wire),
 					    c->all->limits.stage_ms * TT_NS_PER_MS)
 			   : (struct tt_mono){0};
+}
+
+void hub_conn_hold(struct hub_conn *c, uint32_t ms)
+{
+	if (c->gone || c->ending != HUB_CLOSE_NONE)
+		return;
+	if (!tt_mono_is_set(c->held_until))
+		c->all->stats.held++;
+	c->held_until = tt_mono_add_ns(wire_loop_now(c->all->wire), ms * TT_NS_PER_MS);
+	wire_stream_pause(&c->stream, true);
 }
 
 void hub_conn_trust(struct hub_conn *c, uint32_t control_max, uint32_t relay_max)
@@ -594,5 +583,6 @@ void hub_conns_stats(const struct hub_conns *s, struct hub_conn_stats *out)
 	out->relayed_bytes = s->data.packet_bytes;
 	out->relay_dropped_oldest = s->data.dropped_oldest;
 	out->relay_dropped_memory = s->data.dropped_memory;
+	out->relay_dropped_share = s->data.dropped_share;
 	out->packet_bytes = wire_loop_packet_bytes(s->wire);
 }

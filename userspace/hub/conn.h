@@ -72,9 +72,10 @@ struct hub_conn_limits {
 	uint32_t stage_ms;	/* hub_conn_expect() */
 	uint32_t silent_ms;	/* without any byte, once a session stands */
 	uint32_t control_bytes; /* queue */
-	uint32_t data_packets;	/* queue of one connection */
+	uint32_t data_packets;	/* queue of one connection, of HUB_CONN_DATA_BYTES at most */
 	uint32_t packet_bytes;	/* of all queued packets together */
 };
+#define HUB_CONN_DATA_BYTES (1024 * 1024)
 /* What an operator gets who says nothing. */
 extern const struct hub_conn_limits hub_conn_limits_default;
 
@@ -105,6 +106,9 @@ void hub_conn_close(struct hub_conn *c, enum hub_close why);
 /* The next step has to come within stage_ms from now; false: none is expected, it may be silent for
  * silent_ms. */
 void hub_conn_expect(struct hub_conn *c, bool next);
+/* Reads no more for so long; TCP holds the other side back. What has been read already still comes.
+ */
+void hub_conn_hold(struct hub_conn *c, uint32_t ms);
 /* It belongs to a node that proved itself: other bounds count. */
 void hub_conn_trust(struct hub_conn *c, uint32_t control_max, uint32_t relay_max);
 
@@ -126,7 +130,8 @@ struct hub_conn_stats {
 	uint64_t closed[HUB_CLOSE_COUNT];
 	uint64_t tls_failed[TLS_FAIL_COUNT];
 	uint64_t relayed_packets, relayed_bytes;
-	uint64_t relay_dropped_oldest, relay_dropped_memory;
+	uint64_t relay_dropped_oldest, relay_dropped_memory, relay_dropped_share;
+	uint64_t held; /* how often somebody had to wait: hub_conn_hold() */
 	uint64_t packet_bytes;
 };
 void hub_conns_stats(const struct hub_conns *s, struct hub_conn_stats *out);

@@ -9,6 +9,7 @@
 #include "base/types.h"
 #include "hub/conn.h"
 #include "hub/source.h"
+#include "wire/listener.h"
 #include "wire/stream.h"
 
 #define HUB_CONN_LISTENERS_MAX	  8
@@ -26,6 +27,7 @@ struct hub_conn {
 	struct tt_endpoint source;
 	struct hub_source_entry *counted; /* while it counts as a stranger of its source */
 	struct tt_mono deadline;	  /* 0: none */
+	struct tt_mono held_until;	  /* 0: it is read */
 	bool opened, silent_allowed, gone;
 	enum hub_close ending; /* why it is being closed */
 };
@@ -38,12 +40,9 @@ struct hub_conns {
 	struct hub_conn_handlers on;
 	struct tt_list list;
 	struct hub_sources *sources;
-	uv_tcp_t *listener[HUB_CONN_LISTENERS_MAX];
-	bool waiting[HUB_CONN_LISTENERS_MAX]; /* a connection that is not accepted yet */
+	struct wire_listener listener[HUB_CONN_LISTENERS_MAX];
 	unsigned listeners;
-	unsigned accepts; /* in this turn of the loop */
-	bool held;	  /* hub_conns_hold() */
-	uv_prepare_t turn;
+	bool held; /* hub_conns_hold() */
 	uv_timer_t tick;
 	struct hub_conn_stats stats;
 	struct wire_stats data;

@@ -12,6 +12,7 @@
 #include "base/b64.h"
 #include "base/log.h"
 #include "hub/server_impl.h"
+#include "wire/listener.h"
 
 #define CLIENT_MS 5000 /* to ask, and to take what it asked for */
 
@@ -29,7 +30,7 @@ struct client {
 struct hub_control {
 	uv_loop_t *loop;
 	struct hub_control_sources from;
-	uv_pipe_t listener;
+	struct wire_listener listener;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	unsigned clients;
 	bool stopping, listener_closed;
@@ -72,6 +73,8 @@ static json_t *conn_stats(const struct hub_conn_stats *c)
 	put(o, "relayed_bytes", c->relayed_bytes);
 	put(o, "relay_dropped_oldest", c->relay_dropped_oldest);
 	put(o, "relay_dropped_memory", c->relay_dropped_memory);
+	put(o, "relay_dropped_share", c->relay_dropped_share);
+	put(o, "held", c->held);
 	put(o, "packet_bytes", c->packet_bytes);
 	return o;
 }
@@ -145,6 +148,7 @@ static json_t *counters(const struct hub_server_stats *s)
 	put(o, "map_frames", s->map_frames);
 	put(o, "relay_refused_policy", s->relay_refused_policy);
 	put(o, "relay_refused_rate", s->relay_refused_rate);
+	put(o, "limited", s->limited);
 	return o;
 }
 
@@ -300,21 +304,26 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 		answer(k, error_text("the request is too long"));
 }
 
-static void on_connection(uv_stream_t *listener, int status)
+static void on_accepted(void *ctx, int fd)
 {
-	struct hub_control *c = listener->data;
-	struct client *k = status == 0 ? calloc(1, sizeof(*k)) : NULL;
+	struct hub_control *c = ctx;
+	struct client *k = calloc(1, sizeof(*k));
 
-	if (!k)
+	if (!k) {
+		close(fd);
 		return;
+	}
 	k->control = c;
 	k->handles = 2;
 	c->clients++;
 	uv_pipe_init(c->loop, &k->pipe, 0);
 	uv_timer_init(c->loop, &k->timer);
 	k->pipe.data = k->timer.data = k->write.data = k;
-	bool welcome = uv_accept(listener, (uv_stream_t *)&k->pipe) == 0 && !c->stopping &&
-		       c->clients <= HUB_CONTROL_CLIENTS_MAX;
+	bool opened = uv_pipe_open(&k->pipe, fd) == 0;
+	bool welcome = opened && !c->stopping && c->clients <= HUB_CONTROL_CLIENTS_MAX;
+
+	if (!opened)
+		close(fd);
 	uv_timer_start(&k->timer, on_late, CLIENT_MS, 0);
 	if (!welcome || uv_read_start((uv_stream_t *)&k->pipe, on_alloc, on_read) != 0)
 		client_close(k);
@@ -334,9 +343,29 @@ static bool answers(const char *path)
 	return yes;
 }
 
-static void on_listener_freed(uv_handle_t *h)
+static void on_listener_closed(void *ctx)
 {
-	free(h->data);
+	struct hub_control *c = ctx;
+
+	c->listener_closed = true;
+	maybe_gone(c);
+}
+
+/* For its owner alone. -errno or the descriptor. */
+static int bind_at(const char *path)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	memcpy(un.sun_path, path, strlen(path) + 1);
+	mode_t before = umask(0177);
+	int err = bind(fd, (struct sockaddr *)&un, sizeof(un)) < 0 ? -errno : 0;
+	umask(before);
+	if (err)
+		close(fd);
+	return err ? err : fd;
 }
 
 int hub_control_open(uv_loop_t *loop, const char *path, const struct hub_control_sources *sources,
@@ -358,28 +387,24 @@ int hub_control_open(uv_loop_t *loop, const char *path, const struct hub_control
 	unlink(path);
 	c->loop = loop;
 	c->from = *sources;
-	uv_pipe_init(loop, &c->listener, 0);
-	c->listener.data = c;
-	mode_t before = umask(0177);
-	int err = uv_pipe_bind(&c->listener, path);
-	umask(before);
-	if (!err)
-		err = uv_listen((uv_stream_t *)&c->listener, HUB_CONTROL_CLIENTS_MAX,
-				on_connection);
+	int err = bind_at(path);
+	if (err >= 0)
+		err = wire_listener_start(&c->listener, loop,
+					  &(struct wire_listener_options){
+						  .name = "control",
+						  .fd = err,
+						  .backlog = HUB_CONTROL_CLIENTS_MAX,
+						  .per_turn = HUB_CONTROL_CLIENTS_MAX,
+						  .accepted = on_accepted,
+						  .closed = on_listener_closed,
+						  .ctx = c,
+					  });
 	if (err) {
-		uv_close((uv_handle_t *)&c->listener, on_listener_freed);
+		free(c);
 		return err;
 	}
 	*out = c;
 	return 0;
-}
-
-static void on_listener_closed(uv_handle_t *h)
-{
-	struct hub_control *c = h->data;
-
-	c->listener_closed = true;
-	maybe_gone(c);
 }
 
 void hub_control_stop(struct hub_control *c, void (*closed)(void *arg), void *arg)
@@ -388,5 +413,5 @@ void hub_control_stop(struct hub_control *c, void (*closed)(void *arg), void *ar
 	c->closed = closed;
 	c->closed_arg = arg;
 	unlink(c->path);
-	uv_close((uv_handle_t *)&c->listener, on_listener_closed);
+	wire_listener_stop(&c->listener);
 }

@@ -11,6 +11,7 @@
 #define TT_HUB_REGISTRY_H
 
 #include "base/addr.h"
+#include "hub/bucket.h"
 #include "hub/policy.h"
 #include "mesh/hub_codec.h"
 
@@ -38,6 +39,8 @@ struct hub_node {
 	uint64_t reach;	  /* groups that it may see: hub_policy_reach() */
 	uint64_t changed; /* version of its last change */
 	void *session;	  /* of its connection; NULL: it is not here */
+	/* its session's business; here, so that connecting anew fills none of them */
+	struct hub_bucket hellos, maps, renewals;
 };
 
 struct hub_registry;

@@ -53,6 +53,7 @@ struct hub_server_stats {
 	uint64_t enrolled, enrol_refused_token, enrol_refused_proof, enrol_refused_other;
 	uint64_t renewed, signals, signals_refused, map_frames, relay_refused_policy,
 		relay_refused_rate;
+	uint64_t limited; /* requests of nodes that came too often, and were not served */
 };
 
 /* Who is connected, in the order of arrival. */

@@ -9,9 +9,21 @@
 #include "hub/maps.h"
 #include "hub/server.h"
 
-#define HUB_LOG_LINES_PER_S	       50 /* of what nodes and strangers can cause, of each kind */
-#define HUB_SIGNALS_PER_S	       50
-#define HUB_SIGNALS_BURST	       200
+#define HUB_LOG_LINES_PER_S 50 /* of what nodes and strangers can cause, of each kind */
+#define HUB_SIGNALS_PER_S   50
+#define HUB_SIGNALS_BURST   200
+/* What a node may ask for, one in so many seconds, and so many at once. */
+#define HUB_HELLO_EVERY_S   3
+#define HUB_HELLO_BURST	    20
+#define HUB_MAP_EVERY_S	    15
+#define HUB_MAP_BURST	    5
+#define HUB_RENEWAL_EVERY_S 60
+#define HUB_RENEWAL_BURST   10
+/* Messages, and packets that go nowhere. Whoever has more to say is not read for a while. */
+#define HUB_MESSAGES_PER_S	       1000
+#define HUB_MESSAGES_BURST	       4000
+#define HUB_HOLD_MS		       500
+#define HUB_PACKET_BYTES_MIN	       128 /* a small packet is as much work as one of these */
 #define HUB_MAP_WINDOW		       (64 * 1024) /* of map bytes queued for one node at a time */
 #define HUB_MAP_COALESCE_MS	       5	   /* where it is quiet */
 #define HUB_MAP_COALESCE_MAX_MS	       100	   /* where much changes: */
@@ -31,15 +43,6 @@ enum hub_session_state {
 	HUB_SESSION_GREETING,  /* a certificate: Hello is next */
 	HUB_SESSION_UP,
 };
-
-struct hub_bucket {
-	uint64_t level;
-	struct tt_mono filled;
-};
-
-/* Takes n where rate per second, burst at most, allow it. */
-bool hub_bucket_take(struct hub_bucket *b, uint64_t n, uint64_t rate, uint64_t burst,
-		     struct tt_mono now);
 
 /* What an enrolment has to remember; allocated while one goes on, wiped. */
 struct hub_enrolment {
@@ -66,7 +69,7 @@ struct hub_session {
 	uint64_t map_said_s; /* wall time of the last update */
 	struct hub_map_cursor cursor;
 
-	struct hub_bucket signals, relay;
+	struct hub_bucket signals, relay, messages;
 	bool renewing;
 	uint64_t up_since_s;
 	char version[64];

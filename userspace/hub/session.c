@@ -167,6 +167,32 @@ void hub_session_drained(void *ctx, struct hub_conn *c)
 		hub_session_push_map(e);
 }
 
+/* --- limits -------------------------------------------------------------------------------------
+ */
+
+/* One in every_s seconds, and burst at once. */
+static bool may_ask(struct hub_session *e, struct hub_bucket *b, uint32_t every_s, uint32_t burst)
+{
+	if (hub_bucket_take(b, every_s, 1, (uint64_t)burst * every_s, hub_server_now(e->server)))
+		return true;
+	e->server->stats.limited++;
+	return false;
+}
+
+/* Work that a node has caused, useful or not. Nothing is lost where it is too much: it waits. */
+static void charge(struct hub_session *e)
+{
+	if (!hub_bucket_take(&e->messages, 1, HUB_MESSAGES_PER_S, HUB_MESSAGES_BURST,
+			     hub_server_now(e->server)))
+		hub_conn_hold(e->conn, HUB_HOLD_MS);
+}
+
+/* A node that does not read must not lose its connection for what others send it. */
+static bool has_room(const struct hub_session *to)
+{
+	return hub_conn_control_pending(to->conn) <= to->server->opt.limits.control_bytes / 4;
+}
+
 /* --- greeting --------------------------------------------------------------------------------- */
 
 size_t hub_session_networks(const struct hub_server *s, uint8_t *space, size_t room)
@@ -244,6 +270,11 @@ static void take_hello(struct hub_session *e, const Taltun__Hub__V1__Hello *m)
 				   "this node is not known any more", HUB_CLOSE_REVOKED);
 		return;
 	}
+	if (!may_ask(e, &n->hellos, HUB_HELLO_EVERY_S, HUB_HELLO_BURST)) {
+		hub_session_refuse(e, TALTUN__HUB__V1__ERROR_CODE__ERROR_CODE_BUSY,
+				   "this node connects too often; try later", HUB_CLOSE_REFUSED);
+		return;
+	}
 	/* a new connection is a change only where there was none: keep `online` as it is */
 	bool was_here = n->session != NULL;
 
@@ -314,7 +345,8 @@ static void take_signal(struct hub_session *e, const Taltun__Hub__V1__Signal *in
 	} else if (offline) {
 		signal_failed(e, in->node_id,
 			      TALTUN__HUB__V1__SIGNAL_FAILURE__SIGNAL_FAILURE_OFFLINE);
-	} else if (!hub_bucket_take(&e->signals, 1, HUB_SIGNALS_PER_S, HUB_SIGNALS_BURST,
+	} else if (!has_room(n->session) ||
+		   !hub_bucket_take(&e->signals, 1, HUB_SIGNALS_PER_S, HUB_SIGNALS_BURST,
 				    hub_server_now(s))) {
 		signal_failed(e, in->node_id, TALTUN__HUB__V1__SIGNAL_FAILURE__SIGNAL_FAILURE_BUSY);
 	} else {
@@ -387,7 +419,8 @@ static void take_relay_open(struct hub_session *e, const Taltun__Hub__V1__RelayO
 		relay_refused(e, m->node_id, TALTUN__HUB__V1__RELAY_REFUSAL__RELAY_REFUSAL_UNKNOWN);
 	else if (offline)
 		relay_refused(e, m->node_id, TALTUN__HUB__V1__RELAY_REFUSAL__RELAY_REFUSAL_OFFLINE);
-	else if (!hub_bucket_take(&e->signals, 1, HUB_SIGNALS_PER_S, HUB_SIGNALS_BURST,
+	else if (!has_room(n->session) ||
+		 !hub_bucket_take(&e->signals, 1, HUB_SIGNALS_PER_S, HUB_SIGNALS_BURST,
 				  hub_server_now(s)) ||
 		 !hub_relay_open(s->opt.relay, e->node->is.id, n->is.id, &mine, &theirs))
 		relay_refused(e, m->node_id, TALTUN__HUB__V1__RELAY_REFUSAL__RELAY_REFUSAL_BUSY);
@@ -415,9 +448,11 @@ static void take_packet(struct hub_session *e, const struct mesh_frame *f)
 
 	if (!n || offline) {
 		s->stats.relay_refused_policy++;
-	} else if (rate && !hub_bucket_take(&e->relay, len, rate, TT_MAX(rate / 4, 262144),
-					    hub_server_now(s))) {
+		charge(e);
+	} else if (rate && !hub_bucket_take(&e->relay, TT_MAX(len, HUB_PACKET_BYTES_MIN), rate,
+					    TT_MAX(rate / 4, 262144), hub_server_now(s))) {
 		s->stats.relay_refused_rate++;
+		charge(e);
 	} else {
 		struct hub_session *to = n->session;
 		hub_conn_relay(to->conn, e->node->is.id, packet, len);
@@ -439,6 +474,8 @@ static void take_ping(struct hub_session *e, const Taltun__Hub__V1__Ping *in)
 
 static void forget_map(struct hub_session *e)
 {
+	if (!may_ask(e, &e->node->maps, HUB_MAP_EVERY_S, HUB_MAP_BURST))
+		return;
 	e->map_version = e->map_seen = 0;
 	e->cursor.under_way = false;
 	hub_session_push_map(e);
@@ -446,12 +483,15 @@ static void forget_map(struct hub_session *e)
 
 static void take_up(struct hub_session *e, const Taltun__Hub__V1__ToHub *m)
 {
+	charge(e);
 	switch (m->message_case) {
 	case TALTUN__HUB__V1__TO_HUB__MESSAGE_MAP_REQUEST:
 		forget_map(e);
 		break;
 	case TALTUN__HUB__V1__TO_HUB__MESSAGE_RENEW:
-		hub_enrol_renew(e, m->renew);
+		if (!e->renewing &&
+		    may_ask(e, &e->node->renewals, HUB_RENEWAL_EVERY_S, HUB_RENEWAL_BURST))
+			hub_enrol_renew(e, m->renew);
 		break;
 	case TALTUN__HUB__V1__TO_HUB__MESSAGE_SIGNAL:
 		take_signal(e, m->signal);
