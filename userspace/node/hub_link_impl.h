@@ -11,6 +11,7 @@
 
 #define NODE_HUB_LINK_RETRY_MIN_MS 1000
 #define NODE_HUB_LINK_RETRY_MAX_MS 60000
+#define NODE_HUB_LINK_REPLACED_MAX 6	 /* 60 s, doubling up to 32 minutes */
 #define NODE_HUB_LINK_STEP_MS	   10000 /* a name, a connection, TLS, a Welcome: each has so long */
 /* Of the control thread's time what a hub says may take a quarter. */
 #define NODE_HUB_LINK_BUDGET_PART   4
@@ -32,8 +33,9 @@ struct node_hub_link {
 	unsigned addr_count, addr_next;
 	struct tt_endpoint at; /* connected to, or tried last */
 
-	uint64_t pause_ms;	   /* of the next failure */
-	unsigned short_lives;	   /* connections in a row that were up for less than SHORT_MS */
+	uint64_t pause_ms;    /* of the next failure */
+	unsigned short_lives; /* connections in a row that were up for less than SHORT_MS */
+	unsigned replaced;    /* that ended in a row because this node connected from elsewhere */
 	struct tt_mono keen_until; /* a restart was announced: no growing pauses until then */
 	struct tt_mono frame_at;   /* the last whole frame */
 	int64_t budget_ns;	   /* of time for what the hub says; below 0: it has to wait */

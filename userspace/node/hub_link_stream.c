@@ -29,8 +29,12 @@ static void take_error(struct node_hub_link *l, const Taltun__Hub__V1__Error *m)
 	mesh_hub_text_copy(text, sizeof(text), &m->text);
 	snprintf(l->why, sizeof(l->why), "the hub refused: %.130s", text);
 	/* two daemons with one certificate would throw each other out without end */
-	if (m->code == TALTUN__HUB__V1__ERROR_CODE__ERROR_CODE_REPLACED)
-		l->pause_ms = NODE_HUB_LINK_RETRY_MAX_MS;
+	if (m->code == TALTUN__HUB__V1__ERROR_CODE__ERROR_CODE_REPLACED) {
+		l->pause_ms = (uint64_t)NODE_HUB_LINK_RETRY_MAX_MS << l->replaced;
+		l->replaced = TT_MIN(l->replaced + 1, NODE_HUB_LINK_REPLACED_MAX - 1u);
+	} else {
+		l->replaced = 0;
+	}
 	node_hub_link_lost(l, l->why, revoked);
 }
 
