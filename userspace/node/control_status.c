@@ -95,7 +95,7 @@ static json_t *drops(const uint64_t drop[TT_DROP_COUNT])
 
 static json_t *traffic(const struct dp_stats *s)
 {
-	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",
+	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",
 			 "rx_packets", count(s->rx_packets), "rx_bytes", count(s->rx_bytes),
 			 "rx_batches", count(s->rx_batches), "tx_packets", count(s->tx_packets),
 			 "tx_bytes", count(s->tx_bytes), "tx_batches", count(s->tx_batches),
@@ -104,8 +104,8 @@ static json_t *traffic(const struct dp_stats *s)
 			 "tun_tx_writes", count(s->tun_tx_writes), "forwarded_packets",
 			 count(s->forwarded_packets), "staged_packets", count(s->staged_packets),
 			 "mss_clamped", count(s->mss_clamped), "fragmented_packets",
-			 count(s->fragmented_packets), "loops", count(s->loops), "sleeps",
-			 count(s->sleeps));
+			 count(s->fragmented_packets), "loops", count(s->loops), "busy_loops",
+			 count(s->busy_loops), "sleeps", count(s->sleeps));
 }
 
 static json_t *workers(struct dp_plane *pl, uint32_t hung)
@@ -116,6 +116,7 @@ static json_t *workers(struct dp_plane *pl, uint32_t hung)
 	for (unsigned i = 0; i < dp_plane_workers(pl); i++) {
 		dp_plane_stats(pl, i, &s);
 		json_t *o = traffic(&s);
+		json_object_set_new(o, "cpu_ns", count(dp_plane_worker_cpu_ns(pl, i)));
 		json_object_set_new(o, "hung", json_boolean(hung & (1u << i)));
 		json_array_append_new(list, o);
 	}
