@@ -37,9 +37,11 @@ struct node_engine_start {
 
 /* Bytes the monitor writes to signal_fd. */
 enum node_signal {
-	NODE_SIGNAL_STOP = 'T',	  /* SIGTERM, SIGINT: clean up and exit within 2 s */
-	NODE_SIGNAL_RELOAD = 'H', /* SIGHUP */
-	NODE_SIGNAL_PING = 'P',	  /* NODE_PRIV_ALIVE is the answer */
+	NODE_SIGNAL_STOP = 'T',		     /* SIGTERM, SIGINT: clean up and exit within 2 s */
+	NODE_SIGNAL_RELOAD = 'H',	     /* SIGHUP */
+	NODE_SIGNAL_PING = 'P',		     /* NODE_PRIV_ALIVE is the answer */
+	NODE_SIGNAL_FIREWALL_RESTORED = 'F', /* the table was changed, and put back */
+	NODE_SIGNAL_FIREWALL_GONE = 'G',     /* and could not be put back */
 };
 
 #define NODE_MEMORY_BYTES (64u << 20) /* sparse; only what is written takes memory */

@@ -21,6 +21,7 @@ static const char *const names[NODE_EVENT_COUNT] = {
 	[NODE_EVENT_HUB_UP] = "hub_up",
 	[NODE_EVENT_HUB_DOWN] = "hub_down",
 	[NODE_EVENT_MAP_REFUSED] = "map_refused",
+	[NODE_EVENT_FIREWALL] = "firewall",
 };
 
 const char *node_event_name(enum node_event_kind kind)

@@ -30,6 +30,7 @@ enum node_event_kind {
 	NODE_EVENT_HUB_UP,
 	NODE_EVENT_HUB_DOWN,
 	NODE_EVENT_MAP_REFUSED, /* "map_refused" */
+	NODE_EVENT_FIREWALL,	/* "firewall": others have changed the table of [gateway] */
 	NODE_EVENT_COUNT
 };
 

@@ -149,7 +149,7 @@ static int monitor_init(struct node_monitor *m, const struct node_monitor_option
 	m->lock_fd = m->channel.fd = m->engine.signal_fd = m->engine.memory_fd = -1;
 	m->resolver_fds[0] = m->resolver_fds[1] = -1;
 	m->uapi.fd = m->control.fd = m->metrics.fd = -1;
-	m->config_loaded = m->config_committed = m->xdp.watch = -1;
+	m->config_loaded = m->config_committed = m->xdp.watch = m->firewall.watch.fd = -1;
 	m->load = (struct node_monitor_job){.pipe = -1, .fd = -1};
 	node_monitor_state_init(m);
 	if (opt->name)
@@ -204,6 +204,7 @@ static void monitor_tear_down(struct node_monitor *m)
 	if (m->resolver)
 		kill(m->resolver, SIGKILL);
 	node_monitor_xdp_close(m);
+	node_monitor_gateway_undo(m);
 	node_monitor_net_undo(m);
 	node_monitor_tun_close(m);
 	node_monitor_udp_close(m);
@@ -221,8 +222,8 @@ static void monitor_tear_down(struct node_monitor *m)
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
-/* Channel, loader, addresses of the host, savers. */
-#define MONITOR_FDS (3 + NODE_STATE_KIND_COUNT)
+/* Channel, loader, addresses of the host, its firewall, savers. */
+#define MONITOR_FDS (4 + NODE_STATE_KIND_COUNT)
 
 static struct tt_mono sooner(struct tt_mono a, struct tt_mono b)
 {
@@ -249,8 +250,10 @@ static void monitor_wait(struct node_monitor *m, struct pollfd p[MONITOR_FDS])
 	p[0] = (struct pollfd){m->channel.fd, m->channel.blocked ? POLLOUT : POLLIN, 0};
 	p[1] = (struct pollfd){jobs ? m->load.pipe : -1, POLLIN, 0};
 	p[2] = (struct pollfd){m->xdp.watch, POLLIN, 0};
+	p[3] = (struct pollfd){m->firewall.watch.fd, POLLIN, 0};
+	next = sooner(next, node_monitor_firewall_timer(m, now));
 	for (unsigned k = 0; k < NODE_STATE_KIND_COUNT; k++)
-		p[3 + k] = (struct pollfd){jobs ? m->save[k].job.pipe : -1, POLLIN, 0};
+		p[4 + k] = (struct pollfd){jobs ? m->save[k].job.pipe : -1, POLLIN, 0};
 	if (jobs && node_monitor_job_runs(&m->load))
 		next = sooner(next, m->load.deadline);
 	for (unsigned k = 0; jobs && k < NODE_STATE_KIND_COUNT; k++)
@@ -286,10 +289,12 @@ static void monitor_turn(struct node_monitor *m)
 		node_monitor_config_loaded(m);
 	/* a save that a request of this turn has started says nothing yet: its pipe is another */
 	for (unsigned k = 0; k < NODE_STATE_KIND_COUNT && !m->channel.blocked; k++)
-		if (p[3 + k].revents || job_due(&m->save[k].job, now))
+		if (p[4 + k].revents || job_due(&m->save[k].job, now))
 			node_monitor_state_saved(m, (enum node_state_kind)k);
 	if (p[2].revents)
 		node_monitor_xdp_watch(m);
+	if (p[3].revents)
+		node_monitor_firewall_watch(m);
 	signals_act(m);
 }
 

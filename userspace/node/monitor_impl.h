@@ -9,9 +9,11 @@
 #include <sys/types.h>
 
 #include "base/log.h"
+#include "node/firewall.h"
 #include "node/monitor.h"
 #include "node/net_set.h"
 #include "node/xdp.h"
+#include "plat/firewall.h"
 #include "plat/netcfg.h"
 #include "plat/sandbox.h"
 #include "plat/tun.h"
@@ -79,6 +81,19 @@ struct node_monitor_xdp {
 	struct node_monitor_threaded left[MONITOR_XDP_MAX];
 	unsigned left_count;
 	unsigned offers; /* sockets given to the running engine */
+};
+
+/* The table of [gateway]. */
+struct node_monitor_firewall {
+	struct node_firewall plan;
+	char *script; /* that made the table which stands, or did; NULL: none */
+	struct plat_firewall_watch watch;
+	unsigned expected; /* transactions of our own that the watch has not told of yet */
+	/* when others keep changing it */
+	struct tt_mono put_back_at, again_at; /* the last time; the next try, 0: none */
+	uint64_t backoff_ms;
+	uint32_t restored;
+	char what[16], by[32]; /* the last change, and who made it */
 };
 
 /* What a child that did one job has to say; at most PIPE_BUF, so that it arrives whole. */
@@ -151,6 +166,8 @@ struct node_monitor {
 	bool net_unguarded;	 /* the firewall table of the default route is missing: told */
 	struct node_monitor_udp udp;
 	struct node_monitor_xdp xdp;
+	struct node_monitor_firewall firewall;
+	unsigned forward; /* sysctls that we have set: monitor_forward.c */
 	struct node_monitor_listen uapi, control;
 	struct node_monitor_listen metrics;	/* path "": TCP */
 	struct node_config_metrics metrics_are; /* what it was opened for */
@@ -287,6 +304,23 @@ int node_monitor_net(struct node_monitor *m, const struct node_priv_request *req
 int node_monitor_net_begin(struct node_monitor *m);
 uint32_t node_monitor_net_mtu(const struct node_monitor *m);
 void node_monitor_net_undo(struct node_monitor *m);
+
+/* monitor_firewall.c: what [gateway] of the configuration loaded or committed last asks for. */
+int node_monitor_gateway(struct node_monitor *m, struct node_priv_reply *reply);
+/* The tunnel has moved to another udp_port. */
+void node_monitor_gateway_udp_port(struct node_monitor *m);
+/* Removes what a monitor of this name left behind when it was killed. */
+void node_monitor_gateway_recover(struct node_monitor *m);
+void node_monitor_gateway_undo(struct node_monitor *m);
+/* The watch descriptor is readable. */
+void node_monitor_firewall_watch(struct node_monitor *m);
+/* Puts the table back where that had to wait; when it is due, or 0. */
+struct tt_mono node_monitor_firewall_timer(struct node_monitor *m, struct tt_mono now);
+/* monitor_forward.c: 0, or -errno of the first with the reply's text. */
+int node_monitor_forward(struct node_monitor *m, const struct node_firewall *plan,
+			 struct node_priv_reply *reply);
+void node_monitor_forward_recover(struct node_monitor *m);
+void node_monitor_forward_undo(struct node_monitor *m);
 
 int node_monitor_listen(struct node_monitor *m, struct node_monitor_listen *l, const char *dir,
 			struct node_priv_reply *reply);

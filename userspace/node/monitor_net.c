@@ -15,6 +15,7 @@ int node_monitor_net_begin(struct node_monitor *m)
 	int err = node_monitor_path(journal, m->run_dir, m->name, ".net");
 
 	node_monitor_threaded_recover(m);
+	node_monitor_gateway_recover(m);
 	return err ? err : plat_netcfg_open(m->tun.ifindex, journal, &m->net);
 }
 

@@ -199,6 +199,7 @@ static bool request_valid(const struct node_monitor *m, const struct node_priv_r
 	case NODE_PRIV_LISTEN_METRICS:
 	case NODE_PRIV_CONFIG_LOAD:
 	case NODE_PRIV_CONFIG_COMMIT:
+	case NODE_PRIV_GATEWAY:
 	case NODE_PRIV_READY:
 	case NODE_PRIV_ALIVE:
 		return true;
@@ -309,6 +310,8 @@ static int request_act(struct node_monitor *m, const struct node_priv_request *r
 		return err;
 	case NODE_PRIV_CONFIG_COMMIT:
 		return node_monitor_config_commit(m, reply);
+	case NODE_PRIV_GATEWAY:
+		return node_monitor_gateway(m, reply);
 	case NODE_PRIV_STATE_SAVE:
 		err = node_monitor_state_save(m, req, fd, reply);
 		a->later = !err;

@@ -268,6 +268,7 @@ int node_monitor_udp_commit(struct node_monitor *m)
 	m->udp.current = m->udp.next;
 	group_clear(&m->udp.next);
 	node_monitor_xdp_ports(m);
+	node_monitor_gateway_udp_port(m);
 	return 0;
 }
 

@@ -21,6 +21,13 @@
 
 #define NODE_PRIV_CERT_MAX 4096
 
+/* The firewall table of [gateway]. */
+enum node_gateway_firewall {
+	NODE_GATEWAY_OFF, /* not asked for */
+	NODE_GATEWAY_ON,
+	NODE_GATEWAY_MISSING,
+};
+
 /* What is kept in files. */
 enum node_state_kind {
 	NODE_STATE_KIND_STATE, /* STATE_DIR/IFNAME.state */
@@ -101,6 +108,12 @@ enum node_priv_op {
 	/* The engine has applied the configuration it loaded last; a restarted engine gets this
 	   one. */
 	NODE_PRIV_CONFIG_COMMIT,
+	/*
+	 * Makes firewall and forwarding of this host what [gateway] of the configuration loaded or
+	 * committed last says -> u.gateway, also where it fails. -ENOENT: no firewall program;
+	 * -EPROTO: it refused; or -errno of a sysctl.
+	 */
+	NODE_PRIV_GATEWAY,
 	/*
 	 * hub.family -> a TCP socket, not connected, non-blocking, with the mark of the open udp
 	 * group: it does not enter the tunnel. -EPERM where the configuration loaded or committed
@@ -207,6 +220,11 @@ struct node_priv_reply {
 			uint8_t steered;  /* 0: one socket per family for everything */
 			uint8_t gso, gro; /* enum plat_offload */
 		} udp;
+		struct {
+			uint8_t firewall;  /* enum node_gateway_firewall */
+			uint8_t fatal;	   /* failed, and without it the node is not to start */
+			uint32_t restored; /* times that others have changed it */
+		} gateway;
 	} u;
 	char error[NODE_PRIV_ERROR_MAX]; /* what happened and what to do; empty on success */
 };
