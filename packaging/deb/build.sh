@@ -5,14 +5,15 @@
 # dpkg-shlibdeps (package dpkg-dev) are all it needs.
 #
 # usage: packaging/deb/build.sh [DIRECTORY]      (default: build/deb)
-# DEB_VERSION=V   other than the program's; DEB_MAINTAINER="NAME <ADDRESS>"; SOURCE_DATE_EPOCH counts
+# DEB_VERSION=V   other than the program's; DEBFULLNAME and DEBEMAIL: whose packages they are
+# SOURCE_DATE_EPOCH counts: the same inputs give the same bytes
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 out=$(mkdir -p "${1:-$root/build/deb}" && cd "${1:-$root/build/deb}" && pwd)
 bin=${TT_BIN:-$root/build/bin}
 version=${DEB_VERSION:-$("$bin/taltun" version | cut -d' ' -f2)}
-maintainer=${DEB_MAINTAINER:-Taltun developers <taltun@localhost.localdomain>}
+maintainer="${DEBFULLNAME:-Taltun developers} <${DEBEMAIL:-taltun@localhost.localdomain}>"
 arch=$(dpkg --print-architecture)
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
