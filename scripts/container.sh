@@ -79,6 +79,13 @@ put_skeleton() {
 	cp LICENSE "$root/usr/share/doc/taltun/copyright"
 }
 
+# For taltun top, by whatever terminal it is looked at.
+put_terminals() {
+	mkdir -p "$root/usr/lib/terminfo"
+	cp -RL /lib/terminfo/. "$root/usr/lib/terminfo/"
+	echo ncurses-base >>"$work/packages"
+}
+
 put_node() {
 	local nft
 	nft=$(PATH=$PATH:/usr/sbin:/sbin command -v nft) || fail "the node needs nft: apt install nftables"
@@ -88,6 +95,7 @@ put_node() {
 	package_of "$nft" >>"$work/packages"
 	put_users taltun
 	put_libraries "$bin/taltund" "$bin/taltun" "$nft"
+	put_terminals
 	mkdir -m 700 "$root/var/lib/taltun"
 }
 
