@@ -121,23 +121,29 @@ static void update_drops(struct top_model *m, json_t *is, const json_t *was)
 	qsort(m->drops, m->drop_count, sizeof(m->drops[0]), by_drop_rate);
 }
 
-static double busy_of(const json_t *is, const json_t *was, double seconds)
+/* Its CPU time; of a worker that never sleeps, the turns that found something to do. */
+static double busy_of(const json_t *is, const json_t *was, double seconds, bool never_sleeps)
 {
-	if (!json_object_get(is, "busy_ns"))
+	if (!json_object_get(is, "cpu_ns"))
 		return -1;
 	if (seconds <= 0)
 		return 0;
-	return TT_MIN(growth(is, was, "busy_ns") / (seconds * TT_NS_PER_SEC), 1.0);
+	return TT_MIN(never_sleeps ? average(is, was, "busy_loops", "loops")
+				   : growth(is, was, "cpu_ns") / (seconds * TT_NS_PER_SEC),
+		      1.0);
 }
 
 static void update_workers(struct top_model *m, const json_t *is, const json_t *was)
 {
+	bool never_sleeps =
+		strcmp(get_str(json_object_get(m->status, "datapath"), "poll"), "busy") == 0;
+
 	m->worker_count = TT_MIN(json_array_size(is), (size_t)TOP_WORKERS_MAX);
 	for (size_t i = 0; i < m->worker_count; i++) {
 		const json_t *w = json_array_get(is, i), *before = json_array_get(was, i);
 
 		m->workers[i] = (struct top_worker){
-			.busy = busy_of(w, before, m->seconds),
+			.busy = busy_of(w, before, m->seconds, never_sleeps),
 			.rx_batch = average(w, before, "rx_packets", "rx_batches"),
 			.tx_batch = average(w, before, "tx_packets", "tx_batches"),
 			.hung = get_flag(w, "hung"),

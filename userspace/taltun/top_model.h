@@ -33,7 +33,7 @@ struct top_drop {
 };
 
 struct top_worker {
-	double busy;		   /* 0 to 1; -1: the daemon does not say */
+	double busy;		   /* 0 to 1: of its time; -1: the daemon does not say */
 	double rx_batch, tx_batch; /* packets in one, on average; 0: there was none */
 	bool hung;
 };
