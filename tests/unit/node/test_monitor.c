@@ -210,6 +210,92 @@ static void socket_outlives_a_crash(void)
 	harness_remove_dir();
 }
 
+/* --- metrics ------------------------------------------------------------------------------------
+ */
+
+static int engine_asks_for_metrics(const struct node_engine_start *start)
+{
+	struct node_priv_request req = {0};
+	struct node_priv_reply r;
+	struct stat a, b;
+	int fds[NODE_PRIV_FDS_MAX];
+
+	(void)start;
+	shared->n[0] = ask(NODE_PRIV_LISTEN_METRICS, &req, &r, fds);
+	shared->n[1] = r.fds;
+	strcpy(shared->text, r.error);
+	if (r.fds) {
+		ENGINE_CHECK(fstat(fds[0], &a) == 0);
+		/* the same one, however often */
+		ENGINE_CHECK(ask(NODE_PRIV_LISTEN_METRICS, &req, &r, fds) == 0 && r.fds == 1);
+		ENGINE_CHECK(fstat(fds[0], &b) == 0 && a.st_ino == b.st_ino);
+	}
+	shared->step++;
+	while (!shared->go)
+		nap_ms(5);
+	return leave(NODE_EXIT_OK);
+}
+
+static pid_t start_with_metrics(const struct node_config *settings)
+{
+	static struct node_monitor_options opt;
+
+	harness_reset();
+	opt = harness_options(engine_asks_for_metrics);
+	opt.settings = settings;
+	pid_t pid = harness_start(&opt);
+	CU_ASSERT_TRUE(harness_reached(1));
+	return pid;
+}
+
+static void end_with_metrics(pid_t pid)
+{
+	shared->go = 1;
+	CU_ASSERT_EQUAL(harness_wait(pid), 0);
+	CU_ASSERT_EQUAL(shared->failed, 0);
+}
+
+static void metrics_where_the_settings_say(void)
+{
+	static struct node_config settings;
+	struct stat st;
+
+	if (!harness_possible(1))
+		return;
+	/* nowhere */
+	end_with_metrics(start_with_metrics(NULL));
+	CU_ASSERT_TRUE(shared->n[0] == 0 && shared->n[1] == 0);
+
+	const char *path = harness_path("metrics");
+	snprintf(settings.metrics.path, sizeof(settings.metrics.path), "%s", path);
+	pid_t pid = start_with_metrics(&settings);
+	CU_ASSERT_TRUE(shared->n[0] == 0 && shared->n[1] == 1);
+	CU_ASSERT_EQUAL(stat(path, &st), 0);
+	CU_ASSERT_EQUAL(st.st_mode & 0777, 0660);
+	int client = connect_to(path);
+	CU_ASSERT_TRUE(client >= 0);
+	close(client);
+	end_with_metrics(pid);
+	CU_ASSERT_TRUE(stat(path, &st) < 0 && errno == ENOENT);
+
+	/* what is no socket stays */
+	close(open(path, O_WRONLY | O_CREAT, 0600));
+	end_with_metrics(start_with_metrics(&settings));
+	CU_ASSERT_EQUAL(shared->n[0], -EEXIST);
+	CU_ASSERT_PTR_NOT_NULL(strstr(shared->text, path));
+	CU_ASSERT_EQUAL(stat(path, &st), 0);
+
+	settings = (struct node_config){0};
+	CU_ASSERT_EQUAL(tt_endpoint_parse("127.0.0.1:9586", &settings.metrics.address), 0);
+	end_with_metrics(start_with_metrics(&settings));
+	CU_ASSERT_TRUE(shared->n[0] == 0 && shared->n[1] == 1);
+	CU_ASSERT_EQUAL(tt_endpoint_parse("[2001:db8::1]:9586", &settings.metrics.address), 0);
+	end_with_metrics(start_with_metrics(&settings));
+	CU_ASSERT_EQUAL(shared->n[0], -EADDRNOTAVAIL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(shared->text, "[2001:db8::1]:9586"));
+	harness_remove_dir();
+}
+
 static void living_socket_is_not_taken(void)
 {
 	struct stat st;
@@ -701,6 +787,7 @@ TT_TESTS("monitor", {"signals reach the engine", signals_reach_the_engine},
 	 {"engine that does not stop is killed", engine_that_does_not_stop_is_killed},
 	 {"killed monitor takes all along", killed_monitor_takes_all_along},
 	 {"socket outlives a crash", socket_outlives_a_crash},
+	 {"metrics where the settings say", metrics_where_the_settings_say},
 	 {"living socket is not taken", living_socket_is_not_taken},
 	 {"second daemon is refused", second_daemon_is_refused},
 	 {"names are checked", names_are_checked},
