@@ -62,6 +62,8 @@ struct node_control_about {
 	const struct node_mesh *mesh; /* NULL: no hub */
 	struct node_xdp *xdp;	      /* NULL: only the sockets */
 	uint32_t hung;		      /* bit per worker that the watchdog took out */
+	const char *firewall;	      /* "on", "off", "missing"; NULL: no gateway */
+	uint32_t firewall_restored;   /* times that others have changed it */
 };
 
 /* What the engine tells about itself and does on request. */

@@ -161,6 +161,14 @@ static json_t *datapath(struct dp_plane *pl, const struct node_control_about *a)
 		offloads(a, &s), "traffic", traffic(&s), "workers", workers(pl, a->hung));
 }
 
+static json_t *gateway(const struct node_control_about *a)
+{
+	if (!a->firewall)
+		return json_null();
+	return json_pack("{s:s,s:o}", "firewall", a->firewall, "firewall_restored",
+			 count(a->firewall_restored));
+}
+
 json_t *node_control_status(const struct node_control_ops *ops)
 {
 	struct node_control_about about = {0};
@@ -173,7 +181,7 @@ json_t *node_control_status(const struct node_control_ops *ops)
 	node_device_drops(ops->device, drop);
 	if (info.has_private_key)
 		tt_key_to_b64(info.public_key, key);
-	return json_pack("{s:s,s:s,s:s,s:s,s:b,s:s,s:i,s:I,s:i,s:i,s:f,s:I,s:o,s:o,s:o,s:o}",
+	return json_pack("{s:s,s:s,s:s,s:s,s:b,s:s,s:i,s:I,s:i,s:i,s:f,s:I,s:o,s:o,s:o,s:o,s:o}",
 			 "version", about.version, "interface", info.name, "mode", about.mode,
 			 "config_file", about.config_file ? about.config_file : "", "up",
 			 info.up ? 1 : 0, "public_key", key, "listen_port", (int)info.udp_port,
@@ -181,6 +189,6 @@ json_t *node_control_status(const struct node_control_ops *ops)
 			 (int)about.restarts, "uptime_s", (double)about.uptime_ns / 1e9,
 			 "future_stamps", (json_int_t)info.future_stamps, "datapath",
 			 datapath(node_device_plane(ops->device), &about), "drops", drops(drop),
-			 "hub", node_control_hub(about.mesh), "peers",
+			 "hub", node_control_hub(about.mesh), "gateway", gateway(&about), "peers",
 			 peers(ops->device, about.mesh));
 }

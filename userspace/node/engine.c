@@ -248,6 +248,9 @@ static int configure(struct node_engine *e)
 	if (e->start->restarts)
 		node_engine_memory_restore(e);
 	if (e->config) {
+		err = node_engine_gateway_start(e, error, sizeof(error));
+		if (err)
+			return fail("gateway.failed", err, error);
 		err = node_net_apply(e->net, e->config, e->mtu, &e->mark, true, error,
 				     sizeof(error));
 		/* after a crash the tunnel goes on with what the host lets us have */
@@ -281,6 +284,7 @@ static void on_uapi_change(void *ctx)
 void node_engine_describe(void *ctx, struct node_control_about *about)
 {
 	static const char *const poll_name[] = {"adaptive", "busy", "interrupt"};
+	static const char *const firewall_name[] = {"off", "on", "missing"};
 	const struct node_engine *e = ctx;
 
 	*about = (struct node_control_about){
@@ -299,6 +303,10 @@ void node_engine_describe(void *ctx, struct node_control_about *about)
 		.mesh = e->mesh,
 		.xdp = e->xdp,
 		.hung = e->watchdog ? node_watchdog_hung(e->watchdog) : 0,
+		.firewall = e->config && e->config->gateway.given
+				    ? firewall_name[e->gateway.firewall]
+				    : NULL,
+		.firewall_restored = e->gateway.restored,
 		.uptime_ns = tt_mono_since(plat_clock_mono(), e->started),
 	};
 }

@@ -50,6 +50,11 @@ struct node_engine {
 	struct node_mesh *mesh; /* NULL: no hub */
 	uv_poll_t *poll_relay;	/* what workers send by the hub; NULL: nothing is watched */
 	struct node_watchdog *watchdog;
+	struct {
+		enum node_gateway_firewall firewall;
+		uint32_t restored; /* times that others have changed it */
+		bool asked;	   /* the monitor has something to take back */
+	} gateway;
 	bool gro_refused;	/* by an interface in generic mode */
 	unsigned starved_ticks; /* of a zero-copy queue */
 	struct node_uapi *uapi;
@@ -141,6 +146,14 @@ void node_engine_describe(void *ctx, struct node_control_about *about);
 int node_engine_metrics_configure(struct node_engine *e, char *error, size_t cap);
 void node_engine_metrics_tick(struct node_engine *e, struct tt_mono now);
 void node_engine_metrics_stop(struct node_engine *e);
+
+/* engine_gateway.c: firewall and forwarding of the host. At the start only what the configuration
+ * insists on is an error; at a reload everything. 0 or -errno with text in error. */
+int node_engine_gateway_start(struct node_engine *e, char *error, size_t cap);
+int node_engine_gateway_reload(struct node_engine *e, const struct node_config *cfg, char *error,
+			       size_t cap);
+/* Others have changed the firewall's table. */
+void node_engine_gateway_changed(struct node_engine *e, bool restored);
 
 /* engine_reload.c */
 void node_engine_reload(struct node_engine *e);

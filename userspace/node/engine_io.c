@@ -368,6 +368,8 @@ static void on_signal(uv_poll_t *h, int status, int events)
 			node_engine_reload(e);
 		else if (byte == NODE_SIGNAL_PING)
 			say_alive(e);
+		else if (byte == NODE_SIGNAL_FIREWALL_RESTORED || byte == NODE_SIGNAL_FIREWALL_GONE)
+			node_engine_gateway_changed(e, byte == NODE_SIGNAL_FIREWALL_RESTORED);
 	}
 }
 

@@ -162,6 +162,7 @@ static int move_port(struct node_engine *e, const struct node_config *cfg, char 
 
 static int apply_reload(struct node_engine *e, struct node_config *cfg, char *error, size_t cap)
 {
+	char gateway_error[NODE_PRIV_ERROR_MAX];
 	int err;
 
 	node_net_choose_mark(cfg, e->tun.ifindex, &e->mark);
@@ -182,7 +183,11 @@ static int apply_reload(struct node_engine *e, struct node_config *cfg, char *er
 		err = node_net_apply(e->net, cfg, e->mtu, &e->mark, true, error, cap);
 	else
 		snprintf(error, cap, "some peers could not be applied; see the log");
-	return err;
+	/* the first error is told, and the rest is done all the same */
+	int gateway_err = node_engine_gateway_reload(e, cfg, gateway_error, sizeof(gateway_error));
+	if (gateway_err && !err)
+		snprintf(error, cap, "%s", gateway_error);
+	return err ? err : gateway_err;
 }
 
 /* Of what the loader answered: whether the file is to blame. */

@@ -176,8 +176,12 @@ static void forward_off(struct node_monitor *m, size_t i)
 	/* another node goes on with it, and puts it back in its turn */
 	if (!(note_others(m, true) & bit) && plat_forwarding_get(families[i].family) == 1) {
 		err = plat_forwarding_set(families[i].family, false);
-		tt_log(err ? TT_LOG_WARN : TT_LOG_INFO, "gateway.forwarding_put_back",
-		       TT_F_STR("sysctl", name), TT_F_STR("value", "0"), TT_F_ERRNO("error", err));
+		if (err)
+			tt_log(TT_LOG_WARN, "gateway.forwarding_left", TT_F_STR("sysctl", name),
+			       TT_F_ERRNO("error", err));
+		else
+			tt_log(TT_LOG_INFO, "gateway.forwarding_put_back", TT_F_STR("sysctl", name),
+			       TT_F_STR("value", "0"));
 	}
 	m->forward &= ~bit;
 	(void)note_write(m, m->forward);
