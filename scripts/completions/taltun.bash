@@ -2,7 +2,7 @@
 # bash completion for taltun(8) and taltund(8); needs nothing but bash.
 # shellcheck shell=bash
 
-_taltun_commands="up down enroll status peers events doctor stun log-level genkey pubkey genpsk check-config import reload bench version help"
+_taltun_commands="up down enroll status peers events firewall doctor stun log-level genkey pubkey genpsk check-config import reload bench version help"
 
 # Settings that --set takes; peers are set in the file only.
 _taltun_settings="interface.name interface.private_key interface.private_key_file interface.address
@@ -11,7 +11,8 @@ _taltun_settings="interface.name interface.private_key interface.private_key_fil
 	interface.post_down datapath.mode datapath.interfaces datapath.queues datapath.umem_mb
 	datapath.unknown_index datapath.workers datapath.poll datapath.aead
 	datapath.forward_between_peers log.level log.format hub.server hub.name
-	hub.certificate_file hub.key_file hub.ca_file hub.accept hub.networks"
+	hub.certificate_file hub.key_file hub.ca_file hub.accept hub.networks gateway.firewall
+	gateway.ip_forward gateway.masquerade gateway.subnets"
 
 _taltun_words() {
 	mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$1" -- "$cur")
@@ -79,7 +80,7 @@ _taltun() {
 	if [[ $cur == -* ]]; then
 		case $command in
 		enroll) _taltun_words "--interface --accept --hub-address --config-dir --no-start --json --help" ;;
-		status | peers | events | doctor | log-level) _taltun_words "--json --help" ;;
+		status | peers | events | firewall | doctor | log-level) _taltun_words "--json --help" ;;
 		stun) _taltun_words "-4 -6 --port --json --help" ;;
 		bench) _taltun_words "$(_taltun_bench_options "${COMP_WORDS[2]-}") --json --help" ;;
 		check-config) _taltun_words "--dump --help" ;;
@@ -93,6 +94,9 @@ _taltun() {
 	down) _taltun_interfaces && _taltun_files .toml .conf ;;
 	enroll) [ "${COMP_WORDS[COMP_CWORD - 1]}" != --config-dir ] || _taltun_files .none ;;
 	status | peers | events | reload) _taltun_interfaces ;;
+	firewall)
+		if [ "$COMP_CWORD" -eq 2 ]; then _taltun_words show; else _taltun_interfaces; fi
+		;;
 	log-level)
 		if [ "$COMP_CWORD" -eq 2 ]; then _taltun_interfaces; else _taltun_words "error warn info debug"; fi
 		;;

@@ -37,6 +37,7 @@ complete -c taltun -n __fish_use_subcommand -a enroll -d 'Join a mesh with a tok
 complete -c taltun -n __fish_use_subcommand -a status -d 'Show an interface, or all, with their peers'
 complete -c taltun -n __fish_use_subcommand -a peers -d 'Show peers as a table'
 complete -c taltun -n __fish_use_subcommand -a events -d 'Print what happens to an interface'
+complete -c taltun -n __fish_use_subcommand -a firewall -d 'Print the firewall of a gateway'
 complete -c taltun -n __fish_use_subcommand -a doctor -d 'Look for what keeps it from working, or from being fast'
 complete -c taltun -n __fish_use_subcommand -a stun -d 'Ask a STUN server which address it sees us at'
 complete -c taltun -n __fish_use_subcommand -a log-level -d 'Show or change what a daemon logs'
@@ -51,7 +52,7 @@ complete -c taltun -n __fish_use_subcommand -a version -d 'Print the version'
 complete -c taltun -n __fish_use_subcommand -a help -d 'Print what the commands are'
 
 complete -c taltun -n 'not __fish_use_subcommand; and not __fish_seen_subcommand_from version help' -s h -l help -d 'Show the help of the command'
-complete -c taltun -n '__fish_seen_subcommand_from status peers events enroll doctor stun log-level bench' -l json -d 'Print JSON'
+complete -c taltun -n '__fish_seen_subcommand_from status peers events firewall enroll doctor stun log-level bench' -l json -d 'Print JSON'
 complete -c taltun -n '__fish_seen_subcommand_from enroll' -l interface -x -d 'Name of the interface'
 complete -c taltun -n '__fish_seen_subcommand_from enroll' -l accept -x -d 'Subnet or default route to take'
 complete -c taltun -n '__fish_seen_subcommand_from enroll' -l hub-address -x -d 'Where the hub is'
@@ -65,6 +66,8 @@ complete -c taltun -n '__taltun_argument 1 up' -a '(__taltun_configured)' -d 'Co
 complete -c taltun -n '__taltun_argument 1 up down check-config' -a '(__taltun_configurations)'
 complete -c taltun -n '__taltun_argument 1 down status peers events reload log-level' -a '(__taltun_interfaces)' -d Interface
 complete -c taltun -n '__fish_seen_subcommand_from doctor' -a '(command ls /sys/class/net)' -d 'Network interface'
+complete -c taltun -n '__taltun_argument 1 firewall' -a show
+complete -c taltun -n '__taltun_argument 2 firewall' -a '(__taltun_interfaces)' -d Interface
 complete -c taltun -n '__taltun_argument 2 log-level' -a 'error warn info debug'
 complete -c taltun -n '__taltun_argument 1 import' -a '(__fish_complete_suffix .conf)'
 complete -c taltun -n '__taltun_argument 2 import' -F
@@ -76,12 +79,12 @@ complete -c taltun -n '__fish_seen_subcommand_from xdp' -l ms -x
 for option in bytes batch sessions workers ms
     complete -c taltun -n '__fish_seen_subcommand_from datapath' -l $option -x
 end
-complete -c taltun -n '__taltun_argument 1 help' -a 'up down enroll status peers events doctor stun log-level genkey pubkey genpsk check-config import reload bench version help'
+complete -c taltun -n '__taltun_argument 1 help' -a 'up down enroll status peers events firewall doctor stun log-level genkey pubkey genpsk check-config import reload bench version help'
 
 complete -c taltund -f
 complete -c taltund -s c -l config -r -a '(__taltun_configurations)' -d 'Configuration file'
 complete -c taltund -s f -l foreground -d 'Stay in the foreground, log to stderr'
-complete -c taltund -l set -x -d 'Override one setting' -a '(printf "%s=\n" interface.{name,private_key,private_key_file,address,listen_port,mtu,routes,fwmark,table,dns,dns_search,pre_up,post_up,pre_down,post_down} datapath.{mode,interfaces,queues,umem_mb,unknown_index,workers,poll,aead,forward_between_peers} log.{level,format} hub.{server,name,certificate_file,key_file,ca_file,accept,networks})'
+complete -c taltund -l set -x -d 'Override one setting' -a '(printf "%s=\n" interface.{name,private_key,private_key_file,address,listen_port,mtu,routes,fwmark,table,dns,dns_search,pre_up,post_up,pre_down,post_down} datapath.{mode,interfaces,queues,umem_mb,unknown_index,workers,poll,aead,forward_between_peers} log.{level,format} hub.{server,name,certificate_file,key_file,ca_file,accept,networks} gateway.{firewall,ip_forward,masquerade,subnets})'
 complete -c taltund -l log-level -x -a 'error warn info debug' -d 'Least important lines to log'
 complete -c taltund -l log-format -x -a 'logfmt json' -d 'Form of log lines'
 complete -c taltund -l log-file -r -F -d 'Append the log to a file'

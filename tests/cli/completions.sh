@@ -12,8 +12,8 @@ dir=$TT_ROOT/scripts/completions
 mapfile -t commands < <(taltun help | sed -nE 's/^  ([a-z][a-z-]*) {2,}.*/\1/p')
 mapfile -t options < <(taltund --help | grep -oE '^ +(-[a-zA-Z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+')
 mapfile -t settings < <(
-	sed -nE 's/^\t\{(IFACE|DPATH|LOG|HUB)\("([a-z_]+)"\).*/\1.\2/p' "$TT_ROOT/userspace/node/config_schema.c" |
-		sed 's/^IFACE/interface/; s/^DPATH/datapath/; s/^LOG/log/; s/^HUB/hub/'
+	sed -nE 's/^\t\{(IFACE|DPATH|LOG|HUB|GATE)\("([a-z_]+)"\).*/\1.\2/p' "$TT_ROOT/userspace/node/config_schema.c" |
+		sed 's/^IFACE/interface/; s/^DPATH/datapath/; s/^LOG/log/; s/^HUB/hub/; s/^GATE/gateway/'
 )
 check "taltun help lists its commands" test ${#commands[@]} -ge 13
 check "taltund --help lists its options" test ${#options[@]} -ge 8

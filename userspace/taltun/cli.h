@@ -21,6 +21,7 @@ extern const struct cli_command cli_commands_top[];
 extern const struct cli_command cli_commands_events[];
 extern const struct cli_command cli_commands_status[];
 extern const struct cli_command cli_commands_config[];
+extern const struct cli_command cli_commands_firewall[];
 extern const struct cli_command cli_commands_doctor[];
 extern const struct cli_command cli_commands_stun[];
 extern const struct cli_command cli_commands_log[];
@@ -29,6 +30,8 @@ extern const struct cli_command cli_commands_bench[];
 /* --- control socket (control.c) -----------------------------------------------------------------
  */
 
+/* Where daemons keep their sockets. */
+const char *cli_run_dir(void);
 /* Interfaces with a control socket; names are malloc'd. Returns their number, -1 on error. */
 int cli_interfaces(char ***names);
 void cli_interfaces_free(char **names, int count);

@@ -15,7 +15,7 @@
 
 #define SUFFIX ".sock"
 
-static const char *run_dir(void)
+const char *cli_run_dir(void)
 {
 	const char *dir = getenv("TALTUN_RUN_DIR");
 
@@ -24,7 +24,7 @@ static const char *run_dir(void)
 
 int cli_interfaces(char ***names)
 {
-	DIR *d = opendir(run_dir());
+	DIR *d = opendir(cli_run_dir());
 	struct dirent *e;
 	int n = 0;
 
@@ -75,7 +75,8 @@ int cli_connect(const char *interface, int timeout_s)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	struct timeval tv = {.tv_sec = timeout_s};
-	int n = snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/%s" SUFFIX, run_dir(), interface);
+	int n = snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/%s" SUFFIX, cli_run_dir(),
+			 interface);
 
 	if (n < 0 || (size_t)n >= sizeof(sa.sun_path))
 		return -ENAMETOOLONG;

@@ -12,6 +12,7 @@ static const struct cli_group groups[] = {
 	{"Looking", cli_commands_status},
 	{NULL, cli_commands_top},
 	{NULL, cli_commands_events},
+	{NULL, cli_commands_firewall},
 	{"Diagnosis", cli_commands_doctor},
 	{NULL, cli_commands_stun},
 	{NULL, cli_commands_log},
