@@ -12,7 +12,7 @@
 #include "node/engine_impl.h"
 #include "plat/clock.h"
 
-#define TRY_AGAIN_NS (10 * TT_NS_PER_SEC)
+#define TRY_AGAIN_NS (5 * TT_NS_PER_SEC)
 
 /* --- pages ------------------------------------------------------------------------------------ */
 
@@ -103,7 +103,7 @@ static int try_to_serve(struct node_engine *e, char *error, size_t cap)
 	/* a socket that stays out of reach is told of once */
 	if (err && !e->metrics.told)
 		tt_log(TT_LOG_WARN, "metrics.not_served", TT_F_STR("error", error),
-		       TT_F_STR("hint", "it is tried again every 10 s"));
+		       TT_F_STR("hint", "it is tried again every 5 s"));
 	e->metrics.told = err;
 	return err;
 }
