@@ -76,8 +76,14 @@ check_not "nor reach each other" can_ping l1 "$L2"
 check "l1 and the gateway: directly" wait_for 8 direct
 had=$(of gw l1 handshakes)
 black() { box_drop b1 with "${nats_addr[gw]}"; }
+# said NODE WHY: why its path has changed, one time or another
+said() {
+	jq -c --arg why "$2" 'select(.event == "path" and .why == $why)' "$TT_WORK/events.$1" |
+		grep -q .
+}
 worst "black hole on the direct path" 2000 5 black
 check "by the relay" wait_for 8 relayed relay_udp
+check "the laptop says why" said l1 "the path fell silent"
 equal "no handshake was needed" "$had" "$(of gw l1 handshakes)"
 box_pass b1
 reprobe() { in_ns l1 ip addr add 192.168.250.1/32 dev e0; }
@@ -87,9 +93,9 @@ in_ns l1 ip addr del 192.168.250.1/32 dev e0
 
 # Only towards the laptop: its packets still leave, the gateway's do not come.
 black_in() { in_ns b1 nft add rule inet tt_drop forward ip saddr "${nats_addr[gw]}" drop; }
-# The far end first has to see that the near one has moved.
-worst "black hole in one direction" 3500 6 black_in
+worst "black hole in one direction" 2000 6 black_in
 check "by the relay" wait_for 8 relayed relay_udp
+check "the gateway says why" said gw "the peer has left the path"
 box_pass b1
 reprobe
 check "directly again" wait_for 8 direct

@@ -127,6 +127,8 @@ void mesh_paths_relay(struct mesh_paths *ps, enum mesh_path_kind kind, bool up, 
 	if (up == (p->state != MESH_PATH_UNUSED))
 		return;
 	*p = (struct mesh_path){.kind = (uint8_t)kind, .checked = p->checked};
+	if (index_of(ps, p) == ps->selected)
+		ps->shared_at = (struct tt_mono){0};
 	/* another allocation is another way, even where the kind stays in use */
 	if (index_of(ps, p) == ps->announced)
 		ps->announced = MESH_PATHS_MAX;
@@ -227,13 +229,14 @@ void mesh_paths_network_changed(struct mesh_paths *ps, struct tt_mono now)
 
 /* --- what comes by a path --------------------------------------------------------------------- */
 
-static void heard(struct mesh_paths *ps, struct mesh_path *p, struct tt_mono now)
+/* answered: not only from there to here. */
+static void heard(struct mesh_paths *ps, struct mesh_path *p, bool answered, struct tt_mono now)
 {
 	p->heard = mesh_path_later(p->heard, now);
-	if (index_of(ps, p) != ps->selected)
+	if (index_of(ps, p) != ps->selected || (ps->doubt && !answered))
 		return;
 	ps->quiet_since = (struct tt_mono){0};
-	ps->moved = false;
+	ps->moved = ps->doubt = false;
 	if (!ps->stuck)
 		return;
 	ps->stuck = 0;
@@ -268,24 +271,42 @@ static void look_back(struct mesh_path *p, struct tt_mono now)
 		mesh_path_probe(p, now);
 }
 
+/* The peer was seen to use our path, all of its packets that were under way by others have come,
+ * and now it uses a worse one: nothing of ours reaches it, or its NAT has another mapping. */
+static bool has_left(const struct mesh_paths *ps, const struct mesh_path *used,
+		     const struct mesh_path *p, struct tt_mono now)
+{
+	return p->kind > used->kind && tt_mono_before(used->heard, now) &&
+	       tt_mono_is_set(ps->shared_at) &&
+	       tt_mono_since(now, ps->shared_at) >= MESH_SETTLED_NS &&
+	       (!tt_mono_is_set(ps->followed) ||
+		tt_mono_since(now, ps->followed) >= MESH_FOLLOW_NS);
+}
+
 /*
- * The peer sends by a worse path than we do: it may have left ours because nothing of what we send
- * comes through. Where nothing came by ours for a second either, we follow at once, and ours has to
- * win back what it was believed; otherwise it is asked now rather than after a second. A peer that
- * merely sends another way is followed once a minute at most.
+ * The peer sends by another path than we do. Where it has left ours we follow at once, and ours has
+ * to win back what it was believed: its packets are authenticated and fresh, so nobody else can
+ * tell us that. Where it may merely send another way, ours has to answer at once.
  */
 static void doubt_selected(struct mesh_paths *ps, const struct mesh_path *p, struct tt_mono now)
 {
 	const struct mesh_path *used = mesh_paths_selected(ps);
-	uint64_t rest = tt_mono_is_set(ps->doubted) ? tt_mono_since(now, ps->doubted) : UINT64_MAX;
 
-	if (!used || used == p || used->kind >= p->kind || rest < MESH_DOUBT_NS)
+	if (!used || used == p || used->state == MESH_PATH_HINT || ps->stuck ||
+	    p->kind < used->kind || (p->kind == used->kind && !tt_mono_is_set(ps->shared_at)))
 		return;
-	if (rest >= MESH_LEFT_NS && tt_mono_since(now, used->heard) >= MESH_QUIET_NS)
+	if (has_left(ps, used, p, now)) {
 		ps->left = true;
-	else if (!tt_mono_is_set(ps->quiet_since))
-		mesh_paths_suspect(ps, now);
+		ps->followed = now;
+		return;
+	}
+	if (tt_mono_is_set(ps->doubted) && tt_mono_since(now, ps->doubted) < MESH_DOUBT_NS)
+		return;
+	ps->doubt = true;
 	ps->doubted = now;
+	ps->shared_at = (struct tt_mono){0};
+	if (!tt_mono_is_set(ps->quiet_since) || tt_mono_since(now, ps->quiet_since) < MESH_QUIET_NS)
+		mesh_paths_suspect(ps, now);
 }
 
 void mesh_paths_heard(struct mesh_paths *ps, enum mesh_path_kind kind,
@@ -299,6 +320,7 @@ void mesh_paths_heard(struct mesh_paths *ps, enum mesh_path_kind kind,
 			return;
 		mesh_path_probe(p, now);
 		p->heard = now;
+		doubt_selected(ps, p, now);
 		return;
 	}
 	if (p->state == MESH_PATH_UNUSED)
@@ -309,7 +331,9 @@ void mesh_paths_heard(struct mesh_paths *ps, enum mesh_path_kind kind,
 		p->state = MESH_PATH_ALIVE;
 	if (index_of(ps, p) != ps->selected && !mesh_path_is_relay(p))
 		look_back(p, now);
-	heard(ps, p, now);
+	if (index_of(ps, p) == ps->selected && !tt_mono_is_set(ps->shared_at))
+		ps->shared_at = now;
+	heard(ps, p, false, now);
 }
 
 void mesh_paths_check_came(struct mesh_paths *ps, enum mesh_path_kind kind,
@@ -372,7 +396,7 @@ bool mesh_paths_check_answered(struct mesh_paths *ps, enum mesh_path_kind kind,
 		p->state = MESH_PATH_ALIVE;
 		p->proved = now;
 	}
-	heard(ps, p, now);
+	heard(ps, p, true, now);
 	return true;
 }
 
@@ -392,6 +416,7 @@ const char *mesh_path_cause_text(enum mesh_path_cause cause)
 		[MESH_CAUSE_BETTER_KIND] = "a better kind of path was proved",
 		[MESH_CAUSE_FASTER] = "a faster path was proved",
 		[MESH_CAUSE_SILENT] = "the path fell silent",
+		[MESH_CAUSE_LEFT] = "the peer has left the path",
 		[MESH_CAUSE_RELAY_GONE] = "the relay is gone",
 		[MESH_CAUSE_NETWORK] = "the network changed",
 		[MESH_CAUSE_NONE_LEFT] = "no path is left",

@@ -45,6 +45,7 @@ enum mesh_path_cause {
 	MESH_CAUSE_BETTER_KIND, /* proved, and of a better kind */
 	MESH_CAUSE_FASTER,	/* of the same kind, faster by 20 % and 10 ms at least */
 	MESH_CAUSE_SILENT,	/* the old one had no answer while we were sending */
+	MESH_CAUSE_LEFT,	/* the peer has left the old one */
 	MESH_CAUSE_RELAY_GONE,	/* the old one was a relay that is no more */
 	MESH_CAUSE_NETWORK,	/* our addresses or routes have changed */
 	MESH_CAUSE_NONE_LEFT,	/* there is none now */
@@ -65,9 +66,11 @@ enum mesh_path_cause {
 #define MESH_FRESH_NS	   (5 * TT_NS_PER_SEC)	 /* a proof is good for a change this long */
 #define MESH_STALE_NS	   (60 * TT_NS_PER_SEC)	 /* after that a path may give its place away */
 #define MESH_DOUBT_NS	   (3 * TT_NS_PER_SEC)	 /* between two doubts for what came another way */
-#define MESH_LEFT_NS	   (60 * TT_NS_PER_SEC) /* between two times that its word is taken for it */
-#define MESH_EXCHANGE_NS   TT_NS_PER_SEC	/* between two exchanges, between two answers */
-#define MESH_REASK_NS	   (2 * TT_NS_PER_SEC)	/* an exchange without answer; then twice that */
+#define MESH_DOUBTED_NS	   (200 * TT_NS_PER_MS)	 /* in doubt: to the next path, instead of SILENT */
+#define MESH_SETTLED_NS	   (2 * TT_NS_PER_SEC)	 /* both use it: nothing is under way elsewhere */
+#define MESH_FOLLOW_NS	   (10 * TT_NS_PER_SEC)	 /* between two times that a peer is followed */
+#define MESH_EXCHANGE_NS   TT_NS_PER_SEC	 /* between two exchanges, between two answers */
+#define MESH_REASK_NS	   (2 * TT_NS_PER_SEC)	 /* an exchange without answer; then twice that */
 #define MESH_REASKS_MAX	   2
 #define MESH_RELAY_ASK_NS  (10 * TT_NS_PER_SEC) /* for the UDP relay; doubles up to */
 #define MESH_RELAY_ASK_MAX (160 * TT_NS_PER_SEC)
@@ -115,8 +118,11 @@ struct mesh_paths {
 	uint8_t stuck;	/* how often all paths were tried in vain since anything was heard */
 	uint8_t reasks; /* exchanges since the peer's last */
 	struct tt_mono selected_at;
-	bool left;		    /* the peer has left the path in use */
-	struct tt_mono doubted;	    /* the peer was heard by a worse path than the one in use */
+	bool left;		  /* the peer has left the path in use */
+	bool doubt;		  /* it may have: only an answer ends that */
+	struct tt_mono doubted;	  /* the last time */
+	struct tt_mono followed;  /* the last time that what a peer had left was left */
+	struct tt_mono shared_at; /* since when the peer sends by the path in use; 0: it does not */
 	struct tt_mono quiet_since; /* first unanswered packet on the selected path; 0: none */
 	struct tt_mono wanted_at;   /* traffic, or a wish for it */
 	struct tt_mono exchanged_at, answered_at;

@@ -72,14 +72,16 @@ static struct mesh_path *best(struct mesh_paths *ps, const struct mesh_path *old
 	return b;
 }
 
-/* Where there is nothing better: a relay whose other end is not known to stand, then an address of
- * earlier days. */
+/* Where there is nothing better: a relay whose other end is not known to stand, or that was silent,
+ * then an address of earlier days. */
 static struct mesh_path *last_resort(struct mesh_paths *ps, struct tt_mono now)
 {
-	struct mesh_path *udp = &ps->path[SLOT_RELAY_UDP];
+	struct mesh_path *udp = &ps->path[SLOT_RELAY_UDP], *tcp = &ps->path[SLOT_RELAY_TCP];
 
 	if (udp->state == MESH_PATH_ALIVE)
 		return udp;
+	if (tcp->state == MESH_PATH_ALIVE)
+		return tcp;
 	for (unsigned i = SLOT_ADDRESS; i < MESH_PATHS_MAX; i++)
 		if (ps->path[i].state == MESH_PATH_HINT && mesh_paths_are_wanted(ps, now))
 			return &ps->path[i];
@@ -94,7 +96,8 @@ static void choose(struct mesh_paths *ps, struct mesh_path *p, enum mesh_path_ca
 	ps->selected_at = now;
 	ps->quiet_since = (struct tt_mono){0};
 	ps->stuck = 0;
-	ps->moved = ps->left = false;
+	ps->moved = ps->left = ps->doubt = false;
+	ps->shared_at = (struct tt_mono){0};
 	ps->reprobe_at = p && mesh_path_is_relay(p) ? tt_mono_add_ns(now, MESH_REPROBE_NS)
 						    : (struct tt_mono){0};
 }
@@ -128,6 +131,7 @@ static void be_stuck(struct mesh_paths *ps, struct tt_mono now)
 	ps->reprobe_at = tt_mono_add_ns(now, MESH_STUCK_NS << TT_MIN(ps->stuck, STUCK_DOUBLINGS));
 	if (ps->stuck < UINT8_MAX)
 		ps->stuck++;
+	ps->doubt = false; /* anything heard is good news now */
 	probe_all(ps, now);
 }
 
@@ -160,7 +164,9 @@ static struct mesh_path *heard_at(struct mesh_paths *ps, const struct mesh_path 
 static void fell_silent(struct mesh_paths *ps, struct tt_mono now)
 {
 	struct mesh_path *old = mesh_path_selected(ps), *p = best(ps, old, now);
-	enum mesh_path_cause cause = ps->moved ? MESH_CAUSE_NETWORK : MESH_CAUSE_SILENT;
+	enum mesh_path_cause cause = ps->moved		     ? MESH_CAUSE_NETWORK
+				     : ps->left || ps->doubt ? MESH_CAUSE_LEFT
+							     : MESH_CAUSE_SILENT;
 
 	if (!p)
 		p = heard_at(ps, old, now);
@@ -221,9 +227,10 @@ static struct tt_mono quiet_start(const struct mesh_paths *ps, const struct mesh
 }
 
 /* Time a path gets to answer: at least two checks and their round trip. */
-static uint64_t patience(const struct mesh_path *p)
+static uint64_t patience(const struct mesh_paths *ps, const struct mesh_path *p)
 {
-	return TT_MAX(MESH_SILENT_NS, (uint64_t)p->rtt_us * TT_NS_PER_US * 3 / 2);
+	return TT_MAX(ps->doubt ? MESH_DOUBTED_NS : MESH_SILENT_NS,
+		      (uint64_t)p->rtt_us * TT_NS_PER_US * 3 / 2);
 }
 
 static bool is_gone(const struct mesh_path *p)
@@ -245,8 +252,8 @@ static void watch_selected(struct mesh_paths *ps, const struct mesh_path_facts *
 	if (p->state == MESH_PATH_HINT || ps->stuck)
 		return;
 	if (ps->left) {
-		ps->left = false;
 		fell_silent(ps, now);
+		ps->left = false;
 		return;
 	}
 	if (!tt_mono_is_set(ps->quiet_since))
@@ -262,7 +269,7 @@ static void watch_selected(struct mesh_paths *ps, const struct mesh_path_facts *
 	if (p->tries == 0) {
 		/* its time begins with the question, however late that comes */
 		mesh_paths_suspect(ps, mesh_path_later(p->check_at, now));
-	} else if (quiet >= MESH_QUIET_NS + patience(p)) {
+	} else if (quiet >= MESH_QUIET_NS + patience(ps, p)) {
 		fell_silent(ps, now);
 	}
 }
@@ -313,7 +320,9 @@ static struct tt_mono plan_check(const struct mesh_paths *ps, const struct mesh_
 				 struct tt_mono now)
 {
 	if (p - ps->path == ps->selected && tt_mono_is_set(ps->quiet_since))
-		return tt_mono_add_ns(now, ps->stuck ? MESH_STUCK_NS : MESH_RECHECK_NS);
+		return tt_mono_add_ns(now, ps->stuck   ? MESH_STUCK_NS
+					   : ps->doubt ? MESH_PATH_GAP_NS
+						       : MESH_RECHECK_NS);
 	/* the last one gets its time as well before the path counts as failed */
 	if (p->tries > PROBES_MAX)
 		return (struct tt_mono){0};
@@ -500,7 +509,7 @@ static struct tt_mono next_watch(const struct mesh_paths *ps, struct tt_mono now
 	asked = tt_mono_add_ns(ps->quiet_since, MESH_QUIET_NS);
 	if (tt_mono_before(now, asked))
 		return asked;
-	over = tt_mono_add_ns(asked, patience(p));
+	over = tt_mono_add_ns(asked, patience(ps, p));
 	/* after that only its next check decides */
 	return tt_mono_before(now, over) ? over : tt_mono_add_ns(now, MESH_QUIET_NS);
 }

@@ -20,7 +20,7 @@
 #   event_time NODE JQ           time of the first event that JQ selects, in seconds, or nothing
 #   hub_up_time NODE             when it was connected for the last time
 #   pings NODE ADDRESS FILE SECONDS [OPTION]...   in the background, with times; BG_PID
-#   gap FILE                     the longest time without an answer, in ms
+#   gap FILE                     the longest time without an answer, to the end, in ms
 #   ms FROM TO                   seconds to milliseconds between, one decimal
 
 declare -A mesh_ip4=() mesh_ip6=()
@@ -169,10 +169,13 @@ pings() {
 }
 
 gap() {
-	awk 'match($0, /^\[[0-9.]+\]/) && /icmp_seq/ && !/Unreachable/ {
+	awk -v end="$(stat -c %.Y "$1")" 'match($0, /^\[[0-9.]+\]/) && /icmp_seq/ && !/Unreachable/ {
 		t = substr($0, 2, RLENGTH - 2)
 		if (last && t - last > worst) worst = t - last
 		last = t
 	}
-	END { if (last) printf "%.0f\n", worst * 1000; else print "no answer" }' "$1"
+	END {
+		if (last && end - last > worst) worst = end - last
+		if (last) printf "%.0f\n", worst * 1000; else print "no answer"
+	}' "$1"
 }

@@ -345,32 +345,93 @@ static void black_hole(void)
 	}
 }
 
-/* The UDP relay swallows everything although it stands: no way back before it answers. */
 /* Only our direction is dead: the peer, which hears nothing, has left for the relay. */
 static void peer_has_left(void)
 {
-	direct();
-	pass(SEC(3));
-	way[5].open = false;
-	data_comes = false;
-	mesh_paths_heard(&ps, MESH_PATH_RELAY_TCP, NULL, now);
-	CU_ASSERT(until_not(MESH_PATH_DIRECT, SEC(10)) <= MS(700));
-	CU_ASSERT_EQUAL(kind(), MESH_PATH_RELAY_TCP);
+	for (unsigned i = 0; i < 2; i++) {
+		if (i == 0) {
+			direct();
+			pass(SEC(3));
+		} else { /* again, too soon after the first time: asked first */
+			way[5].open = data_comes = true;
+			until_not(MESH_PATH_RELAY_TCP, SEC(5));
+			CU_ASSERT_EQUAL(kind(), MESH_PATH_DIRECT);
+			pass(SEC(3));
+		}
+		way[5].open = data_comes = false;
+		now.ns += MS(1);
+		mesh_paths_heard(&ps, MESH_PATH_RELAY_TCP, NULL, now);
+		CU_ASSERT(until_not(MESH_PATH_DIRECT, SEC(10)) <= (i ? MS(250) : MS(5)));
+		CU_ASSERT_EQUAL(kind(), MESH_PATH_RELAY_TCP);
+		CU_ASSERT_EQUAL(ps.cause, MESH_CAUSE_LEFT);
+	}
 }
 
 /* Or it only sends another way than we do: asked once, the path has answered. */
 static void peer_prefers_relay(void)
 {
 	direct();
-	unsigned before = selects;
+	unsigned before = selects, c = checks;
 	for (unsigned i = 0; i < 100; i++) {
 		pass(MS(100));
 		mesh_paths_heard(&ps, MESH_PATH_RELAY_TCP, NULL, now);
 	}
 	CU_ASSERT_EQUAL(kind(), MESH_PATH_DIRECT);
 	CU_ASSERT_EQUAL(selects, before);
+	CU_ASSERT(checks - c <= 8);
 }
 
+/* One that goes on using both is no reason to go to and fro. */
+static void peer_uses_both(void)
+{
+	direct();
+	unsigned before = selects;
+	for (unsigned i = 0; i < 600; i++) {
+		pass(MS(100));
+		now.ns += MS(1);
+		mesh_paths_heard(&ps, MESH_PATH_RELAY_TCP, NULL, now);
+	}
+	CU_ASSERT(selects - before <= 2 * 6);
+}
+
+/* What comes by the path in doubt says nothing about what goes by it. */
+static void only_answers_end_a_doubt(void)
+{
+	direct();
+	pass(MS(500));
+	way[5].open = false;
+	sending = false;
+	mesh_paths_heard(&ps, MESH_PATH_RELAY_TCP, NULL, now);
+	for (unsigned i = 0; i < 10; i++) {
+		struct tt_endpoint e = address(5);
+		pass(MS(25));
+		mesh_paths_heard(&ps, MESH_PATH_DIRECT, &e, now);
+	}
+	CU_ASSERT_EQUAL(kind(), MESH_PATH_RELAY_TCP);
+}
+
+/* Its NAT has another mapping for it: that is found out when its next packet comes, and not when
+ * somebody has sent in vain. */
+static void peer_has_another_port(void)
+{
+	struct tt_endpoint e = address(6);
+
+	relayed();
+	way[5] = way[6] = (struct way){true, MS(20)};
+	names(5, 1, MESH_CANDIDATE_REFLEXIVE, false);
+	pass(SEC(5));
+	CU_ASSERT_EQUAL(kind(), MESH_PATH_PUNCHED);
+	sending = false;
+	facts.unanswered_tx_since = (struct tt_mono){0};
+	pass(SEC(10));
+	way[5].open = false;
+	mesh_paths_heard(&ps, MESH_PATH_PUNCHED, &e, now);
+	pass(MS(300));
+	CU_ASSERT_EQUAL(kind(), MESH_PATH_PUNCHED);
+	CU_ASSERT_EQUAL(remote(), 6);
+}
+
+/* The UDP relay swallows everything although it stands: no way back before it answers. */
 static void black_hole_in_relay(void)
 {
 	relayed();
@@ -743,9 +804,11 @@ TT_TESTS("path", {"starts on relay_tcp", starts_on_relay_tcp},
 	 {"forbidden candidates", forbidden_candidates}, {"hysteresis", hysteresis},
 	 {"black hole", black_hole}, {"black hole in a relay", black_hole_in_relay},
 	 {"peer has left", peer_has_left}, {"peer prefers relay", peer_prefers_relay},
-	 {"one-way traffic", one_way_traffic}, {"satellite", satellite}, {"late run", late_run},
-	 {"flapping", flapping}, {"peer is gone", peer_is_gone}, {"relay gone", relay_gone},
-	 {"hub gone", hub_gone}, {"network changed", network_changed}, {"re-probes", reprobes},
+	 {"peer uses both", peer_uses_both}, {"only answers end a doubt", only_answers_end_a_doubt},
+	 {"peer has another port", peer_has_another_port}, {"one-way traffic", one_way_traffic},
+	 {"satellite", satellite}, {"late run", late_run}, {"flapping", flapping},
+	 {"peer is gone", peer_is_gone}, {"relay gone", relay_gone}, {"hub gone", hub_gone},
+	 {"network changed", network_changed}, {"re-probes", reprobes},
 	 {"heard from somewhere", heard_from_somewhere}, {"heard one way", heard_one_way},
 	 {"many addresses", many_addresses}, {"hints", hints}, {"idle is silent", idle_is_silent},
 	 {"exchange rate", exchange_rate}, {"repeats an exchange", repeats_exchange},
