@@ -16,24 +16,33 @@ _Static_assert(MESH_CHECK_LEN_MIN == MESH_STUN_HEADER_LEN + MESH_STUN_ATTR_LEN +
 
 /* --- keys ------------------------------------------------------------------------------------- */
 
-static void push(struct mesh_frag frag[2], const uint8_t ufrag[MESH_UFRAG_LEN],
-		 const uint8_t key[MESH_CHECK_KEY_LEN], struct tt_mono now)
+static void put(struct mesh_frag *f, const uint8_t ufrag[MESH_UFRAG_LEN],
+		const uint8_t key[MESH_CHECK_KEY_LEN])
 {
-	frag[1] = frag[0];
-	frag[1].replaced = now;
-	frag[0].set = true;
-	memcpy(frag[0].ufrag, ufrag, MESH_UFRAG_LEN);
-	memcpy(frag[0].key, key, MESH_CHECK_KEY_LEN);
-	frag[0].replaced = (struct tt_mono){0};
+	*f = (struct mesh_frag){.set = true};
+	memcpy(f->ufrag, ufrag, MESH_UFRAG_LEN);
+	memcpy(f->key, key, MESH_CHECK_KEY_LEN);
 }
 
-void mesh_check_renew(struct mesh_check_keys *k, const struct tt_rng *rng, struct tt_mono now)
+void mesh_check_renew(struct mesh_check_keys *k, const struct tt_rng *rng)
 {
 	uint8_t fresh[MESH_UFRAG_LEN + MESH_CHECK_KEY_LEN];
+	bool unheard = k->local[0].set && !k->local[0].used;
 
+	if (unheard && !k->stale)
+		return;
+	/* what the peer has not shown to know gives way, and not what it does */
+	if (!unheard)
+		k->local[1] = k->local[0];
 	tt_rng_fill(rng, fresh, sizeof(fresh));
-	push(k->local, fresh, fresh + MESH_UFRAG_LEN, now);
+	put(&k->local[0], fresh, fresh + MESH_UFRAG_LEN);
+	k->stale = false;
 	crypto_wipe(fresh, sizeof(fresh));
+}
+
+void mesh_check_network_changed(struct mesh_check_keys *k)
+{
+	k->stale = true;
 }
 
 bool mesh_check_accept(struct mesh_check_keys *k, const struct mesh_offer *o, struct tt_mono now)
@@ -41,8 +50,22 @@ bool mesh_check_accept(struct mesh_check_keys *k, const struct mesh_offer *o, st
 	if (k->remote[0].set && o->generation <= k->generation)
 		return false;
 	k->generation = o->generation;
-	push(k->remote, o->ufrag, o->key, now);
+	if (k->remote[0].set && crypto_equal(k->remote[0].ufrag, o->ufrag, MESH_UFRAG_LEN) &&
+	    crypto_equal(k->remote[0].key, o->key, MESH_CHECK_KEY_LEN))
+		return true;
+	k->remote[1] = k->remote[0];
+	k->remote[1].replaced = now;
+	put(&k->remote[0], o->ufrag, o->key);
 	return true;
+}
+
+/* The peer has these local keys. */
+static void note_used(struct mesh_check_keys *k, const struct mesh_frag *local, struct tt_mono now)
+{
+	if (local != &k->local[0] || k->local[0].used)
+		return;
+	k->local[0].used = true;
+	k->local[1].replaced = now;
 }
 
 bool mesh_check_ready(const struct mesh_check_keys *k)
@@ -127,7 +150,16 @@ bool mesh_check_ufrags(const struct mesh_stun_msg *m, uint8_t to[MESH_UFRAG_LEN]
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-size_t mesh_check_request(const struct mesh_check_keys *k, const struct mesh_pair *pair,
+/* As long as the peer may not have heard of our newest keys, those before have their turn as well.
+ */
+static const struct mesh_frag *to_ask_with(struct mesh_check_keys *k)
+{
+	bool both = k->local[1].set && !k->local[0].used;
+
+	return &k->local[both && k->turn++ % 2];
+}
+
+size_t mesh_check_request(struct mesh_check_keys *k, const struct mesh_pair *pair,
 			  const uint8_t id[MESH_CHECK_ID_LEN], size_t len, uint8_t *out,
 			  size_t room)
 {
@@ -138,16 +170,18 @@ size_t mesh_check_request(const struct mesh_check_keys *k, const struct mesh_pai
 
 	if (!mesh_check_ready(k) || (len && (len % 4 || len < MESH_CHECK_LEN_MIN)))
 		return 0;
+	const struct mesh_frag *local = to_ask_with(k);
+
 	to_hex(username, k->remote[0].ufrag);
 	username[UFRAG_TEXT] = ':';
-	to_hex(username + UFRAG_TEXT + 1, k->local[0].ufrag);
+	to_hex(username + UFRAG_TEXT + 1, local->ufrag);
 	memcpy(sid.b, id, sizeof(sid.b));
 	mesh_stun_write_begin(&w, out, room, MESH_STUN_REQUEST, MESH_STUN_BINDING, &sid);
 	mesh_stun_write_attr(&w, MESH_STUN_USERNAME, username, sizeof(username));
 	if (len > MESH_CHECK_LEN_MIN)
 		mesh_stun_write_zeros(&w, MESH_STUN_PADDING,
 				      len - MESH_CHECK_LEN_MIN - MESH_STUN_ATTR_LEN);
-	derive(key, pair, k->local[0].key, k->remote[0].key);
+	derive(key, pair, local->key, k->remote[0].key);
 	mesh_stun_write_sha256(&w, key, sizeof(key));
 	crypto_wipe(key, sizeof(key));
 	return mesh_stun_write_end(&w);
@@ -174,9 +208,8 @@ static enum tt_drop verify(const struct mesh_pair *pair, const struct mesh_stun_
 	return drop;
 }
 
-enum tt_drop mesh_check_verify_request(const struct mesh_check_keys *k,
-				       const struct mesh_pair *pair, const struct mesh_stun_msg *m,
-				       struct tt_mono now)
+enum tt_drop mesh_check_verify_request(struct mesh_check_keys *k, const struct mesh_pair *pair,
+				       const struct mesh_stun_msg *m, struct tt_mono now)
 {
 	uint8_t to[MESH_UFRAG_LEN], from[MESH_UFRAG_LEN];
 
@@ -188,7 +221,11 @@ enum tt_drop mesh_check_verify_request(const struct mesh_check_keys *k,
 
 	if (!local || !remote)
 		return TT_DROP_STUN_UNEXPECTED;
-	return verify(pair, m, local, remote);
+	enum tt_drop drop = verify(pair, m, local, remote);
+
+	if (drop == TT_DROP_NONE)
+		note_used(k, local, now);
+	return drop;
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */
@@ -215,7 +252,7 @@ size_t mesh_check_answer(const struct mesh_check_keys *k, const struct mesh_pair
 	return mesh_stun_write_end(&w);
 }
 
-enum tt_drop mesh_check_verify_answer(const struct mesh_check_keys *k, const struct mesh_pair *pair,
+enum tt_drop mesh_check_verify_answer(struct mesh_check_keys *k, const struct mesh_pair *pair,
 				      const struct mesh_stun_msg *m, struct tt_mono now)
 {
 	if (m->class != MESH_STUN_SUCCESS || m->method != MESH_STUN_BINDING || m->unknown_count)
@@ -223,8 +260,10 @@ enum tt_drop mesh_check_verify_answer(const struct mesh_check_keys *k, const str
 	/* an answer names no keys: it is under those of its request, which may be the old ones */
 	for (unsigned i = 0; i < 4; i++) {
 		const struct mesh_frag *l = &k->local[i & 1], *r = &k->remote[i >> 1];
-		if (alive(l, now) && alive(r, now) && verify(pair, m, l, r) == TT_DROP_NONE)
+		if (alive(l, now) && alive(r, now) && verify(pair, m, l, r) == TT_DROP_NONE) {
+			note_used(k, l, now);
 			return TT_DROP_NONE;
+		}
 	}
 	return TT_DROP_STUN_INTEGRITY;
 }

@@ -186,6 +186,7 @@ void node_mesh_network_changed(struct node_mesh *m)
 	tt_list_for_each (at, &m->peers) {
 		struct node_mesh_peer *p = TT_CONTAINER_OF(at, struct node_mesh_peer, link);
 		mesh_paths_network_changed(&p->paths, now);
+		mesh_check_network_changed(&p->keys);
 		if (p->bind.state != MESH_RELAY_BIND_IDLE)
 			mesh_relay_bind_again(&p->bind, now);
 		node_mesh_run_peer(m, p);

@@ -81,7 +81,7 @@ void node_mesh_send_offer(struct node_mesh *m, struct node_mesh_peer *p, bool as
 		return;
 	/* peers refuse what is not newer */
 	m->generation = TT_MAX(m->generation + 1, wall.sec * 1000 + wall.nsec / 1000000);
-	mesh_check_renew(&p->keys, &m->opt.rng, plat_clock_mono());
+	mesh_check_renew(&p->keys, &m->opt.rng);
 	list_ufrags(m, p);
 	offer.generation = m->generation;
 	memcpy(offer.ufrag, p->keys.local[0].ufrag, MESH_UFRAG_LEN);

@@ -36,7 +36,7 @@ static void tell(struct mesh_check_keys *from, struct mesh_check_keys *to)
 {
 	struct mesh_offer o;
 
-	mesh_check_renew(from, &rng, now);
+	mesh_check_renew(from, &rng);
 	offer(from, &o);
 	CU_ASSERT(mesh_check_accept(to, &o, now));
 }
@@ -248,9 +248,9 @@ static void not_ready(void)
 	set_up();
 	CU_ASSERT(!mesh_check_ready(&a));
 	CU_ASSERT(!ask(0));
-	mesh_check_renew(&a, &rng, now);
+	mesh_check_renew(&a, &rng);
 	CU_ASSERT(!mesh_check_ready(&a) && !ask(0));
-	mesh_check_renew(&b, &rng, now);
+	mesh_check_renew(&b, &rng);
 	offer(&b, &o);
 	CU_ASSERT(mesh_check_accept(&a, &o, now));
 	CU_ASSERT(mesh_check_ready(&a) && ask(0));
@@ -267,9 +267,10 @@ static void old_generations(void)
 	struct mesh_offer first, second;
 
 	set_up();
-	mesh_check_renew(&b, &rng, now);
+	mesh_check_renew(&b, &rng);
 	offer(&b, &first);
-	mesh_check_renew(&b, &rng, now);
+	mesh_check_network_changed(&b);
+	mesh_check_renew(&b, &rng);
 	offer(&b, &second);
 	CU_ASSERT(mesh_check_accept(&a, &second, now));
 	struct mesh_check_keys before = a;
@@ -283,10 +284,11 @@ static void old_generations(void)
 	CU_ASSERT(!mesh_check_accept(&fresh, &first, now));
 }
 
-/* Keys of before the exchange: 60 s from then on, and not one more. */
+/* Keys of before the exchange: 60 s from when the peer has shown the new ones, and not one more. */
 static void expiry(void)
 {
-	uint8_t old_ufrag[MESH_UFRAG_LEN];
+	uint8_t old_ufrag[MESH_UFRAG_LEN], asked[ROOM], answered[ROOM];
+	size_t asked_len, answered_len;
 
 	exchange();
 	memcpy(old_ufrag, b.local[0].ufrag, sizeof(old_ufrag));
@@ -294,24 +296,60 @@ static void expiry(void)
 	now.ns += SEC(500); /* age alone ends nothing */
 	CU_ASSERT_EQUAL(verify(request, request_len, &b_pair), TT_DROP_NONE);
 	reply();
+	memcpy(asked, request, asked_len = request_len);
+	memcpy(answered, answer, answered_len = answer_len);
+	CU_ASSERT_EQUAL(take(answered, answered_len, &a_pair), TT_DROP_NONE);
 	tell(&b, &a);
-	CU_ASSERT_EQUAL(verify(request, request_len, &b_pair), TT_DROP_NONE);
-	CU_ASSERT_EQUAL(take(answer, answer_len, &a_pair), TT_DROP_NONE);
+	CU_ASSERT_EQUAL(verify(asked, asked_len, &b_pair), TT_DROP_NONE);
 	tell(&a, &b);
+	CU_ASSERT(works()); /* by the old keys or the new */
+	CU_ASSERT(works());
 	now.ns += SEC(60) - 1;
-	CU_ASSERT_EQUAL(verify(request, request_len, &b_pair), TT_DROP_NONE);
-	CU_ASSERT_EQUAL(take(answer, answer_len, &a_pair), TT_DROP_NONE);
+	CU_ASSERT_EQUAL(verify(asked, asked_len, &b_pair), TT_DROP_NONE);
+	CU_ASSERT_EQUAL(take(answered, answered_len, &a_pair), TT_DROP_NONE);
 	CU_ASSERT(mesh_check_knows(&b, old_ufrag, now));
 	now.ns += 1;
-	CU_ASSERT_EQUAL(verify(request, request_len, &b_pair), TT_DROP_STUN_UNEXPECTED);
-	CU_ASSERT_EQUAL(take(answer, answer_len, &a_pair), TT_DROP_STUN_INTEGRITY);
+	CU_ASSERT_EQUAL(verify(asked, asked_len, &b_pair), TT_DROP_STUN_UNEXPECTED);
+	CU_ASSERT_EQUAL(take(answered, answered_len, &a_pair), TT_DROP_STUN_INTEGRITY);
 	CU_ASSERT(!mesh_check_knows(&b, old_ufrag, now));
 	CU_ASSERT(works());
 	/* two exchanges later they are gone at once */
 	ask(0);
-	tell(&b, &a);
-	tell(&b, &a);
-	CU_ASSERT_EQUAL(verify(request, request_len, &b_pair), TT_DROP_STUN_UNEXPECTED);
+	memcpy(asked, request, asked_len = request_len);
+	for (unsigned i = 0; i < 2; i++) {
+		tell(&b, &a);
+		CU_ASSERT(works());
+	}
+	CU_ASSERT_EQUAL(verify(asked, asked_len, &b_pair), TT_DROP_STUN_UNEXPECTED);
+}
+
+/* Offers that get lost, for however long, cost nothing: what both have goes on. */
+static void lost_offers(void)
+{
+	uint8_t ufrag[MESH_UFRAG_LEN];
+
+	exchange();
+	CU_ASSERT(works());
+	mesh_check_renew(&a, &rng);
+	memcpy(ufrag, a.local[0].ufrag, sizeof(ufrag));
+	for (unsigned i = 0; i < 50; i++) {
+		mesh_check_renew(&a, &rng);
+		mesh_check_renew(&b, &rng);
+		now.ns += SEC(64);
+	}
+	CU_ASSERT_EQUAL(memcmp(ufrag, a.local[0].ufrag, sizeof(ufrag)), 0);
+	CU_ASSERT(works() || works());
+	/* in another network they are others, and what the peer has is still good */
+	mesh_check_network_changed(&a);
+	mesh_check_renew(&a, &rng);
+	CU_ASSERT_NOT_EQUAL(memcmp(ufrag, a.local[0].ufrag, sizeof(ufrag)), 0);
+	CU_ASSERT(works() || works());
+	/* the same offer twice */
+	tell(&a, &b);
+	tell(&a, &b);
+	CU_ASSERT(works() || works());
+	CU_ASSERT(a.local[0].used);
+	CU_ASSERT(works() && works());
 }
 
 /* Both sides renew at the same time, and their offers cross: every order of arrival works. */
@@ -320,8 +358,9 @@ static void crossing(void)
 	struct mesh_offer from_a, from_b;
 
 	exchange();
-	mesh_check_renew(&a, &rng, now);
-	mesh_check_renew(&b, &rng, now);
+	CU_ASSERT(works());
+	mesh_check_renew(&a, &rng);
+	mesh_check_renew(&b, &rng);
 	offer(&a, &from_a);
 	offer(&b, &from_b);
 	CU_ASSERT(ask(0)); /* new local, old remote keys: b does not know the new ones yet */
@@ -342,6 +381,7 @@ static void untraceable(void)
 	exchange();
 	ask(0);
 	memcpy(other, request, request_len);
+	CU_ASSERT(works());
 	tell(&a, &b);
 	tell(&b, &a);
 	tt_rng_fill(&rng, id, sizeof(id));
@@ -357,4 +397,5 @@ TT_TESTS("check", {"round trips", round_trips}, {"exact sizes", exact_sizes},
 	 {"unknown attributes", unknown_attributes}, {"damaged requests", damaged_requests},
 	 {"damaged answers", damaged_answers}, {"wrong people", wrong_people},
 	 {"reflected", reflected}, {"not ready", not_ready}, {"old generations", old_generations},
-	 {"expiry", expiry}, {"crossing exchanges", crossing}, {"untraceable", untraceable})
+	 {"expiry", expiry}, {"lost offers", lost_offers}, {"crossing exchanges", crossing},
+	 {"untraceable", untraceable})
