@@ -18,6 +18,7 @@
 #define NODE_MESH_PEERS_MAX	MESH_HUB_PEERS_MAX
 #define NODE_MESH_SUBNETS_MAX	4096
 #define NODE_MESH_UFRAG_SLOTS	4096
+#define NODE_MESH_TAG_SLOTS	4096
 #define NODE_MESH_LOCALS_MAX	12
 #define NODE_MESH_CHECKS_PER_S	2000 /* requests that are looked at, over all sources */
 #define NODE_MESH_RENEW_AGAIN_S 3600
@@ -55,6 +56,8 @@ struct node_mesh_peer {
 	struct node_mesh_ufrag ufrag[2];
 	struct mesh_relay_bind bind;
 	struct mesh_pmtu pmtu;			/* of the path in use */
+	struct node_mesh_peer *next_by_tag;	/* while the leg is open */
+	uint32_t tag;				/* as listed; 0: it is not */
 	struct tt_mono relay_sent, relay_heard; /* DATA on our leg */
 	struct dp_route route;			/* as published */
 	bool has_route;
@@ -81,6 +84,7 @@ struct node_mesh {
 	struct node_mesh_peer **by_id; /* buckets by node id */
 	uint32_t by_id_size;
 	uint64_t by_id_seed; /* the hub must not choose what collides */
+	struct node_mesh_peer *by_tag[NODE_MESH_TAG_SLOTS]; /* by our leg of the UDP relay */
 	struct tt_heap deadlines;
 	struct tt_heap_item **deadline_slots;
 	uv_timer_t timer;

@@ -16,6 +16,50 @@ static void know_relay(struct node_mesh *m, const struct tt_endpoint *at)
 	dp_plane_set_relays(node_device_plane(m->opt.device), m->relays, m->relay_count);
 }
 
+/* --- tags ------------------------------------------------------------------------------------- */
+
+static struct node_mesh_peer **slot_of(struct node_mesh *m, uint32_t tag)
+{
+	uint64_t h = (tag + UINT64_C(1)) * (m->by_id_seed | 1);
+
+	return &m->by_tag[(h >> 40) % NODE_MESH_TAG_SLOTS];
+}
+
+static struct node_mesh_peer *find_by_tag(struct node_mesh *m, uint32_t tag)
+{
+	struct node_mesh_peer *p = tag ? *slot_of(m, tag) : NULL;
+
+	while (p && p->tag != tag)
+		p = p->next_by_tag;
+	return p;
+}
+
+static void unlist(struct node_mesh *m, struct node_mesh_peer *p)
+{
+	if (!p->tag)
+		return;
+	struct node_mesh_peer **at = slot_of(m, p->tag);
+
+	while (*at != p)
+		at = &(*at)->next_by_tag;
+	*at = p->next_by_tag;
+	p->tag = 0;
+}
+
+static void list(struct node_mesh *m, struct node_mesh_peer *p, uint32_t tag)
+{
+	unlist(m, p);
+	p->tag = tag;
+	if (!tag)
+		return;
+	struct node_mesh_peer **at = slot_of(m, tag);
+
+	p->next_by_tag = *at;
+	*at = p;
+}
+
+/* --- legs ------------------------------------------------------------------------------------- */
+
 /* Each leg makes us send something to where the hub says. */
 static bool may_open(struct node_mesh *m, struct tt_mono now)
 {
@@ -38,21 +82,23 @@ void node_mesh_relay_opened(struct node_mesh *m, const Taltun__Hub__V1__RelayOpe
 
 	if (!p || !p->peer || n <= 0 || !may_open(m, now))
 		return;
-	if (mesh_relay_bind_start(&p->bind, o->tag, o->key.data, at, (size_t)n, m->opt.loopback_too,
-				  now) != MESH_RELAY_BIND_STARTED) {
+	/* the leg before is gone in any case */
+	bool started = mesh_relay_bind_start(&p->bind, o->tag, o->key.data, at, (size_t)n,
+					     m->opt.loopback_too, now) == MESH_RELAY_BIND_STARTED;
+
+	list(m, p, started ? o->tag : 0);
+	mesh_paths_relay(&p->paths, MESH_PATH_RELAY_UDP, false, now);
+	if (!started)
 		m->drops[TT_DROP_RX_RELAY_SOURCE]++;
-		return;
-	}
 	/* those that packets may go to, not all that were named */
 	for (unsigned i = 0; i < p->bind.count; i++)
 		know_relay(m, &p->bind.addresses[i]);
-	mesh_paths_relay(&p->paths, MESH_PATH_RELAY_UDP, false, now);
 	node_mesh_run_peer(m, p);
 }
 
 void node_mesh_relay_drop(struct node_mesh *m, struct node_mesh_peer *p)
 {
-	(void)m;
+	unlist(m, p);
 	if (p->bind.state == MESH_RELAY_BIND_IDLE)
 		return;
 	mesh_relay_bind_stop(&p->bind);
@@ -93,18 +139,6 @@ void node_mesh_relay_run(struct node_mesh *m, struct node_mesh_peer *p, struct t
 		node_mesh_publish(m, p);
 }
 
-static struct node_mesh_peer *by_tag(struct node_mesh *m, uint32_t tag)
-{
-	struct tt_list *at;
-
-	tt_list_for_each (at, &m->peers) {
-		struct node_mesh_peer *p = TT_CONTAINER_OF(at, struct node_mesh_peer, link);
-		if (p->bind.state != MESH_RELAY_BIND_IDLE && p->bind.tag == tag)
-			return p;
-	}
-	return NULL;
-}
-
 static bool is_relay(const struct node_mesh *m, const struct tt_endpoint *src)
 {
 	for (unsigned i = 0; i < m->relay_count; i++)
@@ -139,7 +173,7 @@ void node_mesh_relay_take(struct node_mesh *m, const struct tt_endpoint *src,
 		m->drops[TT_DROP_RX_RELAY_SOURCE]++;
 		return;
 	}
-	struct node_mesh_peer *p = by_tag(m, r.tag);
+	struct node_mesh_peer *p = find_by_tag(m, r.tag);
 
 	if (!p) {
 		m->drops[TT_DROP_RX_RELAY_SOURCE]++;
