@@ -116,7 +116,7 @@ scrape && rendered=$(value taltun_http_renderings_total)
 began=${EPOCHREALTIME/[.,]/}
 in_ns a python3 "$ABUSE" flood "$PORT" "$requests" "$seconds" >"$TT_WORK/flood.txt" &
 flood=$!
-check "a stream while scrapers flood" stream a b 10.77.0.2 20000000
+check "case 40: a stream while scrapers flood" stream a b 10.77.0.2 20000000
 check "a scrape meanwhile" wait_for 30 scrape
 wait "$flood"
 took_ms=$(((${EPOCHREALTIME/[.,]/} - began) / 1000))
