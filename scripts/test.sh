@@ -308,8 +308,8 @@ tier_netns() {
 		timeout -k 20 "$seconds" bash "$soak" >"$logs/netns-soak.log" 2>&1 </dev/null &
 		soak=$!
 	fi
-	# Most of the time is spent waiting for timers.
-	run_programs netns "$jobs" "$seconds" bash "${t[@]}"
+	# Most of the time is spent waiting for timers: two to a CPU.
+	run_programs netns $((2 * jobs)) "$seconds" bash "${t[@]}"
 	if [ -n "$soak" ]; then
 		wait "$soak"
 		record "netns soak" "$logs/netns-soak.log" $?
