@@ -323,14 +323,20 @@ static void on_accepted(void *ctx, int fd)
 	wire_stream_start(&c->stream, tls);
 }
 
-/* The last who came makes room, where nobody can even be turned away. */
+/* Where nobody can even be turned away, the stranger who came last makes room. */
 static void on_no_descriptor(void *ctx, bool waits)
 {
 	struct hub_conns *s = ctx;
 
 	s->stats.turned_away[HUB_TURNED_AWAY_FULL]++;
-	if (waits && !tt_list_empty(&s->list))
-		drop(TT_CONTAINER_OF(s->list.prev, struct hub_conn, link), HUB_CLOSE_RESET);
+	for (struct tt_list *l = s->list.prev; waits && l != &s->list; l = l->prev) {
+		struct hub_conn *c = TT_CONTAINER_OF(l, struct hub_conn, link);
+
+		if (c->counted) {
+			drop(c, HUB_CLOSE_RESET);
+			return;
+		}
+	}
 }
 
 void hub_conns_hold(struct hub_conns *s, bool hold)

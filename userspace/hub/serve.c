@@ -21,6 +21,7 @@
 #include "plat/logsink.h"
 #include "plat/notify.h"
 #include "plat/sandbox.h"
+#include "wire/uv.h"
 
 #define END_MS		 1500 /* then it ends without saying more */
 #define CERT_WARN_DAYS	 60
@@ -418,7 +419,9 @@ static enum hub_serve_outcome make_server(struct serve *s)
 
 static enum hub_serve_outcome run(struct serve *s)
 {
-	uv_loop_init(&s->loop);
+	int err = wire_uv_loop_init(&s->loop);
+	if (err)
+		return refuse("cannot start", NULL, strerror(-err));
 	enum hub_serve_outcome o = make_server(s);
 	if (o != HUB_SERVE_ENDED)
 		return o;

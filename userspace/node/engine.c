@@ -20,6 +20,7 @@
 #include "node/xdp_workers.h"
 #include "plat/clock.h"
 #include "plat/timer.h"
+#include "wire/uv.h"
 
 #define AUTO_WORKERS_MAX 4
 
@@ -456,7 +457,15 @@ int node_engine_run(const struct node_engine_start *start)
 	memset(e->sockets.fd4, -1, sizeof(e->sockets.fd4));
 	memset(e->sockets.fd6, -1, sizeof(e->sockets.fd6));
 	dp_csum_init();
-	uv_loop_init(&e->loop);
+	int err = wire_uv_loop_init(&e->loop);
+	if (err) {
+		tt_log(TT_LOG_ERROR, "engine.not_started", TT_F_ERRNO("error", err));
+		node_memory_close(e->memory);
+		if (e->deadline_fd >= 0)
+			close(e->deadline_fd);
+		free(e);
+		return NODE_EXIT_FAILED;
+	}
 	e->status = NODE_EXIT_FAILED;
 	if (e->memory && bring_up(e) == 0) {
 		e->status = NODE_EXIT_OK;
