@@ -13,7 +13,7 @@
 /* More peers than these are a table in `status`, too; of them so many rows. With both, what is said
  * of an interface fits a terminal of 24 lines. */
 #define BLOCKS_MAX 8
-#define ROWS_MAX   8
+#define ROWS_MAX   6
 /* Of a public key, to name a peer. */
 #define KEY_PREFIX_MIN 4
 

@@ -90,7 +90,8 @@ static void draw(struct top *t)
 	struct lines lines = {.count = 0};
 
 	top_screen_size(&t->look.rows, &t->look.columns);
-	t->look.wall_s = (long long)time(NULL);
+	if (!t->look.paused)
+		t->look.wall_s = (long long)time(NULL);
 	t->look.notice = *t->notice ? t->notice : NULL;
 	if (t->model.status)
 		top_view_draw(&t->model, &t->look, put_line, &lines);

@@ -315,7 +315,7 @@ static void draw_keys(struct picture *p, size_t shown)
 	if (look->notice)
 		add(&t, "%s", look->notice);
 	else if (look->paused)
-		add(&t, "PAUSED, p goes on");
+		add(&t, "PAUSED (p)");
 	if (shown < p->model->peer_count)
 		add(&t, "%s%zu-%zu of %zu", t.len ? "  " : "", look->scroll + 1,
 		    look->scroll + shown, p->model->peer_count);
