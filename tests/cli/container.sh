@@ -78,7 +78,7 @@ for kind in node hub; do
 		"$(cd "$TT_WORK/$kind" && for p in var/lib/dpkg/status.d/*; do
 			[ -s "usr/share/doc/${p##*/}/copyright" ] || echo "$p"
 		done)"
-	less "$kind: MiB of files" "$(du -sm --apparent-size "$TT_WORK/$kind" | cut -f1)" 40
+	less "$kind: MiB of files" "$(du -sm --apparent-size "$TT_WORK/$kind" | cut -f1)" 48
 done
 equal "the hub's user" 65532:65532 "$(config hub .config.User)"
 equal "has its state" "65532:65532 700" "$(stat -c '%u:%g %a' "$TT_WORK/hub/var/lib/taltun-hub")"

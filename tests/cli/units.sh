@@ -49,7 +49,7 @@ forbidden_by() {
 }
 
 can_be_node() {
-	[ "$(id -u)" -eq 0 ] && [ -c /dev/net/tun ] && command -v setpriv >/dev/null
+	[ "$(id -u)" -eq 0 ] && [ -c /dev/net/tun ] && command -v setpriv >/dev/null && command -v nft >/dev/null
 }
 
 caps_of() { value "$1" CapabilityBoundingSet | sed 's/CAP_/+/g; s/ /,/g' | tr '[:upper:]' '[:lower:]'; }
@@ -66,8 +66,17 @@ node_with_the_units_rights() {
 		private_key_file = "$TT_WORK/etc/node.key"
 		address = ["10.77.0.1/24"]
 		listen_port = 51820
+		[gateway]
+		firewall = true
+		ip_forward = true
+		subnets = ["192.168.50.0/24"]
+		masquerade = ["v0"]
+		[metrics]
+		listen = "unix:/run/taltun/metrics"
 	END
 	chmod 755 "$TT_WORK"
+	# what the unit cannot set is set before
+	router a
 	in_ns a chown 65534:65534 /run/taltun /run/wireguard /var/lib/taltun
 	bg_ns a "$TT_WORK/manager.log" python3 -u "$TT_ROOT/tests/cli/support/manager.py" "$TT_WORK/notify"
 	wait_for 5 test -S "$TT_WORK/notify"
@@ -81,6 +90,9 @@ node_with_the_units_rights() {
 	check "a node with the unit's rights is ready" wait_for 20 grep -q '^READY=1' "$TT_WORK/manager.log"
 	check "and keeps the watchdog content" wait_for 10 grep -q '^WATCHDOG=1' "$TT_WORK/manager.log"
 	check "its interface has its address" in_ns a ip address show dev "$tt" to 10.77.0.1
+	check "its firewall is made" in_ns a nft list table inet "taltun_$tt"
+	check "its metrics are served" in_ns a sh -c "printf 'GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n' |
+		socat -t 5 - UNIX-CONNECT:/run/taltun/metrics | grep -q '^taltun_interface_up'"
 	check "ExecReload" in_ns a taltun reload "$tt"
 	check "is told" wait_for 5 grep -q '^RELOADING=1' "$TT_WORK/manager.log"
 	check "it ends" in_ns a taltun down "$tt"
@@ -102,7 +114,7 @@ if can_be_node; then
 		skip "strace or systemd-analyze is not installed: system calls of a node"
 	fi
 else
-	skip "needs root, /dev/net/tun and setpriv: a node with the unit's rights"
+	skip "needs root, /dev/net/tun, nft and setpriv: a node with the unit's rights"
 fi
 
 # --- a hub -----------------------------------------------------------------------------------
