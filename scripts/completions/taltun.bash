@@ -2,7 +2,7 @@
 # bash completion for taltun(8) and taltund(8); needs nothing but bash.
 # shellcheck shell=bash
 
-_taltun_commands="up down enroll status peers events firewall doctor stun log-level genkey pubkey genpsk check-config import reload bench version help"
+_taltun_commands="up down enroll status peers top events firewall doctor stun log-level genkey pubkey genpsk check-config import reload bench version help"
 
 # Settings that --set takes; peers are set in the file only.
 _taltun_settings="interface.name interface.private_key interface.private_key_file interface.address
@@ -70,6 +70,15 @@ _taltun_bench() {
 	esac
 }
 
+# An interface, or the value of the option before.
+_taltun_looking() {
+	case ${COMP_WORDS[COMP_CWORD - 1]} in
+	--sort) _taltun_words "rate name handshake" ;;
+	--peer | --interval) ;;
+	*) _taltun_interfaces ;;
+	esac
+}
+
 _taltun() {
 	local cur=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]-}
 	COMPREPLY=()
@@ -80,7 +89,9 @@ _taltun() {
 	if [[ $cur == -* ]]; then
 		case $command in
 		enroll) _taltun_words "--interface --accept --hub-address --config-dir --no-start --json --help" ;;
-		status | peers | events | firewall | doctor | log-level) _taltun_words "--json --help" ;;
+		status | peers) _taltun_words "--peer --json --help" ;;
+		top) _taltun_words "--interval --sort --once --json --help" ;;
+		events | firewall | doctor | log-level) _taltun_words "--json --help" ;;
 		stun) _taltun_words "-4 -6 --port --json --help" ;;
 		bench) _taltun_words "$(_taltun_bench_options "${COMP_WORDS[2]-}") --json --help" ;;
 		check-config) _taltun_words "--dump --help" ;;
@@ -93,7 +104,7 @@ _taltun() {
 	up) _taltun_configured && _taltun_files .toml .conf ;;
 	down) _taltun_interfaces && _taltun_files .toml .conf ;;
 	enroll) [ "${COMP_WORDS[COMP_CWORD - 1]}" != --config-dir ] || _taltun_files .none ;;
-	status | peers | events | reload) _taltun_interfaces ;;
+	status | peers | top | events | reload) _taltun_looking ;;
 	firewall)
 		if [ "$COMP_CWORD" -eq 2 ]; then _taltun_words show; else _taltun_interfaces; fi
 		;;

@@ -36,6 +36,7 @@ complete -c taltun -n __fish_use_subcommand -a down -d 'Take an interface down a
 complete -c taltun -n __fish_use_subcommand -a enroll -d 'Join a mesh with a token from its hub'
 complete -c taltun -n __fish_use_subcommand -a status -d 'Show an interface, or all, with their peers'
 complete -c taltun -n __fish_use_subcommand -a peers -d 'Show peers as a table'
+complete -c taltun -n __fish_use_subcommand -a top -d 'Watch throughput, drops, workers and peers'
 complete -c taltun -n __fish_use_subcommand -a events -d 'Print what happens to an interface'
 complete -c taltun -n __fish_use_subcommand -a firewall -d 'Print the firewall of a gateway'
 complete -c taltun -n __fish_use_subcommand -a doctor -d 'Look for what keeps it from working, or from being fast'
@@ -52,7 +53,11 @@ complete -c taltun -n __fish_use_subcommand -a version -d 'Print the version'
 complete -c taltun -n __fish_use_subcommand -a help -d 'Print what the commands are'
 
 complete -c taltun -n 'not __fish_use_subcommand; and not __fish_seen_subcommand_from version help' -s h -l help -d 'Show the help of the command'
-complete -c taltun -n '__fish_seen_subcommand_from status peers events firewall enroll doctor stun log-level bench' -l json -d 'Print JSON'
+complete -c taltun -n '__fish_seen_subcommand_from status peers top events firewall enroll doctor stun log-level bench' -l json -d 'Print JSON'
+complete -c taltun -n '__fish_seen_subcommand_from status peers' -l peer -x -d 'Only this one, by name or key'
+complete -c taltun -n '__fish_seen_subcommand_from top' -l interval -x -d 'Seconds between two looks'
+complete -c taltun -n '__fish_seen_subcommand_from top' -l sort -x -a 'rate name handshake' -d 'Order of peers'
+complete -c taltun -n '__fish_seen_subcommand_from top' -l once -d 'Print one picture'
 complete -c taltun -n '__fish_seen_subcommand_from enroll' -l interface -x -d 'Name of the interface'
 complete -c taltun -n '__fish_seen_subcommand_from enroll' -l accept -x -d 'Subnet or default route to take'
 complete -c taltun -n '__fish_seen_subcommand_from enroll' -l hub-address -x -d 'Where the hub is'
@@ -64,7 +69,7 @@ complete -c taltun -n '__fish_seen_subcommand_from stun' -l port -x -d 'Our UDP 
 complete -c taltun -n '__fish_seen_subcommand_from check-config' -l dump -d 'Print every setting'
 complete -c taltun -n '__taltun_argument 1 up' -a '(__taltun_configured)' -d 'Configured interface'
 complete -c taltun -n '__taltun_argument 1 up down check-config' -a '(__taltun_configurations)'
-complete -c taltun -n '__taltun_argument 1 down status peers events reload log-level' -a '(__taltun_interfaces)' -d Interface
+complete -c taltun -n '__taltun_argument 1 down status peers top events reload log-level' -a '(__taltun_interfaces)' -d Interface
 complete -c taltun -n '__fish_seen_subcommand_from doctor' -a '(command ls /sys/class/net)' -d 'Network interface'
 complete -c taltun -n '__taltun_argument 1 firewall' -a show
 complete -c taltun -n '__taltun_argument 2 firewall' -a '(__taltun_interfaces)' -d Interface
@@ -79,7 +84,7 @@ complete -c taltun -n '__fish_seen_subcommand_from xdp' -l ms -x
 for option in bytes batch sessions workers ms
     complete -c taltun -n '__fish_seen_subcommand_from datapath' -l $option -x
 end
-complete -c taltun -n '__taltun_argument 1 help' -a 'up down enroll status peers events firewall doctor stun log-level genkey pubkey genpsk check-config import reload bench version help'
+complete -c taltun -n '__taltun_argument 1 help' -a 'up down enroll status peers top events firewall doctor stun log-level genkey pubkey genpsk check-config import reload bench version help'
 
 complete -c taltund -f
 complete -c taltund -s c -l config -r -a '(__taltun_configurations)' -d 'Configuration file'
