@@ -130,7 +130,7 @@ static const struct number_key numbers[] = {
 	{"limits", "relay_mib", LIMIT(packet_bytes), 1, 4095, 1024 * 1024},
 };
 
-static const char *const sections[] = {"hub", "stun", "relay", "limits", "log"};
+static const char *const sections[] = {"hub", "stun", "relay", "limits", "metrics", "log"};
 
 static int set_number(struct reading *r, const struct number_key *k, const struct toml_value *v)
 {
@@ -172,6 +172,30 @@ static int set_choice(struct reading *r, const struct toml_value *v, const char 
 	return fail(r, v->line, v->column, "%s must be one of %s", name, list);
 }
 
+/* "off", "unix:/run/x.sock", "127.0.0.1:9587" */
+static int set_metrics(struct reading *r, const struct toml_value *v)
+{
+	static const char prefix[] = "unix:/";
+	const char *text = text_of(v), *path;
+
+	memset(&r->c->metrics_at, 0, sizeof(r->c->metrics_at));
+	r->c->metrics_path[0] = 0;
+	if (text && strcmp(text, "off") == 0)
+		return 0;
+	if (text && strncmp(text, prefix, strlen(prefix)) == 0) {
+		path = text + strlen(prefix) - 1;
+		if (strlen(path) >= sizeof(r->c->metrics_path))
+			return fail(r, v->line, v->column, "the path is longer than %zu bytes",
+				    sizeof(r->c->metrics_path) - 1);
+		memcpy(r->c->metrics_path, path, strlen(path) + 1);
+		return 0;
+	}
+	if (!text || tt_endpoint_parse(text, &r->c->metrics_at) != 0 || !r->c->metrics_at.udp_port)
+		return fail(r, v->line, v->column,
+			    "listen must be \"ADDRESS:PORT\", \"unix:/PATH\" or \"off\"");
+	return 0;
+}
+
 static int set_other(struct reading *r, const char *key, const struct toml_value *v, bool *known)
 {
 	static const char *const levels[] = {"error", "warn", "info", "debug"};
@@ -186,6 +210,8 @@ static int set_other(struct reading *r, const char *key, const struct toml_value
 	if (strcmp(s, "relay") == 0 && strcmp(key, "public") == 0)
 		return endpoints(r, v, r->c->relay_at, MESH_HUB_ENDPOINTS_MAX,
 				 &r->c->relay_at_count);
+	if (strcmp(s, "metrics") == 0 && strcmp(key, "listen") == 0)
+		return set_metrics(r, v);
 	if (strcmp(s, "log") == 0 && strcmp(key, "level") == 0)
 		return set_choice(r, v, key, &r->c->log_level, levels, TT_ARRAY_LEN(levels));
 	if (strcmp(s, "log") == 0 && strcmp(key, "format") == 0)

@@ -40,6 +40,8 @@ struct hub_config {
 	struct tt_endpoint relay_at[MESH_HUB_ENDPOINTS_MAX]; /* what nodes are told; none: found */
 	unsigned relay_at_count;
 	uint64_t relay_udp_bytes_per_s, relay_tcp_bytes_per_s; /* of one node; 0: any */
+	struct tt_endpoint metrics_at;			       /* port 0: not by TCP */
+	char metrics_path[108];				       /* of a Unix socket; "": none */
 	int log_level;					       /* enum tt_log_level */
 	int log_format;					       /* enum tt_log_format */
 };

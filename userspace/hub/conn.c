@@ -30,6 +30,13 @@ const struct hub_conn_limits hub_conn_limits_default = {
 	.packet_bytes = 128 * 1024 * 1024,
 };
 
+const char *hub_turned_away_name(enum hub_turned_away why)
+{
+	static const char *const name[] = {"full", "source", "rate", "memory", "left"};
+
+	return (unsigned)why < TT_ARRAY_LEN(name) ? name[why] : "unknown";
+}
+
 const char *hub_close_name(enum hub_close why)
 {
 	static const char *const name[] = {

@@ -51,6 +51,7 @@ enum hub_turned_away {
 	HUB_TURNED_AWAY_LEFT, /* it had left before its turn came */
 	HUB_TURNED_AWAY_COUNT,
 };
+const char *hub_turned_away_name(enum hub_turned_away why); /* "rate"; never NULL */
 
 struct hub_conn_handlers {
 	/* TLS stands; hub_conn_peer() says who it is. */

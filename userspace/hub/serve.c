@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,8 @@
 #include "crypto/mem.h"
 #include "hub/control.h"
 #include "hub/file.h"
+#include "hub/listen.h"
+#include "hub/metrics.h"
 #include "hub/relay_at.h"
 #include "hub/server.h"
 #include "plat/logsink.h"
@@ -25,6 +26,7 @@
 
 #define END_MS		 1500 /* then it ends without saying more */
 #define CERT_WARN_DAYS	 60
+#define METRICS_BACKLOG	 16
 #define DESCRIPTORS_KEPT 512 /* that are not connections */
 
 struct serve {
@@ -37,6 +39,8 @@ struct serve {
 	struct hub_relay *relay;
 	struct hub_stun *stun;
 	struct hub_control *control;
+	struct hub_metrics *metrics;   /* NULL: nobody asked for them */
+	int metrics_fd;		       /* until they are served; -1: none */
 	struct hub_relay_at *relay_at; /* NULL: the operator says where the relay is */
 	int listeners[HUB_LISTEN_MAX];
 	unsigned listener_count;
@@ -137,36 +141,6 @@ static void raise_descriptors(struct serve *s)
 	       TT_F_U64("wanted", wanted), TT_F_U64("connections", s->config.limits.connections));
 }
 
-static int listen_one(const struct tt_endpoint *at)
-{
-	struct sockaddr_storage ss = {0};
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&ss;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&ss;
-	bool is_v6 = at->ip.family == TT_FAMILY_V6;
-	int one = 1;
-	int fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0)
-		return -errno;
-	if (is_v6) {
-		v6->sin6_family = AF_INET6;
-		v6->sin6_port = htons(at->udp_port);
-		memcpy(&v6->sin6_addr, at->ip.b, 16);
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	} else {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons(at->udp_port);
-		memcpy(&v4->sin_addr, at->ip.b, 4);
-	}
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *)&ss, is_v6 ? sizeof(*v6) : sizeof(*v4)) < 0) {
-		int err = -errno;
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
 /* Where the file says nothing: the port of the hub's name, both families. */
 static void default_listen(struct serve *s)
 {
@@ -182,13 +156,44 @@ static void default_listen(struct serve *s)
 	c->listen_count = 2;
 }
 
+static bool is_loopback(const struct tt_ip *ip)
+{
+	static const uint8_t v6[16] = {[15] = 1};
+
+	return ip->family == TT_FAMILY_V4 ? ip->b[0] == 127 : memcmp(ip->b, v6, sizeof(v6)) == 0;
+}
+
+static enum hub_serve_outcome listen_metrics(struct serve *s)
+{
+	const struct hub_config *c = &s->config;
+	char text[TT_ENDPOINT_TEXT_MAX];
+	int err = 0;
+
+	s->metrics_fd = c->metrics_path[0] ? hub_listen_unix(c->metrics_path, 0660)
+					   : hub_listen_tcp(&c->metrics_at);
+	if (s->metrics_fd < 0)
+		err = s->metrics_fd;
+	else if (!c->metrics_path[0] && listen(s->metrics_fd, METRICS_BACKLOG) < 0)
+		err = -errno;
+	if (err)
+		return refuse("cannot serve metrics at",
+			      c->metrics_path[0] ? c->metrics_path
+						 : tt_endpoint_format(&c->metrics_at, text),
+			      strerror(-err));
+	if (!c->metrics_path[0] && !is_loopback(&c->metrics_at.ip))
+		tt_log(TT_LOG_WARN, "metrics.public", TT_F_ENDPOINT("listen", &c->metrics_at),
+		       TT_F_STR("hint", "plain HTTP, for whoever can reach it: a firewall's, or a "
+					"proxy's, business"));
+	return HUB_SERVE_ENDED;
+}
+
 static enum hub_serve_outcome bind_all(struct serve *s)
 {
 	char text[TT_ENDPOINT_TEXT_MAX];
 
 	default_listen(s);
 	for (unsigned i = 0; i < s->config.listen_count; i++) {
-		int fd = listen_one(&s->config.listen[i]);
+		int fd = hub_listen_tcp(&s->config.listen[i]);
 
 		if (fd == -EAFNOSUPPORT)
 			continue;
@@ -198,6 +203,8 @@ static enum hub_serve_outcome bind_all(struct serve *s)
 				      strerror(-fd));
 		s->listeners[s->listener_count++] = fd;
 	}
+	if (s->config.metrics_at.udp_port && listen_metrics(s) != HUB_SERVE_ENDED)
+		return HUB_SERVE_FAILED;
 	if (s->config.stun_udp_port) {
 		int err = hub_stun_open(s->config.stun_udp_port, &s->stun);
 		if (err)
@@ -308,6 +315,9 @@ static void end(struct serve *s)
 		hub_relay_at_stop(s->relay_at, on_part_gone, s);
 	hub_server_stop(s->server, on_server_stopped, s);
 	hub_control_stop(s->control, on_part_gone, s);
+	hub_metrics_stop(s->metrics);
+	if (s->config.metrics_path[0])
+		unlink(s->config.metrics_path);
 	if (s->stun)
 		hub_stun_stop(s->stun, on_part_gone, s);
 }
@@ -388,6 +398,18 @@ static void on_relay_at(void *arg, const struct tt_endpoint *at, unsigned count)
 	hub_server_set_relay_at(s->server, at, count);
 }
 
+static enum hub_serve_outcome serve_metrics(struct serve *s)
+{
+	struct hub_metrics_sources from = {
+		.server = s->server, .stun = s->stun, .signer = s->signer};
+
+	if (s->metrics_fd < 0)
+		return HUB_SERVE_ENDED;
+	int err = hub_metrics_open(&s->loop, s->metrics_fd, &from, &s->metrics);
+	s->metrics_fd = -1;
+	return err ? refuse("cannot serve metrics", NULL, strerror(-err)) : HUB_SERVE_ENDED;
+}
+
 static enum hub_serve_outcome make_server(struct serve *s)
 {
 	s->opt.db_path = s->paths->db;
@@ -414,7 +436,9 @@ static enum hub_serve_outcome make_server(struct serve *s)
 					   .name = s->opt.settings.name,
 					   .started_s = (uint64_t)time(NULL)};
 	err = hub_control_open(&s->loop, s->paths->control, &from, &s->control);
-	return err ? refuse("cannot make", s->paths->control, strerror(-err)) : HUB_SERVE_ENDED;
+	if (err)
+		return refuse("cannot make", s->paths->control, strerror(-err));
+	return serve_metrics(s);
 }
 
 static enum hub_serve_outcome run(struct serve *s)
@@ -484,6 +508,9 @@ static enum hub_serve_outcome prepare(struct serve *s)
 		o = bind_all(s);
 	if (o == HUB_SERVE_ENDED)
 		o = drop_rights(s);
+	/* as the one who will take it away again */
+	if (o == HUB_SERVE_ENDED && s->config.metrics_path[0])
+		o = listen_metrics(s);
 	return o == HUB_SERVE_ENDED ? start_relay(s) : o;
 }
 
@@ -495,6 +522,8 @@ static void give_up(struct serve *s)
 	if (s->stun)
 		hub_stun_stop(s->stun, NULL, NULL);
 	hub_relay_stop(s->relay);
+	if (s->metrics_fd >= 0)
+		close(s->metrics_fd);
 	for (unsigned i = 0; i < s->listener_count; i++)
 		close(s->listeners[i]);
 	crypto_wipe(s, sizeof(*s));
@@ -510,6 +539,7 @@ enum hub_serve_outcome hub_serve(const struct hub_serve_options *opt)
 		return HUB_SERVE_FAILED;
 	s->paths = opt->paths;
 	s->ca_key_stdin = opt->ca_key_stdin;
+	s->metrics_fd = -1;
 	tt_log_set_priorities(plat_logsink_is_journal(STDERR_FILENO));
 	if (hub_config_load(opt->paths->config, &s->config, error) != 0) {
 		/* people read it, or the journal does */

@@ -377,6 +377,24 @@ void hub_server_get_stats(const struct hub_server *s, struct hub_server_stats *o
 	hub_conns_stats(s->conns, &out->conns);
 	if (s->opt.relay)
 		hub_relay_get_stats(s->opt.relay, &out->relay);
+	hub_store_get_stats(s->store, &out->store);
 	out->nodes = hub_registry_count(s->registry);
 	out->online = hub_registry_online(s->registry);
+}
+
+static uint64_t end_of(const struct tls_der *cert)
+{
+	struct tls_cert_info info;
+
+	return tls_cert_parse(cert->bytes, cert->len, &info) == 0 ? info.not_after_s : 0;
+}
+
+uint64_t hub_server_certificate_end(const struct hub_server *s)
+{
+	return end_of(&s->opt.cert);
+}
+
+uint64_t hub_server_ca_end(const struct hub_server *s)
+{
+	return end_of(&s->opt.ca);
 }

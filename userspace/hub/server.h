@@ -49,6 +49,7 @@ void hub_server_destroy(struct hub_server *s);
 struct hub_server_stats {
 	struct hub_conn_stats conns;
 	struct hub_relay_stats relay;
+	struct hub_store_stats store;
 	uint32_t nodes, online;
 	uint64_t enrolled, enrol_refused_token, enrol_refused_proof, enrol_refused_other;
 	uint64_t renewed, signals, signals_refused, map_frames, relay_refused_policy,
@@ -66,5 +67,8 @@ struct hub_server_online {
 void hub_server_each_online(const struct hub_server *s,
 			    void (*each)(void *ctx, const struct hub_server_online *o), void *ctx);
 void hub_server_get_stats(const struct hub_server *s, struct hub_server_stats *out);
+/* When the hub's certificate in use, and the CA's, ends: wall time in seconds; 0: unknown. */
+uint64_t hub_server_certificate_end(const struct hub_server *s);
+uint64_t hub_server_ca_end(const struct hub_server *s);
 
 #endif

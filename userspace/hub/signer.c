@@ -225,6 +225,11 @@ bool hub_signer_sign(struct hub_signer *s, const struct hub_sign_request *req,
 	return true;
 }
 
+uint32_t hub_signer_pending(const struct hub_signer *s)
+{
+	return s->pending;
+}
+
 bool hub_signer_works(const struct hub_signer *s)
 {
 	return !s->gone;

@@ -51,5 +51,7 @@ bool hub_signer_sign(struct hub_signer *s, const struct hub_sign_request *req,
 		     void *ctx, uint64_t cookie);
 /* False: it has ended; nothing can be signed before the hub starts again. */
 bool hub_signer_works(const struct hub_signer *s);
+/* Requests that are not answered. */
+uint32_t hub_signer_pending(const struct hub_signer *s);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "hub/store.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -57,8 +58,10 @@ struct hub_store {
 	bool stopping, snapshot_out;
 	/* the loop's thread */
 	uint32_t pending;
+	bool loaded;
 	void (*closed)(void *arg);
 	void *closed_arg;
+	_Atomic uint64_t failures; /* any thread */
 	/* the store's thread */
 	struct hub_db *db;
 	struct queue late; /* writes without an answer that failed */
@@ -107,6 +110,7 @@ static void complain(struct hub_store *s, const char *event, enum hub_db_outcome
 {
 	const char *why = hub_db_outcome_text(o);
 
+	atomic_fetch_add_explicit(&s->failures, 1, memory_order_relaxed);
 	tt_log_limited(TT_LOG_ERROR, event, why, plat_clock_mono(), 2, TT_F_STR("error", why),
 		       TT_F_STR("detail", hub_db_error(s->db)));
 }
@@ -315,6 +319,7 @@ static void deliver(struct hub_store *s, struct request *r)
 		uv_mutex_lock(&s->lock);
 		s->snapshot_out = false;
 		uv_mutex_unlock(&s->lock);
+		s->loaded = true;
 		s->on.loaded(s->on.ctx, &r->u.snapshot);
 		for (uint32_t i = 0; i < r->u.snapshot.count; i++)
 			r->u.snapshot.node[i].subnets = NULL;
@@ -494,4 +499,12 @@ bool hub_store_seen(struct hub_store *s, uint32_t id, uint64_t now_s)
 	r->id = id;
 	r->at_s = now_s;
 	return ask(s, r);
+}
+
+void hub_store_get_stats(const struct hub_store *s, struct hub_store_stats *out)
+{
+	*out = (struct hub_store_stats){.loaded = s->loaded,
+					.pending = s->pending,
+					.failures = atomic_load_explicit(&s->failures,
+									 memory_order_relaxed)};
 }

@@ -50,4 +50,11 @@ bool hub_store_renewed(struct hub_store *s, uint32_t id, const uint8_t *serial, 
 		       uint64_t until_s);
 bool hub_store_seen(struct hub_store *s, uint32_t id, uint64_t now_s);
 
+struct hub_store_stats {
+	bool loaded; /* it has been read once */
+	uint32_t pending;
+	uint64_t failures; /* of reading and writing */
+};
+void hub_store_get_stats(const struct hub_store *s, struct hub_store_stats *out);
+
 #endif

@@ -37,6 +37,45 @@ static void defaults(void)
 	CU_ASSERT_EQUAL(c.listen_count, 0);
 }
 
+static bool metrics_refused(const char *value)
+{
+	struct hub_config c;
+	char text[256];
+
+	snprintf(text, sizeof(text), "[metrics]\nlisten = %s\n", value);
+	return load(text, &c) == -EINVAL && strstr(error, ":2:10: ");
+}
+
+static void metrics(void)
+{
+	char text[TT_ENDPOINT_TEXT_MAX], path_of_unix[160];
+	struct hub_config c;
+
+	CU_ASSERT_EQUAL(load("", &c), 0);
+	CU_ASSERT(c.metrics_at.udp_port == 0 && c.metrics_path[0] == 0);
+	CU_ASSERT_EQUAL(load("[metrics]\nlisten = \"[::1]:9587\"\n", &c), 0);
+	CU_ASSERT_STRING_EQUAL(tt_endpoint_format(&c.metrics_at, text), "[::1]:9587");
+	CU_ASSERT_EQUAL(load("[metrics]\nlisten = \"unix:/run/x.sock\"\n", &c), 0);
+	CU_ASSERT_STRING_EQUAL(c.metrics_path, "/run/x.sock");
+	CU_ASSERT_EQUAL(c.metrics_at.udp_port, 0);
+	CU_ASSERT_EQUAL(load("[metrics]\nlisten = \"off\"\n", &c), 0);
+	CU_ASSERT(c.metrics_at.udp_port == 0 && c.metrics_path[0] == 0);
+	static const char *const bad[] = {"\"\"",
+					  "\"on\"",
+					  "9587",
+					  "\"127.0.0.1\"",
+					  "\"127.0.0.1:0\"",
+					  "\"host:9587\"",
+					  "\"unix:\"",
+					  "\"unix:x.sock\"",
+					  "[\"127.0.0.1:1\"]",
+					  "\"unix:/a\\u0000b\""};
+	for (size_t i = 0; i < TT_ARRAY_LEN(bad); i++)
+		CU_ASSERT_TRUE(metrics_refused(bad[i]));
+	snprintf(path_of_unix, sizeof(path_of_unix), "\"unix:/%0120d\"", 0);
+	CU_ASSERT_TRUE(metrics_refused(path_of_unix));
+}
+
 static void values(void)
 {
 	struct hub_config c;
@@ -143,5 +182,5 @@ static void bucket(void)
 	CU_ASSERT_FALSE(hub_bucket_take(&b, 201, 50, 200, tt_mono_add_ns(now, TT_NS_PER_SEC)));
 }
 
-TT_TESTS("hub_config", {"defaults", defaults}, {"values", values}, {"refusals", refusals},
-	 {"paths", paths}, {"token bucket", bucket})
+TT_TESTS("hub_config", {"defaults", defaults}, {"values", values}, {"metrics", metrics},
+	 {"refusals", refusals}, {"paths", paths}, {"token bucket", bucket})
