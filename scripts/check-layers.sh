@@ -134,7 +134,7 @@ check_relative_includes() {
 libs=("$BUILD/lib/libtt-base.a" "$BUILD/lib/libtt-crypto.a" "$BUILD/lib/libtt-wg.a"
 	"$BUILD/lib/libtt-mesh.a")
 incs=()
-for l in base crypto wg mesh plat datapath; do incs+=("$BUILD/inc/$l/.made"); done
+for l in base crypto wg mesh plat datapath cli; do incs+=("$BUILD/inc/$l/.made"); done
 make -s BUILD="$BUILD" "${libs[@]}" "${incs[@]}" > "$work/make.log" 2>&1 || {
 	tail -n 20 "$work/make.log"
 	fail "the layers do not build"
@@ -149,6 +149,7 @@ check_includes base "base" "crypto wg mesh datapath node plat"
 check_includes crypto "base crypto" "wg mesh datapath node plat"
 check_includes wg "base crypto wg" "mesh datapath node plat"
 check_includes mesh "base crypto mesh" "wg datapath node plat"
+check_includes cli "base cli" "crypto wg mesh datapath node plat hub"
 check_includes plat "base plat" "crypto wg mesh datapath node"
 check_includes datapath "base crypto wg mesh plat datapath" "node"
 check_relative_includes
