@@ -298,8 +298,7 @@ static void odd_requests(void)
 		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
 		"GET /metrics HTTP/9.9\r\n\r\n",
 		"GET /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
-		"GET /metrics HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: "
-		"chunked\r\n\r\nzz\r\n"};
+		"GET /metrics HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"};
 	for (unsigned i = 0; i < TT_ARRAY_LEN(odd); i++) {
 		fd = dial();
 		say(fd, odd[i]);
