@@ -47,6 +47,9 @@ equal "status --json: interface" "$ta" "$(status a "$ta" .interface)"
 less "status --json: bytes were counted" 5000000 "$(status a "$ta" '.peers[0].tx_bytes')"
 check "peers --json is JSON" eval "in_ns a taltun peers '$ta' --json | jq -e . >/dev/null"
 check "status for people" eval "in_ns a taltun status '$ta' | grep -q online"
+check "top shows what goes on" eval "in_ns a timeout 10 taltun top '$ta' --once --interval 0.2 | grep -q '^workers busy'"
+check "top --json has rates" eval "in_ns a timeout 10 taltun top '$ta' --once --json --interval 0.2 |
+	jq -e '(.workers | all(.busy >= 0 and .busy <= 1)) and .rx_bits_per_s >= 0 and (.peers | length) == 1' >/dev/null"
 check "no colours where it is no terminal" eval "! in_ns a taltun status '$ta' | grep -q \$'\\e'"
 in_ns a taltun status nosuch0 >/dev/null 2>&1
 equal "status of an interface that is not: exit status" 3 $?
