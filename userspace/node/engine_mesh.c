@@ -35,13 +35,34 @@ static int hub_socket(void *ctx, enum tt_family family)
 	return err ? err : fds[0];
 }
 
-static void on_kept(void *arg, const struct node_priv_reply *reply, const int *fds)
+static void say_not_kept(const struct node_priv_reply *reply)
 {
-	(void)arg;
+	tt_log_limited(TT_LOG_WARN, "mesh.not_kept", NULL, plat_clock_mono(), 1,
+		       TT_F_STR("error", reply->error), TT_F_ERRNO("errno", reply->result));
+}
+
+static void on_map_kept(void *arg, const struct node_priv_reply *reply, const int *fds)
+{
+	struct node_engine *e = arg;
+
 	(void)fds;
-	if (reply->result)
-		tt_log_limited(TT_LOG_WARN, "mesh.not_kept", NULL, plat_clock_mono(), 1,
-			       TT_F_STR("error", reply->error), TT_F_ERRNO("errno", reply->result));
+	if (!reply->result)
+		return;
+	say_not_kept(reply);
+	if (e->mesh)
+		node_mesh_map_not_kept(e->mesh);
+}
+
+static void on_cert_kept(void *arg, const struct node_priv_reply *reply, const int *fds)
+{
+	struct node_engine *e = arg;
+
+	(void)fds;
+	if (!reply->result)
+		return;
+	say_not_kept(reply);
+	if (e->mesh)
+		node_mesh_cert_not_kept(e->mesh);
 }
 
 static void keep(struct node_engine *e, enum node_state_kind kind, const void *bytes, size_t len)
@@ -57,7 +78,8 @@ static void keep(struct node_engine *e, enum node_state_kind kind, const void *b
 	}
 	req.u.state.kind = kind;
 	req.u.state.len = (uint32_t)len;
-	node_priv_send(e->priv, &req, fd, on_kept, NULL);
+	node_priv_send(e->priv, &req, fd, kind == NODE_STATE_KIND_MAP ? on_map_kept : on_cert_kept,
+		       e);
 }
 
 static void save_map(void *ctx, const void *bytes, size_t len)

@@ -41,6 +41,7 @@ static void on_timer(uv_timer_t *t)
 		node_mesh_run_peer(m, TT_CONTAINER_OF(min, struct node_mesh_peer, deadline));
 	node_mesh_map_expire(m);
 	node_mesh_map_keep(m, false);
+	node_mesh_cert_keep(m, false);
 	node_mesh_renew(m);
 	node_mesh_rearm(m);
 }
@@ -60,6 +61,8 @@ void node_mesh_rearm(struct node_mesh *m)
 	/* without a version there is nothing to keep: all of it is asked for */
 	if (m->dirty && m->map.version)
 		next = TT_MIN(next, m->saved.ns + NODE_MESH_KEEP_NS);
+	if (tt_mono_is_set(m->cert_due))
+		next = TT_MIN(next, m->cert_due.ns);
 	/* never 0: libuv would run the timer again and again, and look at no socket in between */
 	uint64_t wait = next > now.ns ? (next - now.ns) / TT_NS_PER_MS + 1 : 1;
 	uv_timer_start(&m->timer, on_timer, wait, 0);
@@ -162,6 +165,7 @@ void node_mesh_destroy(struct node_mesh *m, void (*closed)(void *arg), void *arg
 	if (!m)
 		return;
 	node_mesh_map_keep(m, true);
+	node_mesh_cert_keep(m, true);
 	m->closed = closed;
 	m->closed_arg = arg;
 	m->handles = m->link ? 2 : 1;

@@ -86,6 +86,9 @@ void node_mesh_peer_gone(struct node_mesh *m, struct node_peer *p);
 /* A datagram that is STUN or the relay's (first byte); others: false. */
 bool node_mesh_datagram(struct node_mesh *m, const struct tt_endpoint *src, const struct tt_ip *dst,
 			uint32_t ifindex, const uint8_t *bytes, size_t len);
+/* What save_map() or save_cert() was given could not be kept: it comes again after a minute. */
+void node_mesh_map_not_kept(struct node_mesh *m);
+void node_mesh_cert_not_kept(struct node_mesh *m);
 void node_mesh_resolved(struct node_mesh *m, const struct tt_endpoint *addr, unsigned count);
 void node_mesh_network_changed(struct node_mesh *m);
 /* A link's or a route's MTU may be another one now. */

@@ -250,6 +250,21 @@ uint64_t node_mesh_renew_in_s(const struct node_mesh *m)
 	return !tt_mono_is_set(m->renew_asked) || since >= again ? 0 : again - since;
 }
 
+void node_mesh_cert_keep(struct node_mesh *m, bool at_once)
+{
+	if (!tt_mono_is_set(m->cert_due) ||
+	    (!at_once && tt_mono_before(plat_clock_mono(), m->cert_due)))
+		return;
+	m->cert_due = (struct tt_mono){0};
+	m->opt.save_cert(m->opt.ctx, &m->opt.hub.cert);
+}
+
+void node_mesh_cert_not_kept(struct node_mesh *m)
+{
+	m->cert_due = tt_mono_add_ns(plat_clock_mono(), NODE_MESH_KEEP_AGAIN_NS);
+	node_mesh_rearm(m);
+}
+
 /* At two thirds of its life, then once in a while until it has come. */
 void node_mesh_renew(struct node_mesh *m)
 {

@@ -27,7 +27,8 @@
 #define NODE_MESH_MAP_MAX_S	(30 * UINT64_C(86400)) /* a map without its hub */
 #define NODE_MESH_OPENED_PER_S	500		       /* legs that the hub may give us */
 #define NODE_MESH_KEEPALIVE_S	10
-#define NODE_MESH_KEEP_NS	(5 * TT_NS_PER_SEC) /* between two copies of the map */
+#define NODE_MESH_KEEP_NS	(5 * TT_NS_PER_SEC)  /* between two copies of the map */
+#define NODE_MESH_KEEP_AGAIN_NS (60 * TT_NS_PER_SEC) /* after one that failed */
 #define NODE_MESH_BUSY_NS	(3 * TT_NS_PER_SEC)
 #define NODE_MESH_LEG_KEEP_NS	(60 * TT_NS_PER_SEC) /* of a relay, after a direct path was found */
 #define NODE_MESH_REFLEXIVE_NS	(120 * TT_NS_PER_SEC) /* a NAT may have forgotten it */
@@ -108,6 +109,7 @@ struct node_mesh {
 	bool renewing; /* asked, and not answered */
 	bool dirty;    /* the map has changed since it was kept */
 	struct tt_mono saved;
+	struct tt_mono cert_due; /* the certificate is to be kept once more; 0: it is kept */
 	uint64_t drops[TT_DROP_COUNT];
 	bool allowed_changed;
 	unsigned handles;
@@ -125,6 +127,8 @@ void node_mesh_say(struct node_mesh *m, enum node_mesh_event_kind kind,
 int node_mesh_map_open(struct node_mesh *m, const void *cached, size_t cached_len);
 void node_mesh_map_update(struct node_mesh *m, const Taltun__Hub__V1__MapUpdate *u);
 void node_mesh_map_keep(struct node_mesh *m, bool now);
+/* The same of a certificate that could not be kept. */
+void node_mesh_cert_keep(struct node_mesh *m, bool now);
 /* The hub was here until now. */
 void node_mesh_map_touch(struct node_mesh *m);
 /* Drops a map that has been without its hub for too long. */

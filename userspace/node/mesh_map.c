@@ -382,6 +382,13 @@ void node_mesh_map_keep(struct node_mesh *m, bool at_once)
 	m->saved = now;
 }
 
+void node_mesh_map_not_kept(struct node_mesh *m)
+{
+	m->dirty = true;
+	m->saved = tt_mono_add_ns(plat_clock_mono(), NODE_MESH_KEEP_AGAIN_NS - NODE_MESH_KEEP_NS);
+	node_mesh_rearm(m);
+}
+
 void node_mesh_map_close(struct node_mesh *m)
 {
 	struct tt_list *at, *next;
