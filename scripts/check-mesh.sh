@@ -14,8 +14,8 @@ logs=build/test-logs/mesh
 tests=("$@")
 [ $# -gt 0 ] || mapfile -t tests < <(cd tests/netns && printf '%s\n' hub_*.sh mesh_*.sh enroll.sh | sed 's/\.sh$//')
 mkdir -p "$logs"
-# As scripts/check-xdp.sh.
-export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+# As scripts/check-xdp.sh; and tests/netns/support/clocks.c is preloaded, too.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0:verify_asan_link_order=0} UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 wrapper=()
 setarch "$(uname -m)" -R true 2>/dev/null && wrapper=(setarch "$(uname -m)" -R)
 failed=0
