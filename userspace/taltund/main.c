@@ -108,7 +108,7 @@ static int load_settings(struct node_monitor_options *opt)
 	static struct node_config_error error;
 	struct node_config_source src = {
 		.env = opt->env, .set = opt->set, .set_count = opt->set_count};
-	struct node_config *settings = NULL;
+	static struct node_config *settings;
 
 	if (node_config_load_settings(&src, &error, &settings) != 0) {
 		fprintf(stderr, "taltund: %s\n", error.text);
