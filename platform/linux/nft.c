@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,11 +80,15 @@ static long nft_ms_left(const struct timespec *start)
 	       (now.tv_nsec - start->tv_nsec) / 1000000;
 }
 
-/* The first line says what is wrong; nft goes on with the script's text. */
-static void nft_keep(char *reason, size_t cap, size_t *len, const char *text, size_t n)
+/* The first line says what is wrong; nft goes on with the script's text. True at its end. */
+static bool nft_keep(char *reason, size_t cap, size_t *len, const char *text, size_t n)
 {
-	for (size_t i = 0; i < n && text[i] != '\n' && *len + 1 < cap; i++)
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] == '\n' || *len + 1 >= cap)
+			return true;
 		reason[(*len)++] = text[i] < ' ' || text[i] > '~' ? '?' : text[i];
+	}
+	return false;
 }
 
 /* Until nobody holds the other end any more, which is the end of nft. */
@@ -91,6 +96,7 @@ static int nft_listen(int fd, char *reason, size_t cap)
 {
 	struct timespec start;
 	size_t len = 0;
+	bool kept = false;
 	char text[512];
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
@@ -107,8 +113,9 @@ static int nft_listen(int fd, char *reason, size_t cap)
 
 		if (n <= 0)
 			break;
-		if (!len)
-			nft_keep(reason, cap, &len, text, (size_t)n);
+		/* it may come in pieces */
+		if (!kept)
+			kept = nft_keep(reason, cap, &len, text, (size_t)n);
 	}
 	reason[len] = 0;
 	return 0;

@@ -11,7 +11,8 @@
 #include "plat/forwarding.h"
 #include "taltun/cli.h"
 
-#define LISTING_MAX (16u << 20)
+#define LISTING_MAX   (16u << 20)
+#define LOOK_AGAIN_MS 400
 
 /* --- text ---------------------------------------------------------------------------------------
  */
@@ -111,7 +112,14 @@ struct look {
 	json_t *differences;
 };
 
-static void look(struct look *l, const char *interface)
+static void look_end(struct look *l)
+{
+	free(l->made);
+	free(l->is);
+	json_decref(l->differences);
+}
+
+static void look_once(struct look *l, const char *interface)
 {
 	bool there = false;
 
@@ -123,11 +131,15 @@ static void look(struct look *l, const char *interface)
 	l->differences = l->is ? differences(l->made ? l->made : "", l->is) : json_array();
 }
 
-static void look_end(struct look *l)
+/* The daemon may be at it just now: first the table, then what it leaves for us. */
+static void look(struct look *l, const char *interface)
 {
-	free(l->made);
-	free(l->is);
-	json_decref(l->differences);
+	look_once(l, interface);
+	if (!l->asked || !(l->made || l->is) || (l->is && !json_array_size(l->differences)))
+		return;
+	usleep(LOOK_AGAIN_MS * 1000);
+	look_end(l);
+	look_once(l, interface);
 }
 
 static json_t *forwarding(enum tt_family family)
