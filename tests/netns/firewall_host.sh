@@ -169,6 +169,26 @@ check "and says why" grep -q 'event=gateway.failed.*firewall = true.*nft is not 
 equal "the sysctls were not touched" "0 0" "$(forwarding)"
 tt_stop gw "$g" 2>/dev/null
 
+echo "with the rights of the unit alone:"
+caps=net_admin,net_raw,net_bind_service,bpf,dac_override
+as_unit() {
+	daemon_start gw "$g" setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs \
+		--inh-caps "+${caps//,/,+}" --ambient-caps "+${caps//,/,+}" --bounding-set "-all,+${caps//,/,+}" -- \
+		"$TT_WORK/taltund" -f --config "$TT_WORK/gw.toml"
+}
+cp "$TT_BIN/taltund" "$TT_WORK/taltund"
+gateway_config "firewall = true" "ip_forward = true" 'masquerade = ["g4", "g5"]'
+: >"$(gateway_log)"
+check "the gateway starts" as_unit
+check "the table is as made" show "$g"
+equal "and it forwards" "1 1" "$(forwarding)"
+check "a name that no link has is told" grep -q 'event=firewall.no_interface name=g5' "$(gateway_log)"
+in_ns gw nft flush ruleset
+check "what is flushed is put back" wait_for 10 show "$g"
+check "stop" stop
+equal "and put back" "0 0" "$(forwarding)"
+check "the table is gone" gone_table
+
 echo "sysctls that may not be written, as in the unit:"
 read_only() {
 	daemon_start gw "$g" unshare -m sh -c "mount --bind /proc/sys /proc/sys &&

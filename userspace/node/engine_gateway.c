@@ -40,8 +40,9 @@ int node_engine_gateway_start(struct node_engine *e, char *error, size_t cap)
 	if (!e->config->gateway.given)
 		return 0;
 	err = ask(e, &reply);
-	/* what is not fatal is in the monitor's log; after a crash the tunnel goes on */
-	if (!err || !reply.u.gateway.fatal || e->start->restarts)
+	/* anything else is in the monitor's log; after a crash the tunnel goes on */
+	if (!err || e->config->gateway.firewall != NODE_FIREWALL_ON ||
+	    reply.u.gateway.firewall == NODE_GATEWAY_ON || e->start->restarts)
 		return 0;
 	snprintf(error, cap, "%s", reply.error);
 	return err;

@@ -210,7 +210,6 @@ static int firewall_explain(struct node_monitor *m, struct node_priv_reply *repl
 {
 	const char *install = err == -ENOENT ? " (install the package nftables)" : "";
 
-	reply->u.gateway.fatal = m->firewall.plan.required;
 	if (m->firewall.plan.required)
 		return node_monitor_fail(reply, err,
 					 "[gateway] has firewall = true, and it cannot be made: "
@@ -232,6 +231,20 @@ static void gateway_describe(const struct node_monitor *m, struct node_priv_repl
 	reply->u.gateway.restored = fw->restored;
 }
 
+/* It may come later; but a name with a typing error never does. */
+static void check_links(const struct node_monitor *m)
+{
+	const struct node_firewall *plan = &m->firewall.plan;
+	struct plat_netcfg_link link;
+
+	for (uint32_t i = 0; plan->wanted && i < plan->masquerades; i++)
+		if (plat_netcfg_link_get(0, plan->masquerade[i], &link) == -ENODEV)
+			tt_log(TT_LOG_WARN, "firewall.no_interface",
+			       TT_F_STR("name", plan->masquerade[i]),
+			       TT_F_STR("hint", "masquerade of [gateway] names it; it counts from "
+						"when it is there"));
+}
+
 int node_monitor_gateway(struct node_monitor *m, struct node_priv_reply *reply)
 {
 	struct node_monitor_firewall *fw = &m->firewall;
@@ -251,6 +264,7 @@ int node_monitor_gateway(struct node_monitor *m, struct node_priv_reply *reply)
 		tt_log(TT_LOG_WARN, "firewall.cut", TT_F_U64("prefixes", NODE_FIREWALL_TUNNEL_MAX),
 		       TT_F_STR("hint", "peers have more; spoofing of the others is not looked "
 					"for"));
+	check_links(m);
 	err = table_apply(m, reason, sizeof(reason));
 	if (err)
 		err = firewall_explain(m, reply, err, reason);

@@ -222,7 +222,6 @@ struct node_priv_reply {
 		} udp;
 		struct {
 			uint8_t firewall;  /* enum node_gateway_firewall */
-			uint8_t fatal;	   /* failed, and without it the node is not to start */
 			uint32_t restored; /* times that others have changed it */
 		} gateway;
 	} u;

@@ -39,7 +39,9 @@ static unsigned collect_chains(const json_t *all, struct chain *chains)
 	json_array_foreach(all, i, entry)
 	{
 		const json_t *c = json_object_get(entry, "chain");
-		if (!c || !is_incoming(str(c, "hook")) || n == CHAINS_MAX)
+		/* our own tables are about inner packets */
+		if (!c || !is_incoming(str(c, "hook")) || n == CHAINS_MAX ||
+		    strncmp(str(c, "table"), "taltun_", 7) == 0)
 			continue;
 		chains[n++] = (struct chain){str(c, "family"), str(c, "table"), str(c, "name"),
 					     str(c, "hook"), 0};
