@@ -204,6 +204,14 @@ void node_device_datagram(struct node_device *d, struct tt_mono now, const struc
 bool node_device_doorbell(struct node_device *d, struct tt_mono now);
 /* The deadline given to arm() has come. */
 void node_device_tick(struct node_device *d, struct tt_mono now);
+/*
+ * What peers are to send waits until it is lifted, and goes out tick by tick then: what changes
+ * thousands of them at once must not keep the loop for as long as all that takes.
+ */
+void node_device_hold(struct node_device *d, bool hold);
+/* Takes what the workers have left for this peer now, rather than when the doorbell's turn comes.
+ */
+void node_device_look(struct node_device *d, struct node_peer *p);
 /* count 0: the look-up failed. A late answer, to a query that is no longer the peer's, is ignored.
  */
 void node_device_resolved(struct node_device *d, uint32_t query, const struct tt_endpoint *addr,

@@ -19,6 +19,8 @@
 #define NODE_RESOLVE_LOST_NS (60 * TT_NS_PER_SEC)
 
 #define NODE_HANDSHAKES_PER_TURN 64
+/* What a tick may take; then others of the loop have their turn. */
+#define NODE_TICK_NS (5 * TT_NS_PER_MS)
 
 struct node_peer {
 	tt_peer_id id;
@@ -68,6 +70,7 @@ struct node_device {
 	struct tt_heap deadlines;
 	struct tt_heap_item **deadline_slots;
 	struct tt_mono armed;
+	bool held;
 
 	uint64_t link_generation; /* that links should have */
 	tt_peer_id link_cursor;

@@ -200,6 +200,12 @@ void node_peer_run(struct node_device *d, struct node_peer *p, struct tt_mono no
 		tt_heap_remove(&d->deadlines, &p->deadline);
 		return;
 	}
+	if (d->held) {
+		if (flags & DP_FACT_NEED_HANDSHAKE)
+			wg_timers_want_handshake(&p->wg->timers);
+		tt_heap_set(&d->deadlines, &p->deadline, now.ns);
+		return;
+	}
 	struct wg_facts f = facts_of(p->dp);
 	f.need_handshake = flags & DP_FACT_NEED_HANDSHAKE;
 	struct wg_displaced gone = {.count = 0};
@@ -233,16 +239,27 @@ void node_device_rearm(struct node_device *d)
 	d->opt.arm(d->opt.ctx, next);
 }
 
+void node_device_hold(struct node_device *d, bool hold)
+{
+	d->held = hold;
+	if (!hold)
+		node_device_rearm(d);
+}
+
 void node_device_tick(struct node_device *d, struct tt_mono now)
 {
+	struct tt_mono end = tt_mono_add_ns(plat_clock_mono(), NODE_TICK_NS);
 	struct tt_heap_item *min;
 	/* each peer once a tick: an action that sets its own deadline in the past cannot stall us
 	 */
 	uint32_t left = d->count;
 
 	d->armed.ns = 0;
-	while (left-- && (min = tt_heap_min(&d->deadlines)) && min->key <= now.ns)
+	while (left-- && (min = tt_heap_min(&d->deadlines)) && min->key <= now.ns) {
 		node_peer_run(d, TT_CONTAINER_OF(min, struct node_peer, deadline), now, 0);
+		if (left % 8 == 0 && tt_mono_before(end, plat_clock_mono()))
+			break;
+	}
 	node_device_rearm(d);
 }
 
@@ -264,6 +281,12 @@ static void look_at(struct node_device *d, struct node_peer *p, struct tt_mono n
 	if (p->managed && d->opt.wanted && (flags & (DP_FACT_NEED_HANDSHAKE | DP_FACT_TIMERS)))
 		d->opt.wanted(d->opt.ctx, p);
 	node_peer_run(d, p, now, flags);
+}
+
+void node_device_look(struct node_device *d, struct node_peer *p)
+{
+	look_at(d, p, plat_clock_mono());
+	node_device_rearm(d);
 }
 
 bool node_device_doorbell(struct node_device *d, struct tt_mono now)

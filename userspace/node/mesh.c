@@ -28,17 +28,49 @@ struct node_mesh_peer *node_mesh_find(struct node_mesh *m, uint32_t node_id)
 
 /* --- time ------------------------------------------------------------------------------------- */
 
-static void on_timer(uv_timer_t *t)
+static void on_timer(uv_timer_t *t);
+
+/*
+ * A timer that comes late must not decide that nobody has answered: what has come meanwhile lies in
+ * the sockets, and is looked at first.
+ */
+static bool is_late(struct node_mesh *m, struct tt_mono now)
 {
-	struct node_mesh *m = t->data;
-	struct tt_mono now = plat_clock_mono();
+	bool late = !m->late && tt_mono_since(now, m->timer_due) > NODE_MESH_LATE_NS;
+
+	m->late = late;
+	if (late)
+		uv_timer_start(&m->timer, on_timer, 1, 0);
+	return late;
+}
+
+static void run_due(struct node_mesh *m, struct tt_mono now)
+{
+	struct tt_mono end = tt_mono_add_ns(now, NODE_MESH_TURN_NS);
 	struct tt_heap_item *min;
 	/* each peer once a turn: a deadline that does not move must not stall the loop */
 	uint32_t left = m->deadlines.count;
 
+	while (left-- && (min = tt_heap_min(&m->deadlines)) && min->key <= now.ns) {
+		struct node_mesh_peer *p = TT_CONTAINER_OF(min, struct node_mesh_peer, deadline);
+		/* what was heard of it decides as well, however late its doorbell's turn comes */
+		if (p->peer)
+			node_device_look(m->opt.device, p->peer);
+		node_mesh_run_peer(m, p);
+		if (left % 8 == 0 && tt_mono_before(end, plat_clock_mono()))
+			break;
+	}
+}
+
+static void on_timer(uv_timer_t *t)
+{
+	struct node_mesh *m = t->data;
+	struct tt_mono now = plat_clock_mono();
+
+	if (is_late(m, now))
+		return;
 	node_mesh_gather_run(m, now);
-	while (left-- && (min = tt_heap_min(&m->deadlines)) && min->key <= now.ns)
-		node_mesh_run_peer(m, TT_CONTAINER_OF(min, struct node_mesh_peer, deadline));
+	run_due(m, now);
 	node_mesh_map_expire(m);
 	node_mesh_map_keep(m, false);
 	node_mesh_cert_keep(m, false);
@@ -65,6 +97,7 @@ void node_mesh_rearm(struct node_mesh *m)
 		next = TT_MIN(next, m->cert_due.ns);
 	/* never 0: libuv would run the timer again and again, and look at no socket in between */
 	uint64_t wait = next > now.ns ? (next - now.ns) / TT_NS_PER_MS + 1 : 1;
+	m->timer_due = tt_mono_add_ns(now, wait * TT_NS_PER_MS);
 	uv_timer_start(&m->timer, on_timer, wait, 0);
 }
 
@@ -187,6 +220,7 @@ void node_mesh_network_changed(struct node_mesh *m)
 
 	node_hub_link_network_changed(m->link);
 	node_mesh_gather_start(m);
+	node_device_hold(m->opt.device, true);
 	tt_list_for_each (at, &m->peers) {
 		struct node_mesh_peer *p = TT_CONTAINER_OF(at, struct node_mesh_peer, link);
 		mesh_paths_network_changed(&p->paths, now);
@@ -195,6 +229,7 @@ void node_mesh_network_changed(struct node_mesh *m)
 			mesh_relay_bind_again(&p->bind, now);
 		node_mesh_run_peer(m, p);
 	}
+	node_device_hold(m->opt.device, false);
 	node_mesh_rearm(m);
 }
 

@@ -12,11 +12,13 @@ static void all_peers_relay(struct node_mesh *m, bool up)
 	struct tt_mono now = plat_clock_mono();
 	struct tt_list *at;
 
+	node_device_hold(m->opt.device, true);
 	tt_list_for_each (at, &m->peers) {
 		struct node_mesh_peer *p = TT_CONTAINER_OF(at, struct node_mesh_peer, link);
 		mesh_paths_relay(&p->paths, MESH_PATH_RELAY_TCP, up && p->online, now);
 		node_mesh_run_peer(m, p);
 	}
+	node_device_hold(m->opt.device, false);
 	node_mesh_rearm(m);
 }
 

@@ -29,6 +29,9 @@
 #define NODE_MESH_KEEPALIVE_S	10
 #define NODE_MESH_KEEP_NS	(5 * TT_NS_PER_SEC)  /* between two copies of the map */
 #define NODE_MESH_KEEP_AGAIN_NS (60 * TT_NS_PER_SEC) /* after one that failed */
+#define NODE_MESH_LATE_NS	(50 * TT_NS_PER_MS)  /* of the timer: others have kept the loop */
+#define NODE_MESH_TURN_NS	(5 * TT_NS_PER_MS)   /* what its peers may take at a time */
+#define NODE_MESH_TRIM_PEERS	256 /* so many fewer: their memory goes back to the system */
 #define NODE_MESH_BUSY_NS	(3 * TT_NS_PER_SEC)
 #define NODE_MESH_LEG_KEEP_NS	(60 * TT_NS_PER_SEC) /* of a relay, after a direct path was found */
 #define NODE_MESH_REFLEXIVE_NS	(120 * TT_NS_PER_SEC) /* a NAT may have forgotten it */
@@ -89,6 +92,8 @@ struct node_mesh {
 	struct tt_heap deadlines;
 	struct tt_heap_item **deadline_slots;
 	uv_timer_t timer;
+	struct tt_mono timer_due;
+	bool late;
 	struct node_mesh_ufrag *ufrags[NODE_MESH_UFRAG_SLOTS];
 	uint64_t generation; /* of offers: ms of the hub's clock */
 	uint64_t hub_time_s; /* as Welcome said, within the life of our certificate */
@@ -108,6 +113,7 @@ struct node_mesh {
 	uint32_t opened_left;
 	bool renewing; /* asked, and not answered */
 	bool dirty;    /* the map has changed since it was kept */
+	uint32_t most; /* peers at a time, since memory was given back */
 	struct tt_mono saved;
 	struct tt_mono cert_due; /* the certificate is to be kept once more; 0: it is kept */
 	uint64_t drops[TT_DROP_COUNT];

@@ -7,6 +7,7 @@
 
 #include "crypto/mem.h"
 #include "node/mesh_impl.h"
+#include "plat/memory.h"
 
 /* --- one peer --------------------------------------------------------------------------------- */
 
@@ -272,10 +273,15 @@ static void set_valid(struct node_mesh *m, struct tt_wall now)
 void node_mesh_map_update(struct node_mesh *m, const Taltun__Hub__V1__MapUpdate *u)
 {
 	struct mesh_netmap_listener listener = {on_change, m};
+
+	/* a map may name ten thousand peers, and each of them wants a handshake */
+	node_device_hold(m->opt.device, true);
 	enum mesh_netmap_outcome o = mesh_netmap_apply(&m->map, u, &m->opt.rules, &listener);
 
+	node_device_hold(m->opt.device, false);
 	if (o == MESH_NETMAP_STAGED)
 		return;
+	m->most = TT_MAX(m->most, mesh_netmap_count(&m->map));
 	if (o == MESH_NETMAP_APPLIED) {
 		commit(m);
 		m->dirty = true;
@@ -344,8 +350,11 @@ int node_mesh_map_open(struct node_mesh *m, const void *cached, size_t cached_le
 	memcpy(m->opt.rules.own_public_key, info.public_key, sizeof(m->opt.rules.own_public_key));
 	if (!cached)
 		return 0;
+	node_device_hold(m->opt.device, true);
 	enum mesh_netmap_outcome o = mesh_netmap_cache_read(&m->map, &m->opt.rules, &listener,
 							    m->cache_key, cached, cached_len);
+
+	node_device_hold(m->opt.device, false);
 
 	if (o != MESH_NETMAP_APPLIED) {
 		tt_log(TT_LOG_WARN, "mesh.map_damaged",
@@ -360,6 +369,16 @@ int node_mesh_map_open(struct node_mesh *m, const void *cached, size_t cached_le
 	commit(m);
 	m->dirty = false;
 	return 0;
+}
+
+/* Not with every change: it takes a while, and a hub may send a storm of maps. */
+static void give_back(struct node_mesh *m)
+{
+	uint32_t count = mesh_netmap_count(&m->map);
+
+	if (count + NODE_MESH_TRIM_PEERS < m->most)
+		plat_memory_trim();
+	m->most = count;
 }
 
 void node_mesh_map_keep(struct node_mesh *m, bool at_once)
@@ -378,6 +397,7 @@ void node_mesh_map_keep(struct node_mesh *m, bool at_once)
 	if (len)
 		m->opt.save_map(m->opt.ctx, bytes, len);
 	free(bytes);
+	give_back(m);
 	m->dirty = false;
 	m->saved = now;
 }
