@@ -55,10 +55,9 @@ mtu_of() { of "$1" "$2" path_mtu; }
 # found WHAT OUTER OVERHEAD: both ends know it within seconds
 found() {
 	local want=$(($2 - $3))
-	near() { [ "$1" -le "$want" ] && [ "$1" -gt $((want - 16)) ]; } # the search stops there
-	known() { near "$(mtu_of l gw)" && near "$(mtu_of gw l)"; }
+	known() { [ "$(mtu_of l gw)" = "$want" ] && [ "$(mtu_of gw l)" = "$want" ]; }
 	if wait_for 15 known; then
-		pass "$1: both ends know $(mtu_of l gw) of $want"
+		pass "$1: both ends know $want"
 	else
 		fail "$1: wanted $want, l has $(mtu_of l gw), gw has $(mtu_of gw l)"
 	fi

@@ -188,6 +188,8 @@ static bool next_volley(struct mesh_pmtu *p)
 	/* three losses in a row may have been chance: once more before it is believed */
 	if (p->count == 1 && p->confirms < CONFIRMS_MAX) {
 		p->confirms++;
+		if (p->high - p->low > MESH_PMTU_STEP)
+			add_between(p);
 		add(p, p->high);
 	}
 	return p->count > 1;

@@ -25,7 +25,7 @@
 #define MESH_PMTU_FLOOR_V4 576
 #define MESH_PMTU_FLOOR_V6 1280
 #define MESH_PMTU_STEP	   4 /* all outer sizes are multiples */
-#define MESH_PMTU_GRAIN	   8 /* a search ends where less is in doubt */
+#define MESH_PMTU_GRAIN	   8 /* where no more is in doubt, one step is tried with the confirmation */
 #define MESH_PMTU_TRIES	   3
 #define MESH_PMTU_SIZES	   9 /* sizes in one volley: the usual ones, a hint, two bounds */
 

@@ -106,12 +106,12 @@ static uint64_t until_change(uint64_t limit)
 	return tt_mono_since(now, begin);
 }
 
-/* As large as the path carries, less what is not looked for. */
+/* As large as the path carries, to the step. */
 static bool right(void)
 {
 	uint32_t least = TT_MIN(carries, (uint32_t)p.ceiling);
 
-	return p.known && p.outer <= carries && p.outer + MESH_PMTU_GRAIN + 4u > least;
+	return p.known && p.outer <= carries && p.outer + (uint32_t)MESH_PMTU_STEP > least;
 }
 
 static const uint16_t mtus[] = {576, 1124, 1280, 1420, 1500, 9000};
