@@ -171,19 +171,33 @@ else
 	skip "node: $(ulimit -Hl) KiB of memory may be locked here, the compose file has $(memlock node)"
 fi
 check "traffic passes" wait_for 15 in_ns a ping -c 1 -W 1 10.90.0.1
-engine=$(ps -o pid= --ppid "$node_pid" | while read -r p; do
-	[ "$(cat "/proc/$p/comm")" != taltun-engine ] || echo "$p"
-done)
+engine_of() {
+	local p
+	for p in $(ps -o pid= --ppid "$1"); do
+		[ "$(cat "/proc/$p/comm")" != taltun-engine ] || echo "$p"
+	done
+}
+engine=$(engine_of "$node_pid")
 equal "node: its engine is uid 65532 without a capability" "CapPrm: 0000000000000000 Uid: 65532" \
 	"$(awk '/^CapPrm|^Uid/ { print $1, $2 }' "/proc/$engine/status" | sort | paste -sd' ')"
 kill -STOP "$engine"
 check "node: an engine that hangs is ended, and the node ends in time" node_stop
 check_not "node: its interface is gone" in_ns a ip link show tt0
+
+# --- each right is needed ----------------------------------------------------------------------
+
+without() { tr ',' '\n' <<<"$caps" | grep -vx "$1" | paste -sd,; }
 for cap in ${caps//,/ }; do
 	[ "$cap" != KILL ] || continue
-	node_start "$(tr ',' '\n' <<<"$caps" | grep -vx "$cap" | paste -sd,)"
+	node_start "$(without "$cap")"
 	check "node: $cap is needed" wait_for 10 pid_gone "$node_pid"
 done
+node_start "$(without KILL)"
+wait_for 10 in_node "$caps" "${node_health[@]}"
+engine=$(engine_of "$node_pid")
+kill -STOP "$engine"
+check_not "node: KILL is needed, to end an engine that hangs" node_stop
+kill -KILL "$engine" "$node_pid"
 
 # --- AF_XDP ------------------------------------------------------------------------------------
 
