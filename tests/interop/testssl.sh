@@ -41,7 +41,7 @@ in_ns a timeout 300 testssl --quiet --color 0 --warnings off --nodns none -p \
 	--jsonfile "$TT_WORK/out.json" 127.0.0.1:14443 >"$TT_WORK/testssl.out" 2>&1 </dev/null
 found() { jq -r --arg id "$1" '[.[] | select(.id == $id).finding] | join(" ")' "$TT_WORK/out.json"; }
 for id in SSLv2 SSLv3 TLS1 TLS1_1 TLS1_2; do
-	check "testssl: $id is not offered ($(found $id))" grep -q 'not offered' <<<"$(found $id)"
+	check "case 26: testssl: $id is not offered ($(found $id))" grep -q 'not offered' <<<"$(found $id)"
 done
 check "the hub still answers" in_ns a "$HUB" status --dir "$D"
 finish

@@ -194,6 +194,19 @@ tell gw "signal 2 to-a2"
 check "case 21: what is for the node comes there" hears a2 '^signal from=1 to-a2'
 equal "case 21: it is counted" 1 "$(counter .connections.closed.replaced)"
 
+# Its name with another node's key, and the other way round: by the hub's own CA, and still nobody's.
+cp -r "$TT_WORK/a2" "$TT_WORK/thief"
+cp "$TT_WORK/gw/wg.pub" "$TT_WORK/thief/wg.pub"
+in_ns a "$CLIENT" forge "$D" lap-a -60 7200 "$TT_WORK/thief"
+connect thief
+check "case 21: another node's key under this name is refused" hears thief '^error 4'
+in_ns a "$CLIENT" forge "$D" nobody -60 7200 "$TT_WORK/thief"
+connect thief
+check "case 21: and its own under another name" hears thief '^error 4'
+check_not "case 21: neither gets a welcome" heard thief '^welcome'
+tell a2 "signal 1 still-a2"
+check "case 21: who has the key is connected still" hears gw '^signal from=2 still-a2'
+
 # case 26: certificates that must not do
 refused() { # WHAT COUNTER NAME [OPTION]...
 	local what=$1 field=.connections.tls_failed.$2 before
@@ -279,6 +292,12 @@ if [ -x "$TT_BIN/taltun" ]; then
 	check "STUN is served" in_ns a "$TT_BIN/taltun" stun 198.51.100.1:13478
 else
 	skip "STUN: no taltun"
+fi
+if command -v turnutils_stunclient >/dev/null; then
+	theirs() { in_ns a timeout 15 turnutils_stunclient -p 13478 198.51.100.1 2>&1; }
+	check "STUN for any client: coturn's" grep -q 'UDP reflexive addr: 198.51.100.1:' <<<"$(theirs)"
+else
+	skip "STUN: no turnutils_stunclient"
 fi
 
 # --- restart ---------------------------------------------------------------------------------------

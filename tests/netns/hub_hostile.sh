@@ -130,6 +130,7 @@ check "packets to nodes outside its map are counted" \
 	test "$(counter .counters.relay_refused_policy)" -gt $((refused + 100))
 check "and nobody hears them" eval '! heard gw 4000000'
 play evil largest --victim "$A"
+check "what is past its rate is dropped, and counted" test "$(counter .counters.relay_refused_rate)" -gt 0
 play evil smallest --victim "$A"
 play evil udp --victim "$GW"
 for c in mac cookie source tag; do

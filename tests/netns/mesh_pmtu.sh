@@ -38,7 +38,7 @@ settle() {
 mib() { STREAM_TIMEOUT=20 stream "$1" "$2" "$3" 1048576; }
 
 all() {
-	local what=$1
+	local what="case 19: $1"
 	check "$what: 1 MiB out" mib l gw "$(node_ip gw)"
 	check "$what: 1 MiB in" mib gw l "$(node_ip l)"
 	check "$what: 1 MiB out, inner IPv6" mib l gw "$(node_ip gw 6)"

@@ -238,6 +238,45 @@ static void say_smallest_packet(void)
 	packet_to(victim, MESH_FRAME_PACKET_MIN);
 }
 
+/* As WireGuard's, of nobody: what lies behind the header is random. */
+static void say_initiation(void)
+{
+	uint8_t frame[MESH_FRAME_RELAY_BEFORE + 148];
+
+	RAND_bytes(frame, sizeof(frame));
+	mesh_frame_relay_write(frame, victim, 148);
+	tt_store_be32(frame + MESH_FRAME_RELAY_BEFORE, 0x01000000);
+	write_raw(frame, sizeof(frame));
+	sent++;
+}
+
+static void say_data(void)
+{
+	uint8_t frame[MESH_FRAME_RELAY_BEFORE + 1400];
+
+	mesh_frame_relay_write(frame, victim, 1400);
+	memset(frame + MESH_FRAME_RELAY_BEFORE, 7, 1400);
+	tt_store_be32(frame + MESH_FRAME_RELAY_BEFORE, 0x04000000);
+	write_raw(frame, sizeof(frame));
+	sent++;
+}
+
+/* A connectivity check of nobody. */
+static void say_check(void)
+{
+	uint8_t frame[MESH_FRAME_RELAY_BEFORE + 96] = {0};
+	uint8_t *p = frame + MESH_FRAME_RELAY_BEFORE;
+
+	mesh_frame_relay_write(frame, victim, 96);
+	RAND_bytes(p, 96);
+	tt_store_be32(p, 0x00010000 | 76);
+	tt_store_be32(p + 4, 0x2112a442);
+	tt_store_be32(p + 20, 0x00060000 | 33);
+	tt_store_be32(p + 60, 0x001c0000 | 32);
+	write_raw(frame, sizeof(frame));
+	sent++;
+}
+
 static void say_packet_nowhere(void)
 {
 	packet_to(4000000 + (uint32_t)sent % 1000, MESH_FRAME_PACKET_MIN);
@@ -416,6 +455,9 @@ static const struct script {
 	{"largest", say_largest_packet, NULL},
 	{"smallest", say_smallest_packet, NULL},
 	{"nowhere", say_packet_nowhere, NULL},
+	{"initiations", say_initiation, NULL},
+	{"data", say_data, NULL},
+	{"checks", say_check, NULL},
 	{"hello_twice", NULL, hello_twice},
 	{"mute", NULL, mute},
 	{"deaf", NULL, deaf},
