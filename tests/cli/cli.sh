@@ -74,7 +74,15 @@ status "enroll with an option that is none" 2 taltun enroll --force yes -
 status "enroll with an empty token from standard input" 2 sh -c 'taltun enroll - </dev/null'
 status "events of nobody" 3 taltun events nosuch$$
 status "import without a file" 2 taltun import
-status "reload where nothing is up" 2 taltun reload
+status "reload where nothing is up" 3 taltun reload
+says "says what to do" err "taltun up"
+status "up with an unknown option" 2 taltun up --frobnicate
+says "names it" err "unknown option .--frobnicate"
+status "up of a name that nothing is configured for" 1 taltun up nosuch$$
+says "says where it looked" err "no /etc/taltun/nosuch$$.toml"
+status "events with an unknown option" 2 taltun events --frobnicate
+status "check-config with an unknown option" 2 taltun check-config --frobnicate
+status "help of what is no command" 2 taltun help frobnicate
 status "up without a file" 2 taltun up
 status "down without an interface" 2 taltun down
 status "status of an absent interface" 3 taltun status nosuch

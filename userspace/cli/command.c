@@ -83,12 +83,14 @@ int cli_take_value(int *argc, char **argv, const char *option, const char **valu
 	return 0;
 }
 
-const char *cli_unknown_option(int argc, char **argv)
+int cli_check_arguments(int argc, char **argv, int least, int most, const char *takes)
 {
 	for (int i = 1; i < argc; i++)
 		if (argv[i][0] == '-' && argv[i][1])
-			return argv[i];
-	return NULL;
+			return cli_usage(argv[0], "unknown option \"%s\"", argv[i]);
+	if (argc - 1 < least || argc - 1 > most)
+		return cli_usage(argv[0], "takes %s", takes);
+	return CLI_OK;
 }
 
 /* --- help ---------------------------------------------------------------------------------------

@@ -55,7 +55,10 @@ bool cli_take_flag(int *argc, char **argv, const char *flag);
 /* Takes "--name VALUE" or "--name=VALUE" out: 1, *value is set; 0: not there; -1: without a value.
  */
 int cli_take_value(int *argc, char **argv, const char *option, const char **value);
-/* After all that are known were taken out: an option among the rest, or NULL. "-" is none. */
-const char *cli_unknown_option(int argc, char **argv);
+/*
+ * After the options were taken out: tells of one that is left ("-" is none), or of another number
+ * of arguments than least to most, where `takes` says what there should be. CLI_OK or CLI_USAGE.
+ */
+int cli_check_arguments(int argc, char **argv, int least, int most, const char *takes);
 
 #endif

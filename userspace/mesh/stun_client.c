@@ -145,7 +145,7 @@ const char *mesh_stun_failure_text(enum mesh_stun_failure failure)
 	case MESH_STUN_FAILURE_NONE:
 		return "none";
 	case MESH_STUN_FAILURE_SERVER:
-		return "not an address to ask";
+		return "loopback, link-local and multicast addresses are not asked";
 	case MESH_STUN_FAILURE_TIMEOUT:
 		return "no answer";
 	case MESH_STUN_FAILURE_REFUSED:

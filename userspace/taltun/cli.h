@@ -32,8 +32,10 @@ extern const struct cli_command cli_commands_bench[];
 
 /* Where daemons keep their sockets. */
 const char *cli_run_dir(void);
-/* Interfaces with a control socket; names are malloc'd. Returns their number, -1 on error. */
+/* Interfaces with a control socket; names are malloc'd. Their number; -1: we may not look. */
 int cli_interfaces(char ***names);
+/* Says that we may not look, and what to do; the exit status. */
+int cli_fail_run_dir(void);
 void cli_interfaces_free(char **names, int count);
 /* A connection to the daemon; every step waits up to timeout_s. -errno: there is none. */
 int cli_connect(const char *interface, int timeout_s);
@@ -49,6 +51,11 @@ json_t *cli_request_with(const char *interface, const char *op, const char *key,
 			 int timeout_s, int *status);
 /* The daemon's events, line by line until it ends; NULL with *status set and a message printed. */
 FILE *cli_listen(const char *interface, int *status);
+/*
+ * The interface a command is for: what `arg` means, or the only one that is up where it is NULL.
+ * Writes its name into buf. CLI_OK, or the exit status with a message printed.
+ */
+int cli_choose_interface(const char *command, const char *arg, char *buf, size_t cap);
 /* The interface an argument means: a name, or the file it was brought up from. Writes into buf. */
 const char *cli_interface_of(const char *arg, char *buf, size_t cap);
 

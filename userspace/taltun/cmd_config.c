@@ -48,8 +48,8 @@ static int check_config(int argc, char **argv)
 	bool dump = cli_take_flag(&argc, argv, "--dump");
 	int status = CLI_OK;
 
-	if (argc != 2)
-		return cli_usage(argv[0], "takes one file");
+	if (cli_check_arguments(argc, argv, 1, 1, "one file") != CLI_OK)
+		return CLI_USAGE;
 	struct node_config *cfg = load(argv[1], true, &status);
 	if (!cfg)
 		return status;
@@ -73,9 +73,9 @@ static int import(int argc, char **argv)
 {
 	int status = CLI_OK;
 
-	if (argc != 2 && argc != 3)
-		return cli_usage(argv[0],
-				 "takes a wg-quick .conf and, if wanted, the file to write");
+	if (cli_check_arguments(argc, argv, 1, 2,
+				"a wg-quick .conf and, if wanted, the file to write") != CLI_OK)
+		return CLI_USAGE;
 	struct node_config *cfg = load(argv[1], false, &status);
 	if (!cfg)
 		return status;
@@ -95,27 +95,17 @@ static int import(int argc, char **argv)
 
 static int reload(int argc, char **argv)
 {
-	char **names = NULL, buf[64];
-	int status = CLI_OK, n = 0;
-	const char *name;
+	int status = cli_check_arguments(argc, argv, 0, 1, "at most one interface");
+	char name[64];
 
-	if (argc > 2)
-		return cli_usage(argv[0], "takes at most one interface");
-	if (argc == 2) {
-		name = cli_interface_of(argv[1], buf, sizeof(buf));
-	} else {
-		n = cli_interfaces(&names);
-		if (n != 1) {
-			cli_interfaces_free(names, n);
-			return cli_usage(argv[0], "%d interfaces are up: name one", n > 0 ? n : 0);
-		}
-		name = names[0];
-	}
+	if (status == CLI_OK)
+		status = cli_choose_interface(argv[0], argv[1], name, sizeof(name));
+	if (status != CLI_OK)
+		return status;
 	json_t *reply = cli_request(name, "reload", 30, &status);
 	if (reply)
 		printf("%s: reloaded\n", name);
 	json_decref(reply);
-	cli_interfaces_free(names, n);
 	return status;
 }
 

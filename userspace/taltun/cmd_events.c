@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/printable.h"
 #include "taltun/cli.h"
 
 static const char *str(const json_t *o, const char *key)
@@ -36,7 +37,7 @@ static void print_event(const json_t *o)
 	double at = json_number_value(json_object_get(o, "time"));
 	time_t seconds = (time_t)at;
 	const char *peer = *str(o, "peer") ? str(o, "peer") : str(o, "public_key");
-	char text[32] = "?";
+	char text[32] = "?", safe[512];
 	struct tm tm;
 
 	if (localtime_r(&seconds, &tm))
@@ -45,13 +46,13 @@ static void print_event(const json_t *o)
 	       str(o, "interface"), cli_colour(colour_of(str(o, "event"))), str(o, "event"),
 	       cli_colour(CLI_PLAIN));
 	if (*peer)
-		printf(" %s", peer);
+		printf(" %s", cli_printable(safe, sizeof(safe), peer));
 	print_change(o, "path", "path_was");
 	print_change(o, "endpoint", "endpoint_was");
 	if (json_integer_value(json_object_get(o, "mtu")))
 		printf(" MTU %lld", (long long)json_integer_value(json_object_get(o, "mtu")));
 	if (*str(o, "why"))
-		printf(" (%s)", str(o, "why"));
+		printf(" (%s)", cli_printable(safe, sizeof(safe), str(o, "why")));
 	putchar('\n');
 	fflush(stdout);
 }
@@ -62,7 +63,7 @@ static void print_line(const char *line, bool json)
 
 	if (o)
 		print_event(o);
-	else
+	else if (json)
 		fputs(line, stdout);
 	fflush(stdout);
 	json_decref(o);
@@ -71,24 +72,13 @@ static void print_line(const char *line, bool json)
 static int events_run(int argc, char **argv)
 {
 	bool json = cli_take_flag(&argc, argv, "--json");
-	char **names = NULL, buf[64], line[8192];
-	const char *interface = NULL;
-	int status, n = 0;
+	char interface[64], line[8192];
+	int status = cli_check_arguments(argc, argv, 0, 1, "at most one interface");
 
-	if (argc > 2)
-		return cli_usage(argv[0], "takes at most one interface");
-	if (argc == 2) {
-		interface = cli_interface_of(argv[1], buf, sizeof(buf));
-	} else {
-		n = cli_interfaces(&names);
-		if (n == 1)
-			interface = names[0];
-	}
-	if (!interface) {
-		cli_interfaces_free(names, n);
-		return n > 1 ? cli_usage(argv[0], "there are %d interfaces; name one", n)
-			     : cli_fail(CLI_NOT_RUNNING, "no taltun interface is up");
-	}
+	if (status == CLI_OK)
+		status = cli_choose_interface(argv[0], argv[1], interface, sizeof(interface));
+	if (status != CLI_OK)
+		return status;
 	FILE *in = cli_listen(interface, &status);
 	while (in && fgets(line, sizeof(line), in)) {
 		print_line(line, json);
@@ -101,7 +91,6 @@ static int events_run(int argc, char **argv)
 				 ? CLI_OK
 				 : cli_fail(CLI_NOT_RUNNING, "%s: the daemon has ended", interface);
 	}
-	cli_interfaces_free(names, n);
 	return status;
 }
 

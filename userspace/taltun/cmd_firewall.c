@@ -251,32 +251,23 @@ static int show(const char *interface, bool json)
 static int firewall(int argc, char **argv)
 {
 	bool json = cli_take_flag(&argc, argv, "--json");
-	char **names = NULL, buf[64];
-	int n = 0, status;
+	char interface[64];
 
-	if (argc < 2 || argc > 3 || strcmp(argv[1], "show") != 0)
-		return cli_usage(argv[0], "say \"show\", and perhaps an interface");
-	if (argc == 3)
-		return show(cli_interface_of(argv[2], buf, sizeof(buf)), json);
-	n = cli_interfaces(&names);
-	if (n == 1)
-		status = show(names[0], json);
-	else
-		status = n > 1 ? cli_usage(argv[0], "there are %d interfaces; name one", n)
-			       : cli_fail(CLI_NOT_RUNNING, "no taltun interface is up");
-	cli_interfaces_free(names, n);
-	return status;
+	if (cli_check_arguments(argc, argv, 1, 2, "\"show\" and perhaps an interface") != CLI_OK)
+		return CLI_USAGE;
+	if (strcmp(argv[1], "show") != 0)
+		return cli_usage(argv[0], "takes \"show\" and perhaps an interface");
+	int status = cli_choose_interface(argv[0], argv[2], interface, sizeof(interface));
+	return status == CLI_OK ? show(interface, json) : status;
 }
 
 const struct cli_command cli_commands_firewall[] = {
 	{"firewall", "show [INTERFACE] [--json]",
 	 "Print the firewall of a gateway as the kernel has it.",
 	 "Every chain and rule says in a comment what it is for; counters count what was dropped.\n"
-	 "Behind it stands whether the host forwards, and whether the table is as taltund has "
-	 "made\n"
-	 "it; where it is not, what differs, and the exit status is 1. Only root may ask the "
-	 "kernel;\n"
-	 "others see what taltund has made.",
+	 "Behind it stands whether the host forwards, and whether the table is as taltund has\n"
+	 "made it; where it is not, what differs, and the exit status is 1. Only root may ask\n"
+	 "the kernel; others see what taltund has made.",
 	 firewall},
 	{NULL, NULL, NULL, NULL, NULL},
 };

@@ -79,10 +79,16 @@ static int pubkey(int argc, char **argv)
 }
 
 const struct cli_command cli_commands_keys[] = {
-	{"genkey", "", "Print a new private key.", "umask 077; taltun genkey > private.key",
+	{"genkey", "", "Print a new private key.",
+	 "It is for one machine and stays there. Into a file that nobody else can read:\n"
+	 "  (umask 077; taltun genkey > private.key)",
 	 genkey},
 	{"pubkey", "", "Print the public key of the private key on standard input.",
-	 "taltun pubkey < private.key > public.key", pubkey},
-	{"genpsk", "", "Print a new preshared key.", NULL, genpsk},
+	 "It is what the other side configures.\n"
+	 "  taltun pubkey < private.key",
+	 pubkey},
+	{"genpsk", "", "Print a new preshared key.",
+	 "A secret that both sides of one pair of peers add to their keys, in preshared_key.",
+	 genpsk},
 	{NULL, NULL, NULL, NULL, NULL},
 };

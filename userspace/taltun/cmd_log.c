@@ -5,13 +5,6 @@
 #include "base/log.h"
 #include "taltun/cli.h"
 
-/* The only one that is up; malloc'd names in *names. NULL: there are none, or several. */
-static const char *only_interface(char ***names, int *n)
-{
-	*n = cli_interfaces(names);
-	return *n == 1 ? (*names)[0] : NULL;
-}
-
 static void print_level(const char *interface, const char *level, bool json)
 {
 	if (json)
@@ -35,26 +28,21 @@ static int ask(const char *interface, const char *level, bool json)
 static int log_level(int argc, char **argv)
 {
 	bool json = cli_take_flag(&argc, argv, "--json");
-	const char *interface = NULL, *level = NULL;
-	char **names = NULL, buf[64];
+	const char *level = NULL;
+	char interface[64];
 	enum tt_log_level parsed;
-	int n = 0;
 
-	if (argc > 3)
-		return cli_usage(argv[0], "takes an interface and a level");
+	if (cli_check_arguments(argc, argv, 0, 2, "an interface and a level") != CLI_OK)
+		return CLI_USAGE;
 	if (argc == 3 || (argc == 2 && tt_log_level_parse(argv[1], &parsed)))
 		level = argv[argc - 1];
-	if (argc == 3 || (argc == 2 && !level))
-		interface = cli_interface_of(argv[1], buf, sizeof(buf));
 	if (level && !tt_log_level_parse(level, &parsed))
 		return cli_usage(argv[0], "the level is error, warn, info or debug, not \"%s\"",
 				 level);
-	if (!interface)
-		interface = only_interface(&names, &n);
-	int status = interface ? ask(interface, level, json)
-			       : cli_usage(argv[0], "%d interfaces are up: name one", TT_MAX(n, 0));
-	cli_interfaces_free(names, n);
-	return status;
+	bool named = argc == 3 || (argc == 2 && !level);
+	int status =
+		cli_choose_interface(argv[0], named ? argv[1] : NULL, interface, sizeof(interface));
+	return status == CLI_OK ? ask(interface, level, json) : status;
 }
 
 const struct cli_command cli_commands_log[] = {

@@ -153,8 +153,10 @@ static int ask_all(const char *interface, const struct wish *w, json_t *all)
 			int one = ask(names[i], w, all, &found);
 			status = status ? status : one;
 		}
-		if (n <= 0 && !w->json)
-			fputs("No taltun interface is up.\n", stderr);
+		if (n < 0)
+			status = cli_fail_run_dir();
+		else if (!n && !w->json)
+			fputs("No taltun interface is up; `taltun up` brings one up.\n", stderr);
 	}
 	cli_interfaces_free(names, n);
 	if (w->peer && !found && status == CLI_OK && (interface || n > 0))
@@ -168,10 +170,8 @@ static int show(int argc, char **argv, struct wish *w)
 	w->json = cli_take_flag(&argc, argv, "--json");
 	if (cli_take_value(&argc, argv, "--peer", &w->peer) < 0)
 		return cli_usage(argv[0], "--peer needs a name or the beginning of a key");
-	if (cli_unknown_option(argc, argv))
-		return cli_usage(argv[0], "unknown option \"%s\"", cli_unknown_option(argc, argv));
-	if (argc > 2)
-		return cli_usage(argv[0], "takes at most one interface");
+	if (cli_check_arguments(argc, argv, 0, 1, "at most one interface") != CLI_OK)
+		return CLI_USAGE;
 	json_t *all = json_array();
 	int status = ask_all(argc == 2 ? argv[1] : NULL, w, all);
 	if (w->json && status == CLI_OK)

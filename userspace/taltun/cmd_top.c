@@ -117,10 +117,8 @@ static int parse(int *argc, char **argv, struct wish *w)
 	if (cli_take_value(argc, argv, "--sort", &by) < 0 ||
 	    (by && !top_sort_parse(by, &w->top.sort)))
 		return cli_usage(argv[0], "--sort takes rate, name or handshake");
-	if (cli_unknown_option(*argc, argv))
-		return cli_usage(argv[0], "unknown option \"%s\"", cli_unknown_option(*argc, argv));
-	if (*argc > 2)
-		return cli_usage(argv[0], "takes at most one interface");
+	if (cli_check_arguments(*argc, argv, 0, 1, "at most one interface") != CLI_OK)
+		return CLI_USAGE;
 	return parse_interval(argv[0], interval, &w->top.interval_ms);
 }
 
@@ -137,27 +135,16 @@ static int show(const struct wish *w)
 
 static int top_run(int argc, char **argv)
 {
-	char **names = NULL, buf[64];
+	char interface[64];
 	struct wish w;
-	int n = 0, status = parse(&argc, argv, &w);
+	int status = parse(&argc, argv, &w);
 
+	if (status == CLI_OK)
+		status = cli_choose_interface(argv[0], argv[1], interface, sizeof(interface));
 	if (status != CLI_OK)
 		return status;
-	if (argc == 2) {
-		w.top.interface = cli_interface_of(argv[1], buf, sizeof(buf));
-	} else {
-		n = cli_interfaces(&names);
-		w.top.interface = n == 1 ? names[0] : NULL;
-	}
-	if (w.top.interface)
-		status = show(&w);
-	else if (n > 1)
-		status = cli_usage(argv[0], "%d interfaces are up: name one", n);
-	else
-		status = cli_fail(CLI_NOT_RUNNING, "no taltun interface is up; `taltun up` brings "
-						   "one up");
-	cli_interfaces_free(names, n);
-	return status;
+	w.top.interface = interface;
+	return show(&w);
 }
 
 const struct cli_command cli_commands_top[] = {

@@ -18,13 +18,18 @@ extern char **environ;
 
 #define DOWN_WAIT_MS 5000
 
+static bool is_name(const char *arg)
+{
+	return !strchr(arg, '/') && !strchr(arg, '.');
+}
+
 /* "wg0" means the file of that name where configurations live. Returns path or buf. */
 static const char *find_file(const char *arg, char *buf, size_t cap)
 {
 	static const char *const where[][2] = {
 		{"/etc/taltun/", ".toml"}, {"/etc/taltun/", ".conf"}, {"/etc/wireguard/", ".conf"}};
 
-	if (strchr(arg, '/') || strchr(arg, '.'))
+	if (!is_name(arg))
 		return arg;
 	for (size_t i = 0; i < TT_ARRAY_LEN(where); i++) {
 		snprintf(buf, cap, "%s%s%s", where[i][0], arg, where[i][1]);
@@ -161,9 +166,15 @@ static int up(int argc, char **argv)
 {
 	char found[PATH_MAX];
 
-	if (argc != 2)
-		return cli_usage(argv[0], "takes one configuration file or interface");
-	return cli_up(find_file(argv[1], found, sizeof(found)));
+	if (cli_check_arguments(argc, argv, 1, 1, "one configuration file or interface") != CLI_OK)
+		return CLI_USAGE;
+	const char *path = find_file(argv[1], found, sizeof(found));
+	if (path == argv[1] && is_name(path) && access(path, F_OK) != 0)
+		return cli_fail(CLI_FAILED,
+				"%s: there is no /etc/taltun/%s.toml, /etc/taltun/%s.conf or "
+				"/etc/wireguard/%s.conf",
+				path, path, path, path);
+	return cli_up(path);
 }
 
 /* The file an interface was brought up from, as the daemon says; NULL where it has none. */
@@ -188,9 +199,9 @@ static int down(int argc, char **argv)
 	char name[64], path[PATH_MAX] = "";
 	int status;
 
-	if (argc != 2)
-		return cli_usage(argv[0],
-				 "takes one interface, or the file it was brought up from");
+	if (cli_check_arguments(argc, argv, 1, 1,
+				"one interface, or the file it was brought up from") != CLI_OK)
+		return CLI_USAGE;
 	cli_interface_of(argv[1], name, sizeof(name));
 	struct node_config *cfg = cli_is_up(name) ? config_of(name, path, sizeof(path)) : NULL;
 	if (cfg && cfg->save_config && hooks_save(cfg, path) != 0)
@@ -213,6 +224,9 @@ const struct cli_command cli_commands_up[] = {
 	 "/etc/taltun/NAME.toml, /etc/taltun/NAME.conf, /etc/wireguard/NAME.conf.\n"
 	 "Returns when traffic can flow.",
 	 up},
-	{"down", "INTERFACE|FILE", "Take an interface down and put everything back.", NULL, down},
+	{"down", "INTERFACE|FILE", "Take an interface down and put everything back.",
+	 "Runs the file's pre_down commands, stops the daemon, which takes back addresses, routes\n"
+	 "and rules, gives back the name servers and runs post_down. Waits 5 seconds at most.",
+	 down},
 	{NULL, NULL, NULL, NULL, NULL},
 };

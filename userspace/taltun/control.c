@@ -29,6 +29,8 @@ int cli_interfaces(char ***names)
 	int n = 0;
 
 	*names = NULL;
+	if (!d && errno == EACCES)
+		return -1;
 	while (d && (e = readdir(d))) {
 		size_t len = strlen(e->d_name), tail = strlen(SUFFIX);
 		if (len <= tail || strcmp(e->d_name + len - tail, SUFFIX) != 0)
@@ -52,6 +54,45 @@ void cli_interfaces_free(char **names, int count)
 	for (int i = 0; i < count; i++)
 		free(names[i]);
 	free(names);
+}
+
+int cli_fail_run_dir(void)
+{
+	return cli_fail(CLI_FAILED, "%s: permission denied: run it as root", cli_run_dir());
+}
+
+/* "tt0, tt1" */
+static void join(char **names, int n, char *buf, size_t cap)
+{
+	size_t len = 0;
+
+	buf[0] = 0;
+	for (int i = 0; i < n && len < cap; i++)
+		len += (size_t)snprintf(buf + len, cap - len, "%s%s", i ? ", " : "", names[i]);
+}
+
+int cli_choose_interface(const char *command, const char *arg, char *buf, size_t cap)
+{
+	char **names, list[256];
+	int n, status = CLI_OK;
+
+	if (arg) {
+		cli_interface_of(arg, buf, cap);
+		return CLI_OK;
+	}
+	n = cli_interfaces(&names);
+	join(names, n, list, sizeof(list));
+	if (n == 1)
+		snprintf(buf, cap, "%s", names[0]);
+	else if (n > 1)
+		status = cli_usage(command, "%d interfaces are up, name one: %s", n, list);
+	else if (n < 0)
+		status = cli_fail_run_dir();
+	else
+		status = cli_fail(CLI_NOT_RUNNING,
+				  "no taltun interface is up; `taltun up` brings one up");
+	cli_interfaces_free(names, n);
+	return status;
 }
 
 const char *cli_interface_of(const char *arg, char *buf, size_t cap)
@@ -155,8 +196,14 @@ int cli_fail_connect(const char *interface, int err)
 {
 	if (err == -EACCES)
 		return cli_fail(CLI_FAILED, "%s: permission denied: run it as root", interface);
-	return cli_fail(CLI_NOT_RUNNING, "%s: no taltund answers (%s); start it with `taltun up`",
-			interface, strerror(-err));
+	if (err == -ENOENT)
+		return cli_fail(CLI_NOT_RUNNING, "%s is not up; `taltun up %s` brings it up",
+				interface, interface);
+	if (err == -ECONNREFUSED)
+		return cli_fail(CLI_NOT_RUNNING,
+				"%s: its taltund was killed; `taltun up %s` starts it again",
+				interface, interface);
+	return cli_fail(CLI_NOT_RUNNING, "%s: no taltund answers (%s)", interface, strerror(-err));
 }
 
 FILE *cli_listen(const char *interface, int *status)

@@ -63,11 +63,16 @@ void taltund_options_help(void)
 	      stdout);
 }
 
+static int usage_hint(void)
+{
+	fputs("Try 'taltund --help'.\n", stderr);
+	return TALTUND_EXIT_USAGE;
+}
+
 static int usage_error(const char *what, const char *value)
 {
-	fprintf(stderr, "taltund: %s%s%s\nTry 'taltund --help'.\n", what, value ? ": " : "",
-		value ? value : "");
-	return TALTUND_EXIT_USAGE;
+	fprintf(stderr, "taltund: %s%s%s\n", what, value ? ": " : "", value ? value : "");
+	return usage_hint();
 }
 
 /* Index of the word, or -1. */
@@ -163,7 +168,7 @@ static int option_take(struct taltund_options *o, int c)
 		return 0;
 	default:
 		/* getopt has told what it dislikes */
-		return usage_error("wrong usage", NULL);
+		return usage_hint();
 	}
 }
 
