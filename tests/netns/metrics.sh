@@ -136,6 +136,25 @@ equal "the engine is the same" "$engine" "$(engine_pid a "$a")"
 check "its descriptors are closed" wait_for 40 fds_back
 less "KiB of memory that are new" $(($(rss_kb "$(tt_pid a "$a")") - memory_before)) 8192
 
+# --- by AF_XDP ------------------------------------------------------------------------------------
+
+config_a "listen = \"127.0.0.1:$PORT\"" "[datapath]" 'mode = "xdp"' 'interfaces = ["v0"]'
+check "a reload to AF_XDP" in_ns a taltun reload "$a"
+by_xdp() { scrape && grep -qE '^taltun_xdp_attach_mode\{device="v0",mode="(native copy|generic)"\} 1$' "$page"; }
+if wait_for 10 by_xdp; then
+	pass "the attach mode"
+	xdp_receives() {
+		in_ns a ping -n -q -i 0.02 -c 10 10.77.0.2
+		scraped_at_least 5 'taltun_xdp_queue_received_packets_total{device="v0",queue="0"}'
+	}
+	check "its queue receives" wait_for 20 xdp_receives
+	less "its memory has frames" 100 "$(value 'taltun_xdp_queue_memory_frames{device="v0",queue="0"}')"
+	less "the steering program has seen packets" 0 "$(awk '/^taltun_xdp_packets_total/ { n += $NF } END { print n }' "$page")"
+	command -v promtool >/dev/null && check "promtool has nothing to say" lint
+else
+	skip "no AF_XDP here"
+fi
+
 # --- elsewhere, and nowhere -----------------------------------------------------------------------
 
 socket=/run/taltun/metrics.sock
