@@ -185,6 +185,8 @@ void cli_table_print(const struct cli_table *t, unsigned width)
 	char buf[CLI_TABLE_COLUMNS_MAX * (CLI_CELL_MAX + 16)];
 	struct cli_layout l;
 
+	if (!t->rows)
+		return;
 	cli_table_layout(t, width, &l);
 	printf("%s%s%s\n", cli_colour(CLI_BOLD),
 	       cli_table_line(t, &l, CLI_TABLE_HEAD, buf, sizeof(buf)), cli_colour(CLI_PLAIN));

@@ -49,7 +49,7 @@ void cli_table_layout(const struct cli_table *t, unsigned width, struct cli_layo
 #define CLI_TABLE_HEAD ((size_t)-1)
 const char *cli_table_line(const struct cli_table *t, const struct cli_layout *l, size_t row,
 			   char *buf, size_t cap);
-/* Titles and rows to stdout, in colour where it has any. */
+/* Titles and rows to stdout, in colour where it has any; nothing where there are no rows. */
 void cli_table_print(const struct cli_table *t, unsigned width);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/output.h"
+#include "cli/table.h"
 #include "hub/config.h"
 #include "hub/db.h"
 
@@ -38,6 +39,11 @@ const char *cli_role(enum hub_role role);
 /* "2026-01-01 12:00", or "never"; buf >= 32 bytes; returns buf. */
 const char *cli_time(char *buf, uint64_t wall_s);
 void cli_print_json(json_t *o); /* consumes it */
+/*
+ * A table that fits the terminal; rows: an array (consumed) of arrays of strings, one for each
+ * column. An empty string is shown as "-".
+ */
+void cli_print_rows(const struct cli_column *columns, unsigned count, json_t *rows);
 /* Names with spaces between them to a list of strings. */
 json_t *cli_words(const char *text);
 

@@ -3,10 +3,12 @@
 #include <time.h>
 
 #include "base/b64.h"
+#include "cli/printable.h"
 #include "taltun-hub/cli.h"
 
 struct looking {
-	json_t *list;	  /* NULL: as text */
+	json_t *list;
+	bool as_rows;	  /* of the table, not objects */
 	const char *name; /* NULL: all */
 	bool with_revoked;
 	unsigned seen;
@@ -39,18 +41,26 @@ static json_t *node_json(const struct hub_db_node *n)
 	return o;
 }
 
-static void print_row(const struct hub_db_node *n, bool first)
-{
-	char address[2][TT_IP_TEXT_MAX] = {"-", ""}, seen[32];
+static const struct cli_column columns[] = {
+	{.title = "ID"},
+	{.title = "NAME", .least = 12},
+	{.title = "ROLE"},
+	{.title = "IPV4"},
+	{.title = "IPV6", .least = 12, .leave = 1},
+	{.title = "LAST SEEN", .leave = 3},
+	{.title = "GROUPS", .least = 8, .leave = 2},
+};
 
+static json_t *node_row(const struct hub_db_node *n)
+{
+	char id[16], address[2][TT_IP_TEXT_MAX] = {"", ""}, seen[32];
+
+	snprintf(id, sizeof(id), "%u", n->facts.id);
 	for (unsigned i = 0; i < TT_MIN(n->facts.address_count, 2); i++)
 		tt_ip_format(&n->facts.addresses[i], address[i]);
-	if (first)
-		printf("%-6s %-20s %-8s %-16s %-26s %-17s %s\n", "ID", "NAME", "ROLE", "IPV4",
-		       "IPV6", "LAST SEEN", "GROUPS");
-	printf("%-6u %-20s %-8s %-16s %-26s %-17s %s\n", n->facts.id, n->facts.name,
-	       n->facts.revoked ? "revoked" : cli_role(n->facts.role), address[0], address[1],
-	       cli_time(seen, n->seen_s), n->groups);
+	return json_pack("[s,s,s,s,s,s,s]", id, n->facts.name,
+			 n->facts.revoked ? "revoked" : cli_role(n->facts.role), address[0],
+			 address[1], cli_time(seen, n->seen_s), n->groups);
 }
 
 static void on_node(void *ctx, struct hub_db_node *n)
@@ -59,27 +69,28 @@ static void on_node(void *ctx, struct hub_db_node *n)
 	bool wanted = (!l->name || strcmp(n->facts.name, l->name) == 0) &&
 		      (!n->facts.revoked || l->with_revoked);
 
-	if (wanted && l->list)
-		json_array_append_new(l->list, node_json(n));
-	else if (wanted)
-		print_row(n, l->seen == 0);
+	if (wanted)
+		json_array_append_new(l->list, l->as_rows ? node_row(n) : node_json(n));
 	l->seen += wanted;
 	free(n->facts.subnets);
 }
 
 static int list(bool json, bool all)
 {
-	struct looking l = {.list = json ? json_array() : NULL, .with_revoked = all};
+	struct looking l = {.as_rows = !json, .with_revoked = all};
 	struct hub_db *db = cli_open();
 
 	if (!db)
 		return CLI_FAILED;
+	l.list = json_array();
 	int status = cli_outcome(db, hub_db_nodes(db, on_node, &l));
+	hub_db_close(db);
+	if (!json && !l.seen && status == CLI_OK)
+		puts("no nodes");
 	if (json)
 		cli_print_json(l.list);
-	else if (!l.seen && status == CLI_OK)
-		puts("no nodes");
-	hub_db_close(db);
+	else
+		cli_print_rows(columns, TT_ARRAY_LEN(columns), l.list);
 	return status;
 }
 
@@ -103,6 +114,7 @@ static void print_list(const char *key, json_t *v)
 static void print_node(json_t *o)
 {
 	const char *key;
+	char safe[512]; /* what the node says of itself may be anything */
 	json_t *v;
 
 	printf("%s\n", json_string_value(json_object_get(o, "name")));
@@ -115,7 +127,8 @@ static void print_node(json_t *o)
 		else if (json_is_integer(v))
 			printf("  %-18s %lld\n", key, (long long)json_integer_value(v));
 		else if (strcmp(key, "name") != 0)
-			printf("  %-18s %s\n", key, json_string_value(v));
+			printf("  %-18s %s\n", key,
+			       cli_printable(safe, sizeof(safe), json_string_value(v)));
 	}
 }
 
@@ -166,7 +179,7 @@ static int run(int argc, char **argv)
 		return show(argv[2], json);
 	if (strcmp(what, "revoke") == 0 && argc == 3)
 		return take_back(argv[2]);
-	return cli_usage("node", "expected list, show NAME or revoke NAME");
+	return cli_usage("node", "takes list, show NAME or revoke NAME");
 }
 
 const struct cli_command cli_commands_node[] = {

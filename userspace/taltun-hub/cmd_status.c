@@ -23,8 +23,14 @@ static json_t *ask(const char *request, int *status)
 	memcpy(un.sun_path, cli_paths.control, strlen(cli_paths.control) + 1);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0) {
-		*status = cli_fail(CLI_NOT_RUNNING, "no hub answers at %s: %s", cli_paths.control,
-				   strerror(errno));
+		*status =
+			errno == EACCES
+				? cli_fail(CLI_FAILED, "%s: permission denied: run it as root",
+					   cli_paths.control)
+				: cli_fail(CLI_NOT_RUNNING,
+					   "no hub answers at %s: %s; `systemctl start taltun-hub` "
+					   "or `taltun-hub serve` starts it",
+					   cli_paths.control, strerror(errno));
 		if (fd >= 0)
 			close(fd);
 		return NULL;
@@ -56,23 +62,42 @@ static const char *text(const json_t *o, const char *key)
 	return s ? s : "";
 }
 
+static const struct cli_column columns[] = {
+	{.title = "NAME", .least = 12},
+	{.title = "ROLE", .leave = 2},
+	{.title = "FROM", .least = 15, .leave = 3},
+	{.title = "SINCE", .leave = 1},
+	{.title = "ADDRESSES", .least = 15},
+};
+
+/* Addresses with spaces between them. */
+static void join(const json_t *list, char *buf, size_t cap)
+{
+	size_t i, len = 0;
+	json_t *address;
+
+	buf[0] = 0;
+	json_array_foreach(list, i, address) if (len < cap) len += (size_t)snprintf(
+		buf + len, cap - len, "%s%s", i ? " " : "", json_string_value(address));
+}
+
 static void print_connected(json_t *list)
 {
-	size_t i, a;
-	json_t *n, *address;
-	char since[32];
+	json_t *rows = json_array(), *n;
+	char since[32], addresses[256];
+	size_t i;
 
 	json_array_foreach(list, i, n)
 	{
-		if (i == 0)
-			printf("\n%-20s %-8s %-24s %-17s %s\n", "NAME", "ROLE", "FROM", "SINCE",
-			       "ADDRESSES");
-		printf("%-20s %-8s %-24s %-17s", text(n, "name"), text(n, "role"), text(n, "from"),
-		       cli_time(since, (uint64_t)number(n, NULL, "since")));
-		json_array_foreach(json_object_get(n, "addresses"), a, address)
-			printf(" %s", json_string_value(address));
-		putchar('\n');
+		join(json_object_get(n, "addresses"), addresses, sizeof(addresses));
+		json_array_append_new(
+			rows,
+			json_pack("[s,s,s,s,s]", text(n, "name"), text(n, "role"), text(n, "from"),
+				  cli_time(since, (uint64_t)number(n, NULL, "since")), addresses));
 	}
+	if (json_array_size(rows))
+		putchar('\n');
+	cli_print_rows(columns, TT_ARRAY_LEN(columns), rows);
 }
 
 static void print_text(json_t *o)
@@ -106,8 +131,8 @@ static int run(int argc, char **argv)
 	bool json = cli_take_flag(&argc, argv, "--json");
 	int status = CLI_OK;
 
-	if (argc > 1)
-		return cli_usage("status", "unexpected argument \"%s\"", argv[1]);
+	if (cli_check_arguments(argc, argv, 0, 0, "no arguments") != CLI_OK)
+		return CLI_USAGE;
 	json_t *o = ask("{\"op\":\"status\"}\n", &status);
 	if (!o)
 		return status;
@@ -149,7 +174,9 @@ static int log_level(int argc, char **argv)
 }
 
 const struct cli_command cli_commands_status[] = {
-	{"status", "[--json]", "Ask the running hub: who is connected, and its counters.", NULL,
+	{"status", "[--json]", "Ask the running hub: who is connected, and its counters.",
+	 "The table is as wide as the terminal (or $COLUMNS), and as wide as it needs where the\n"
+	 "output is no terminal. --json prints an object.",
 	 run},
 	{"log-level", "[error|warn|info|debug] [--json]",
 	 "Show or change what the running hub logs.",

@@ -163,35 +163,40 @@ static void list_json(void *ctx, const struct hub_db_token *t)
 	json_array_append_new(ctx, o);
 }
 
-static void list_text(void *ctx, const struct hub_db_token *t)
+static const struct cli_column columns[] = {
+	{.title = "ID"},
+	{.title = "NAME", .least = 12},
+	{.title = "ROLE"},
+	{.title = "STATE"},
+	{.title = "EXPIRES", .leave = 2},
+	{.title = "GROUPS", .least = 8, .leave = 1},
+};
+
+static void list_row(void *ctx, const struct hub_db_token *t)
 {
 	char id[MESH_TOKEN_ID_TEXT_MAX], until[32];
-	bool *first = ctx;
 
-	if (*first)
-		printf("%-17s %-20s %-8s %-8s %-17s %s\n", "ID", "NAME", "ROLE", "STATE", "EXPIRES",
-		       "GROUPS");
-	*first = false;
 	mesh_token_id_format(t->id, id);
-	printf("%-17s %-20s %-8s %-8s %-17s %s\n", id, t->name, cli_role(t->role), state_of(t),
-	       cli_time(until, t->expires_s), t->groups);
+	json_array_append_new(ctx,
+			      json_pack("[s,s,s,s,s,s]", id, t->name, cli_role(t->role),
+					state_of(t), cli_time(until, t->expires_s), t->groups));
 }
 
 static int list(bool json)
 {
 	struct hub_db *db = cli_open();
-	json_t *all = json ? json_array() : NULL;
-	bool first = true;
 
 	if (!db)
 		return CLI_FAILED;
-	int status = cli_outcome(db, json ? hub_db_tokens(db, list_json, all)
-					  : hub_db_tokens(db, list_text, &first));
+	json_t *all = json_array();
+	int status = cli_outcome(db, hub_db_tokens(db, json ? list_json : list_row, all));
+	hub_db_close(db);
+	if (!json && !json_array_size(all) && status == CLI_OK)
+		puts("no tokens");
 	if (json)
 		cli_print_json(all);
-	else if (first && status == CLI_OK)
-		puts("no tokens");
-	hub_db_close(db);
+	else
+		cli_print_rows(columns, TT_ARRAY_LEN(columns), all);
 	return status;
 }
 
@@ -222,7 +227,7 @@ static int run(int argc, char **argv)
 		return list(json);
 	if (strcmp(what, "revoke") == 0 && argc == 3)
 		return take_back(argv[2]);
-	return cli_usage("token", "expected create, list or revoke ID");
+	return cli_usage("token", "takes create, list or revoke ID");
 }
 
 const struct cli_command cli_commands_token[] = {

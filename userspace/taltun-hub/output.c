@@ -87,6 +87,25 @@ void cli_print_json(json_t *o)
 	json_decref(o);
 }
 
+static void row_cell(const void *ctx, size_t row, unsigned column, struct cli_cell *out)
+{
+	const char *s = json_string_value(json_array_get(json_array_get(ctx, row), column));
+
+	snprintf(out->text, sizeof(out->text), "%s", s && *s ? s : "-");
+}
+
+void cli_print_rows(const struct cli_column *columns, unsigned count, json_t *rows)
+{
+	struct cli_table t = {.columns = columns,
+			      .count = count,
+			      .rows = json_array_size(rows),
+			      .cell = row_cell,
+			      .ctx = rows};
+
+	cli_table_print(&t, cli_columns());
+	json_decref(rows);
+}
+
 json_t *cli_words(const char *text)
 {
 	json_t *list = json_array();
