@@ -46,14 +46,16 @@ hub_logs json
 
 cat >"$TT_WORK/made.log" <<'END'
 ts=2026-01-02T03:04:05.678Z level=warn event=auth.failed source=2001:db8::7 method=tls why=protocol
+<4>ts=2026-01-02T03:04:05.678Z level=warn event=auth.failed source=203.0.113.5 method=certificate why=unknown
+ts=2026-01-02T03:04:05.678Z level=warn event=auth.failed source=203.0.113.6 method=tls why=protocol suppressed=812
 Jan  2 03:04:05 host taltun-hub[77]: ts=2026-01-02T03:04:05.678Z level=warn event=auth.failed source=203.0.113.7 method=token why="no such token"
 END
-equal "IPv6, and what syslog puts in front" "2001:db8::7 203.0.113.7" "$(matched "$TT_WORK/made.log" | paste -sd' ')"
+equal "IPv6, and what syslog and the journal put in front" "2001:db8::7 203.0.113.5 203.0.113.6 203.0.113.7" "$(matched "$TT_WORK/made.log" | paste -sd' ')"
 cat >"$TT_WORK/other.log" <<'END'
 ts=2026-01-02T03:04:05.678Z level=info event=hub.node_joined node=x from=203.0.113.7:99
 ts=2026-01-02T03:04:05.678Z level=warn event=enrol.refused from=203.0.113.7:99 why="x event=auth.failed source=203.0.113.8 method=token why=y"
 ts=2026-01-02T03:04:05.678Z level=info event=hub.node_left node="level=warn event=auth.failed source=203.0.113.9 method=tls why=z"
-ts=2026-01-02T03:04:05.678Z level=warn event=auth.left_out lines=7
+ts=2026-01-02T03:04:05.678Z level=warn event=log.suppressed of=auth.failed reason=tls count=7
 END
 equal "others are left alone" "" "$(matched "$TT_WORK/other.log")"
 finish

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The log as others read it, byte by byte: tests/golden/log.{logfmt,json,journal}. With
- * TT_GOLDEN=write the files are made anew.
+ * TALTUN_GOLDEN_WRITE=1 the files are made anew.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -80,10 +80,10 @@ static void compare(const char *form, enum tt_log_format format, bool priorities
 	got[n] = 0;
 	fix_stamps(got);
 	snprintf(path, sizeof(path), "tests/golden/log.%s", form);
-	const char *mode = getenv("TT_GOLDEN");
-	FILE *f = fopen(path, mode && strcmp(mode, "write") == 0 ? "w+" : "r");
+	bool anew = getenv("TALTUN_GOLDEN_WRITE");
+	FILE *f = fopen(path, anew ? "w+" : "r");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
-	if (mode && strcmp(mode, "write") == 0) {
+	if (anew) {
 		fputs(got, f);
 		rewind(f);
 	}
