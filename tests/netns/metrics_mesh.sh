@@ -39,6 +39,7 @@ equal "its state" 1 "$(value 'taltun_hub_state{state="up"}')"
 check "the map has the gateway" wait_for 10 says 1 taltun_hub_map_peers
 check "the path to it" wait_for 20 has_path
 less "the map's end lies ahead" "$(date +%s)" "$(value taltun_hub_map_expiry_timestamp_seconds)"
+less "the certificate's too" "$(date +%s)" "$(value taltun_certificate_expiry_timestamp_seconds)"
 less "the path's MTU" 1000 "$(value 'taltun_peer_mtu_bytes{peer="gw"')"
 check "ready" ready 200
 equal "the names are those of the golden file" "$(cat "$TT_ROOT/tests/golden/metrics-node.txt")" \

@@ -136,10 +136,13 @@ static int make_context(struct node_hub_link *l)
 	struct tls_context_options opt = {
 		.cert = &l->opt.cert, .key = &l->opt.key, .ca = &l->opt.ca};
 	struct tls_context *fresh;
+	struct tls_cert_info info;
 	int err = tls_context_create(&opt, &fresh);
 
 	if (err)
 		return err;
+	if (tls_cert_parse(l->opt.cert.bytes, l->opt.cert.len, &info) == 0)
+		l->cert_ends_s = info.not_after_s;
 	/* sessions hold what they need of the old one */
 	tls_context_destroy(l->tls);
 	l->tls = fresh;
@@ -293,6 +296,7 @@ void node_hub_link_get_info(const struct node_hub_link *l, struct node_hub_link_
 					   .rtt_us = l->rtt_us,
 					   .connects = l->connects,
 					   .lost = l->lost,
+					   .cert_ends_s = l->cert_ends_s,
 					   .since = l->since,
 					   .relayed_packets = l->stats.packets,
 					   .relay_dropped = l->stats.dropped_oldest +

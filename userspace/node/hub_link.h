@@ -93,6 +93,7 @@ struct node_hub_link_info {
 	uint64_t retry_in_ms;	 /* while WAITING */
 	char why[160];		 /* it is not up; "" where it is */
 	uint64_t relayed_packets, relay_dropped;
+	uint64_t cert_ends_s; /* of our certificate: wall time */
 };
 void node_hub_link_get_info(const struct node_hub_link *l, struct node_hub_link_info *out);
 

@@ -20,6 +20,7 @@
 struct node_hub_link {
 	struct node_hub_link_options opt;
 	struct tls_context *tls;
+	uint64_t cert_ends_s; /* wall time */
 	struct wire_loop *wire;
 	struct wire_stats stats;
 	uv_timer_t tick;

@@ -142,6 +142,9 @@ static void hub(struct node_metrics *m)
 	     "Packets sent by way of the connection to the hub.", any, h.relayed_packets);
 	when(m, "taltun_hub_relay_dropped_packets_total", TT_PROM_COUNTER,
 	     "Packets for which that connection had no room.", any, h.relay_dropped);
+	when(m, "taltun_certificate_expiry_timestamp_seconds", TT_PROM_GAUGE,
+	     "When this node's certificate ends; it is renewed before.", h.cert_ends_s,
+	     h.cert_ends_s);
 	when(m, "taltun_hub_map_peers", TT_PROM_GAUGE, "Peers in the map that the hub sent.", any,
 	     map.peers);
 	when(m, "taltun_hub_map_version", TT_PROM_GAUGE, "Version of that map.", any, map.version);
