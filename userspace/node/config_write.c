@@ -137,6 +137,24 @@ static void put_log(const struct node_config *cfg, FILE *out)
 	put_pair(out, "format", cfg->log_format == TT_LOG_JSON ? "json" : "logfmt");
 }
 
+static void put_metrics(const struct node_config *cfg, FILE *out)
+{
+	const struct node_config_metrics *m = &cfg->metrics;
+	char text[TT_ENDPOINT_TEXT_MAX + NODE_CONFIG_SOCKET_MAX];
+
+	if (!node_config_has_metrics(m) && m->per_peer)
+		return;
+	fputs("\n[metrics]\n", out);
+	if (m->path[0]) {
+		snprintf(text, sizeof(text), "unix:%s", m->path);
+		put_pair(out, "listen", text);
+	} else if (node_config_has_metrics(m)) {
+		put_pair(out, "listen", tt_endpoint_format(&m->address, text));
+	}
+	if (!m->per_peer)
+		fputs("per_peer = false\n", out);
+}
+
 static void put_hub(const struct node_config *cfg, FILE *out)
 {
 	const struct node_config_hub *h = &cfg->hub;
@@ -203,6 +221,7 @@ int node_config_to_toml(const struct node_config *cfg, FILE *out)
 	put_interface(cfg, out);
 	put_datapath(cfg, out);
 	put_log(cfg, out);
+	put_metrics(cfg, out);
 	put_hub(cfg, out);
 	put_gateway(cfg, out);
 	for (uint32_t i = 0; i < cfg->peers.count; i++)

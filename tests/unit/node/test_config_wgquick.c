@@ -352,12 +352,15 @@ static void toml_to_toml(void)
 		"umem_mb = 64\nunknown_index = \"pass\"\nworkers = 3\npoll = \"busy\"\naead = "
 		"\"libsodium\"\n"
 		"[log]\nlevel = \"debug\"\nformat = \"json\"\n"
+		"[metrics]\nlisten = 'unix:/run/a \"b\"'\nper_peer = false\n"
 		"[[peer]]\nname = 'B\xc3\xbcro \"Nord\" \\1'\npublic_key = \"" KEY_B "\"\n"
 		"endpoint = \"[fe80::1%eth0]:51820\"\n";
 	struct node_config *cfg = load_ok("t.toml", toml);
 	char *text = text_of(cfg, node_config_to_toml);
 
 	expect_same(cfg, "t.toml", text);
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(text, "\n[metrics]\nlisten = \"unix:/run/a \\\"b\\\"\"\nper_peer"));
 	free(text);
 	node_config_free(cfg);
 }

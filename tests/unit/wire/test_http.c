@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -376,6 +377,51 @@ static void lifetime(void)
 	stop();
 }
 
+static void stop_loop(uv_timer_t *t)
+{
+	uv_stop(t->loop);
+}
+
+static uint64_t cpu_us(void)
+{
+	struct rusage r;
+
+	getrusage(RUSAGE_SELF, &r);
+	return (uint64_t)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1000000 +
+	       (uint64_t)(r.ru_utime.tv_usec + r.ru_stime.tv_usec);
+}
+
+/* A client that cannot be accepted must not keep the loop busy, and is served later. */
+static void no_descriptors(void)
+{
+	struct rlimit before, none;
+	int fd, next;
+
+	start(false, 0, 0);
+	fd = dial();
+	next = dup(fd);
+	close(next);
+	getrlimit(RLIMIT_NOFILE, &before);
+	none = before;
+	none.rlim_cur = (rlim_t)next;
+	setrlimit(RLIMIT_NOFILE, &none);
+	say(fd, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	uint64_t spent = cpu_us();
+	/* the loop's own way to wait */
+	uv_timer_t end;
+	uv_timer_init(&loop, &end);
+	uv_timer_start(&end, stop_loop, 400, 0);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	spent = cpu_us() - spent;
+	setrlimit(RLIMIT_NOFILE, &before);
+	CU_ASSERT(spent < 100000);
+	CU_ASSERT(hear(fd, answer, sizeof(answer)) > 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(answer, "rendering"));
+	close(fd);
+	uv_close((uv_handle_t *)&end, NULL);
+	stop();
+}
+
 /* Clients that ask for much and do not read hold four renderings, not one each. */
 static void who_does_not_read(void)
 {
@@ -405,5 +451,5 @@ static void who_does_not_read(void)
 TT_TESTS("http", {"pages and methods", pages_and_methods}, {"health", health_status},
 	 {"renderings are used again", renderings_are_reused}, {"host headers", hosts},
 	 {"a page that is too long", too_long}, {"odd requests", odd_requests},
-	 {"connections are bounded", connections_are_bounded}, {"lifetime", lifetime},
-	 {"who does not read", who_does_not_read})
+	 {"no descriptors", no_descriptors}, {"connections are bounded", connections_are_bounded},
+	 {"lifetime", lifetime}, {"who does not read", who_does_not_read})
