@@ -30,7 +30,8 @@ for f in /usr/sbin/taltund /usr/bin/taltun '/lib/systemd/system/taltun@.service'
 	/usr/share/man/man8/taltund.8.gz /usr/share/man/man8/taltun.8.gz \
 	/usr/share/man/man5/taltun.toml.5.gz /usr/share/bash-completion/completions/taltun \
 	/usr/share/zsh/vendor-completions/_taltun /usr/share/fish/vendor_completions.d/taltun.fish \
-	/usr/share/doc/taltun/copyright; do
+	/usr/share/doc/taltun/copyright /usr/share/doc/taltun/grafana/taltun.json \
+	/usr/share/doc/taltun/grafana/alerts.yml; do
 	has node "$f"
 done
 for f in /usr/sbin/taltun-hub /lib/systemd/system/taltun-hub.service \
