@@ -19,6 +19,7 @@
 #include "hub_swarm_figures.h"
 #include "hub_swarm_hub.h"
 #include "hub_swarm_map.h"
+#include "hub_swarm_sight.h"
 
 enum {
 	RETRY_MIN_MS = 1000,
@@ -33,57 +34,6 @@ static uint8_t arena_memory[MESH_HUB_ARENA_MAP];
 static struct tt_rng_seeded rng_state;
 static struct tt_rng rng;
 static void on_timer(uv_timer_t *t);
-
-/* --- who knows whom --------------------------------------------------------------------------- */
-
-static void joined(struct swarm_node *n)
-{
-	if (n->has == swarm_all_gateways() && n->seen_by == swarm_all_gateways())
-		n->joined_ns = uv_hrtime();
-}
-
-/* What the map of a gateway says of a node. */
-static void gateway_sees(const struct swarm_node *g, struct swarm_node *n, bool online)
-{
-	uint64_t bit = UINT64_C(1) << g->number;
-
-	if (online == ((n->seen_by & bit) != 0))
-		return;
-	n->seen_by ^= bit;
-	joined(n);
-}
-
-/* What the map of a client says of a gateway. */
-static void client_sees(struct swarm_node *n, uint32_t g, bool online)
-{
-	uint64_t bit = UINT64_C(1) << g;
-
-	if (online == ((n->has & bit) != 0))
-		return;
-	n->has ^= bit;
-	swarm.have[g] += online ? 1 : -1u;
-	joined(n);
-}
-
-static void sees(struct swarm_node *n, uint32_t other, bool online)
-{
-	if (other >= swarm.nodes)
-		swarm.bad_messages++;
-	else if (swarm_is_gateway(n))
-		gateway_sees(n, &swarm.node[other], online);
-	else if (other < swarm.gateways)
-		client_sees(n, other, online);
-	else
-		swarm.leaks++;
-}
-
-static void forget(struct swarm_node *n)
-{
-	uint32_t others = swarm_is_gateway(n) ? swarm.nodes : swarm.gateways;
-
-	for (uint32_t i = 0; i < others; i++)
-		sees(n, i, false);
-}
 
 /* --- messages --------------------------------------------------------------------------------- */
 
@@ -154,13 +104,13 @@ static void maybe_served(struct swarm_node *n)
 static void take_map(struct swarm_node *n, const Taltun__Hub__V1__MapUpdate *u)
 {
 	if (!u->from_version && !n->chain)
-		forget(n);
+		swarm_sight_forget(n);
 	else if (u->from_version && (u->epoch != n->epoch || u->from_version != n->version))
 		swarm.bad_messages++;
 	for (size_t i = 0; i < u->n_removed_ids; i++)
-		sees(n, u->removed_ids[i] - 1, false);
+		swarm_sight_sees(n, u->removed_ids[i] - 1, false);
 	for (size_t i = 0; i < u->n_peers; i++)
-		sees(n, u->peers[i]->node_id - 1, u->peers[i]->online);
+		swarm_sight_sees(n, u->peers[i]->node_id - 1, u->peers[i]->online);
 	n->chain = u->more;
 	if (!u->more) {
 		n->epoch = u->epoch;
@@ -345,7 +295,7 @@ static void on_timer(uv_timer_t *t)
 static void come(struct swarm_node *n, bool without_map)
 {
 	if (without_map) {
-		forget(n);
+		swarm_sight_forget(n);
 		n->epoch = n->version = 0;
 	}
 	n->pause_ms = RETRY_MIN_MS;

@@ -28,31 +28,17 @@
 #include "base/rng.h"
 #include "base/types.h"
 #include "wan_ip.h"
+#include "wan_setting.h"
 #include "wan_tun.h"
 
 enum {
 	LR = 0, /* direction left to right, and the left side */
 	RL = 1,
-	MAX_PACKETS = 65536,
+	MAX_PACKETS = WAN_PACKETS_MAX,
 	MAX_CLIENTS = 8,
 	MAX_PACKET = 65536,
 	MAX_BYTES = 64 << 20,
 	READ_BATCH = 64,
-};
-
-/* What is done to one direction. Shares are in millionths, so that a decision is one comparison. */
-struct impairment {
-	uint64_t delay_ns;
-	uint64_t jitter_ns;
-	uint64_t reorder_ns;
-	uint32_t loss_ppm;
-	uint32_t dup_ppm;
-	uint32_t reorder_ppm;
-	uint64_t rate_bps;
-	uint32_t queue_packets;
-	uint32_t mtu;
-	bool drop_icmp;
-	bool blackhole;
 };
 
 #define COUNTERS(X)     \
@@ -79,7 +65,7 @@ struct counters {
 };
 
 struct direction {
-	struct impairment imp;
+	struct wan_impairment imp;
 	struct counters n;
 	struct tt_rng_seeded rng_state;
 	struct tt_rng rng;
@@ -352,70 +338,15 @@ static void read_tun(unsigned dir)
 
 /* --- settings --- */
 
-static bool parse_switch(const char *s, double *out)
-{
-	*out = !strcmp(s, "on") || !strcmp(s, "1");
-	return *out != 0.0 || !strcmp(s, "off") || !strcmp(s, "0");
-}
-
-/* A setting is a number of some unit stored as an integer of another, or a switch (unit 0). */
-static const struct setting {
-	const char *name;
-	size_t offset, size;
-	double unit, min, max;
-} settings[] = {
-#define SETTING(name, field, unit, min, max)                                                    \
-	{                                                                                       \
-		name, offsetof(struct impairment, field), sizeof((struct impairment){0}.field), \
-			unit, min, max                                                          \
-	}
-	SETTING("delay-ms", delay_ns, 1e6, 0, 60000),
-	SETTING("jitter-ms", jitter_ns, 1e6, 0, 60000),
-	SETTING("reorder-ms", reorder_ns, 1e6, 0, 60000),
-	SETTING("loss", loss_ppm, 1e4, 0, 100),
-	SETTING("dup", dup_ppm, 1e4, 0, 100),
-	SETTING("reorder", reorder_ppm, 1e4, 0, 100),
-	SETTING("rate-mbit", rate_bps, 1e6, 0, 1e6),
-	SETTING("queue-packets", queue_packets, 1, 1, MAX_PACKETS),
-	SETTING("mtu", mtu, 1, 68, 65535),
-	SETTING("drop-icmp", drop_icmp, 0, 0, 1),
-	SETTING("blackhole", blackhole, 0, 0, 1),
-#undef SETTING
-};
-
-static void store(struct impairment *imp, const struct setting *s, double v)
-{
-	uint64_t n = (uint64_t)(s->unit != 0.0 ? v * s->unit : v);
-
-	/* The low bytes come first, so a narrower field takes the start of n. */
-	memcpy((char *)imp + s->offset, &n, s->size);
-}
-
 /* NULL, or what is wrong. */
 static const char *apply(const char *name, const char *value)
 {
 	bool left = strncmp(value, "rl:", 3) != 0, right = strncmp(value, "lr:", 3) != 0;
-	double v;
 
 	if (!left || !right)
 		value += 3;
-	for (size_t i = 0; i < TT_ARRAY_LEN(settings); i++) {
-		const struct setting *s = &settings[i];
-
-		if (strcmp(s->name, name))
-			continue;
-		if (s->unit == 0.0 ? !parse_switch(value, &v)
-				   : !wan_parse_number(value, s->max, &v))
-			return "bad value";
-		if (v < s->min)
-			return "value too small";
-		if (left)
-			store(&wan.dir[LR].imp, s, v);
-		if (right)
-			store(&wan.dir[RL].imp, s, v);
-		return NULL;
-	}
-	return "no such setting";
+	return wan_setting_apply(left ? &wan.dir[LR].imp : NULL, right ? &wan.dir[RL].imp : NULL,
+				 name, value);
 }
 
 /* --- control --- */
@@ -572,7 +503,7 @@ static void usage(FILE *out)
 static void defaults(void)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		struct impairment *imp = &wan.dir[i].imp;
+		struct wan_impairment *imp = &wan.dir[i].imp;
 
 		imp->reorder_ns = 10 * TT_NS_PER_MS;
 		imp->queue_packets = 256;
@@ -604,7 +535,7 @@ static void parse_options(int argc, char **argv, char *side[2])
 		OPT_HELP,
 		OPT_SETTING
 	};
-	struct option options[6 + TT_ARRAY_LEN(settings) + 1] = {
+	struct option options[6 + TT_ARRAY_LEN(wan_settings) + 1] = {
 		{"left", required_argument, NULL, OPT_LEFT},
 		{"right", required_argument, NULL, OPT_RIGHT},
 		{"seed", required_argument, NULL, OPT_SEED},
@@ -614,11 +545,11 @@ static void parse_options(int argc, char **argv, char *side[2])
 	};
 	int opt, which = 0;
 
-	for (size_t i = 0; i < TT_ARRAY_LEN(settings); i++) {
-		bool plain = !strcmp(settings[i].name, "drop-icmp");
+	for (size_t i = 0; i < TT_ARRAY_LEN(wan_settings); i++) {
+		bool plain = !strcmp(wan_settings[i].name, "drop-icmp");
 		options[6 + i] =
-			(struct option){settings[i].name, plain ? no_argument : required_argument,
-					NULL, OPT_SETTING};
+			(struct option){wan_settings[i].name,
+					plain ? no_argument : required_argument, NULL, OPT_SETTING};
 	}
 	while ((opt = getopt_long(argc, argv, "", options, &which)) != -1) {
 		const char *wrong = NULL;
