@@ -106,7 +106,7 @@ try_pair() {
 	read -r want_g want_l <<<"$(expected "$x" "$y")"
 	for n in "$g" "$l"; do
 		[ -z "${nats_type[b$n]:-}" ] || box_forget "b$n"
-		in_ns "$n" sh -c 'rm -f /var/lib/taltun/tt0.hub/map*'
+		in_ns "$n" rm /var/lib/taltun/tt0.map /var/lib/taltun/tt0.state
 	done
 	pair_up "$g" "$l" || { fail "$x $y: the nodes do not come up"; return; }
 	pings "$l" "$(node_ip "$g")" "$TT_WORK/pings.$l" 12 -i 0.01
@@ -123,14 +123,19 @@ try_pair() {
 	direct=$(direct_time "$g" "$l")
 	row "$x" "$y" "$(path "$g" "$l")" "$(path "$l" "$g")" "$(ms "$both" "$first")" \
 		"$(ms "$first" "$direct")" "$(of "$l" "$g" why_not_direct)" >>"$TT_WORK/table"
+	answers "$x $y" "$(ms "$both" "$first")"
 	case $want_g in relay_*) ;; *) soon "$x $y" "$(ms "$first" "$direct")" ;; esac
 	node_down "$g"
 	node_down "$l"
 	rm -f "$TT_WORK/pings.$l" "$TT_WORK/events.$g" "$TT_WORK/events.$l"
 }
 
-# A second is promised; here other things want the processors.
-soon() { less "$1: direct soon after the first answer" "${2/-/99999}" 5000; }
+# Promised are $allowed and a second; here other things want the processors. "-": never.
+answers() { less "$1: the first answer, ms" "${2/#-/99999}" $((10 * allowed)); }
+soon() {
+	[ "$2" != - ] || set -- "$1" 99999
+	less "$1: direct soon after the first answer, ms" "$2" 5000
+}
 
 for pair in $pairs; do
 	try_pair "${pair%:*}" "${pair#*:}"

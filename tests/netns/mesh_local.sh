@@ -12,6 +12,7 @@
 
 need_mesh
 need_commands wg
+NATS_DELAY_MS=${NATS_DELAY_MS:-20}
 check "an internet" nats_start
 check "a hub" hub_start
 for n in gw n; do
@@ -21,6 +22,15 @@ check "the gateway enrols" enroll gw --role gateway
 check "the node enrols" enroll n
 reaches() { can_ping n "$(node_ip gw)"; }
 check "the node reaches the gateway" wait_for 5 reaches
+
+# One packet, right after the start, before anything was heard of the hub.
+first() { in_ns n ping -n -c 1 -W 3 "$(node_ip gw)"; }
+forget_map() { in_ns n rm /var/lib/taltun/tt0.map /var/lib/taltun/tt0.state; }
+check "started anew, without a map: the first packet waits for it" \
+	eval 'node_down n && forget_map && node_up n && first'
+check "with the map that was kept" eval 'node_down n && node_up n && first'
+nobody() { in_ns n ping -n -c 1 -W 5 10.90.200.200; }
+check_not "for nobody none waits" nobody
 CONFIG=/etc/taltun/tt0.toml
 key=$(in_ns gw wg show tt0 public-key)
 engine=$(node_engine n)

@@ -206,6 +206,11 @@ static void stage(struct dp_worker *w, struct dp_peer *p, const struct plat_vnet
 	}
 }
 
+static bool is_awaiting(const struct dp_worker *w)
+{
+	return atomic_load_explicit(&w->plane->awaiting, memory_order_relaxed);
+}
+
 /*
  * Tells the sender, by way of the inner port, why its packets go nowhere. An IPv4 packet that
  * comes in with an address of the host itself is a martian, so the answer seems to come from the
@@ -317,8 +322,11 @@ void dp_encap_to_peer(struct dp_worker *w, struct dp_peer *p, const struct plat_
 	};
 	struct dp_segmenter sg DP_UNINITIALIZED;
 
-	if (!to.path) {
-		refuse(w, TT_DROP_TX_NO_ENDPOINT, DP_ICMP_ADDR_UNREACHABLE, pkt, in);
+	if (tt_unlikely(!to.path)) {
+		if (is_awaiting(w))
+			stage(w, p, vnet, pkt, in);
+		else
+			refuse(w, TT_DROP_TX_NO_ENDPOINT, DP_ICMP_ADDR_UNREACHABLE, pkt, in);
 		return;
 	}
 	if (!session_usable(w, to.session)) {
@@ -386,6 +394,42 @@ static void route(struct dp_worker *w, struct last_route *r, const struct dp_inn
 		r->to != TT_PEER_NONE && from_another_peer(w, in, r->to);
 }
 
+/* Nobody takes it. */
+static void unclaimed(struct dp_worker *w, const struct plat_vnet_hdr *vnet, const uint8_t *pkt,
+		      const struct dp_inner *in)
+{
+	struct dp_peer *awaited = &w->plane->awaited;
+	uint32_t packets = packets_of(vnet, in), dropped;
+
+	if (!is_awaiting(w)) {
+		refuse(w, TT_DROP_TX_NO_PEER, DP_ICMP_ADDR_UNREACHABLE, pkt, in);
+		return;
+	}
+	dropped = dp_staging_push(&w->staging, awaited, vnet, pkt, in->total_len, packets);
+	if (dropped)
+		dp_worker_drop(w, TT_DROP_TX_STAGING_FULL, dropped);
+	/* control may have made the table, or given up, before it could see this packet */
+	if (!is_awaiting(w) ||
+	    dp_plane_lookup(w->plane, (enum tt_family)in->family, in->dst) != TT_PEER_NONE) {
+		atomic_store(&w->scan_staged, true);
+		dp_worker_wake(w);
+	}
+}
+
+static void deliver(struct dp_worker *w, struct last_route *r, const struct plat_vnet_hdr *vnet,
+		    uint8_t *pkt, const struct dp_inner *in)
+{
+	route(w, r, in);
+	struct dp_peer *p = dp_plane_peer(w->plane, r->to);
+
+	if (tt_unlikely(!p))
+		unclaimed(w, vnet, pkt, in);
+	else if (tt_unlikely(r->refused))
+		dp_worker_drop(w, TT_DROP_POLICY, packets_of(vnet, in));
+	else
+		dp_encap_to_peer(w, p, vnet, pkt, in);
+}
+
 static void encap_packet(struct dp_worker *w, struct last_route *r,
 			 const struct plat_vnet_hdr *vnet, uint8_t *pkt, size_t len)
 {
@@ -397,15 +441,7 @@ static void encap_packet(struct dp_worker *w, struct last_route *r,
 		return;
 	}
 	dp_count(&w->counters.tun_rx_packets, packets_of(vnet, &in));
-	route(w, r, &in);
-	struct dp_peer *p = dp_plane_peer(w->plane, r->to);
-
-	if (!p)
-		refuse(w, TT_DROP_TX_NO_PEER, DP_ICMP_ADDR_UNREACHABLE, pkt, &in);
-	else if (tt_unlikely(r->refused))
-		dp_worker_drop(w, TT_DROP_POLICY, packets_of(vnet, &in));
-	else
-		dp_encap_to_peer(w, p, vnet, pkt, &in);
+	deliver(w, r, vnet, pkt, &in);
 }
 
 void dp_encap_turn(struct dp_worker *w)
@@ -462,6 +498,24 @@ static void feed(struct dp_worker *w, struct dp_staging_queue *q, struct dp_peer
 	}
 }
 
+/* Once each: those that nobody takes yet go back. */
+static void feed_awaited(struct dp_worker *w, struct dp_staging_queue *q)
+{
+	struct dp_peer *awaited = &w->plane->awaited;
+	struct last_route r = {0};
+	struct plat_vnet_hdr vnet;
+	struct dp_inner in;
+	uint32_t len;
+
+	for (uint32_t left = dp_staging_count(awaited); left; left--) {
+		len = dp_staging_pop(&w->staging, q, awaited, &vnet, w->scratch[0]);
+		if (!len)
+			return;
+		if (dp_inner_parse(w->scratch[0], len, &in) == TT_DROP_NONE)
+			deliver(w, &r, &vnet, w->scratch[0], &in);
+	}
+}
+
 void dp_encap_staged(struct dp_worker *w)
 {
 	struct dp_staging *s = &w->staging;
@@ -471,7 +525,9 @@ void dp_encap_staged(struct dp_worker *w)
 		struct dp_staging_queue *q = &s->queue[s->active[i]];
 		struct dp_peer *p = dp_plane_peer(w->plane, q->peer);
 
-		if (!p || dp_staging_generation(p) != q->generation)
+		if (q->peer == w->plane->awaited.id)
+			feed_awaited(w, q);
+		else if (!p || dp_staging_generation(p) != q->generation)
 			dp_worker_drop(w, TT_DROP_TX_STAGING_EXPIRED, dp_staging_drop(s, q));
 		else
 			feed(w, q, p);

@@ -35,8 +35,7 @@ struct dp_peer *dp_peer_add(struct dp_plane *pl, tt_peer_id id)
 	return p;
 }
 
-/* Lets every worker look at its staged packets. */
-static void scan_staged(struct dp_plane *pl)
+void dp_plane_scan_staged(struct dp_plane *pl)
 {
 	for (unsigned i = 0; i < pl->workers; i++) {
 		struct dp_worker *w = pl->worker[i];
@@ -56,7 +55,7 @@ void dp_peer_remove(struct dp_plane *pl, struct dp_peer *p)
 	dp_peer_set_path(pl, p, NULL, NULL);
 	tt_epoch_retire(&pl->epoch, p, free_retired, NULL);
 	if (staged && pl->started)
-		scan_staged(pl);
+		dp_plane_scan_staged(pl);
 }
 
 /*
@@ -117,7 +116,7 @@ void dp_peer_set_path(struct dp_plane *pl, struct dp_peer *p, const struct dp_ro
 	p->roam_fresh = 0;
 	atomic_flag_clear_explicit(&p->roam_lock, memory_order_release);
 	if (path && dp_staging_count(p) > 0)
-		scan_staged(pl);
+		dp_plane_scan_staged(pl);
 }
 
 void dp_peer_set_session(struct dp_plane *pl, struct dp_peer *p, struct wg_session *s)
@@ -126,7 +125,7 @@ void dp_peer_set_session(struct dp_plane *pl, struct dp_peer *p, struct wg_sessi
 	tt_epoch_publish(&p->next, NULL);
 	/* a worker that stages now looks at `current` again after it counted the packet */
 	if (s && dp_staging_count(p) > 0)
-		scan_staged(pl);
+		dp_plane_scan_staged(pl);
 }
 
 void dp_peer_set_next(struct dp_peer *p, struct wg_session *s)
@@ -139,7 +138,7 @@ void dp_peer_drop_staged(struct dp_plane *pl, struct dp_peer *p)
 	if (dp_staging_count(p) == 0)
 		return;
 	new_generation(pl, p);
-	scan_staged(pl);
+	dp_plane_scan_staged(pl);
 }
 
 uint32_t dp_peer_take_facts(struct dp_peer *p, struct dp_roam roam[DP_ROAMS], unsigned *n)

@@ -130,6 +130,7 @@ int dp_plane_create(const struct dp_config *cfg, struct dp_plane **out)
 	struct dp_plane *pl = (void *)TT_ALIGN_UP((uintptr_t)memory, (uintptr_t)TT_CACHELINE);
 
 	pl->memory = memory;
+	pl->awaited.id = DP_PEERS_MAX;
 	plane_init(pl, cfg);
 	pl->doorbell.event = pl->relay_bell.event = (struct plat_event){-1, -1};
 	err = dp_doorbell_open(&pl->doorbell);
@@ -296,6 +297,14 @@ void dp_plane_set_mac1_key(struct dp_plane *pl, const uint8_t key[32])
 void dp_plane_publish_lpm(struct dp_plane *pl, struct wg_lpm *lpm)
 {
 	retire(pl, tt_epoch_publish(&pl->lpm, lpm));
+	if (atomic_load(&pl->awaiting))
+		dp_plane_scan_staged(pl);
+}
+
+void dp_plane_await_peers(struct dp_plane *pl, bool await)
+{
+	if (atomic_exchange(&pl->awaiting, await) && !await)
+		dp_plane_scan_staged(pl);
 }
 
 struct tt_epoch *dp_plane_epoch(struct dp_plane *pl)

@@ -128,6 +128,12 @@ void dp_session_unpublish(struct dp_plane *pl, struct wg_session *s,
 
 /* Publishes a new table; takes ownership of lpm (freed with free() after the grace period). */
 void dp_plane_publish_lpm(struct dp_plane *pl, struct wg_lpm *lpm);
+/*
+ * Peers are on their way: packets that nobody takes yet, or whose peer has no path, wait (up to
+ * DP_STAGED_MAX, as those of a peer without a session do) for the next table or until this is
+ * lifted, instead of being refused.
+ */
+void dp_plane_await_peers(struct dp_plane *pl, bool await);
 
 /* --- doorbell: workers -> control ------------------------------------------------------------ */
 

@@ -63,6 +63,9 @@ struct dp_plane {
 	unsigned relay_turn;	  /* which worker's queue is popped first; control only */
 	uint32_t last_generation; /* of staging, control only */
 
+	/* Nobody: packets wait with it for the peer that takes them. No table has it. */
+	struct dp_peer awaited;
+	_Atomic bool awaiting;
 	_Atomic(struct dp_peer *) peer[DP_PEERS_MAX];
 	struct dp_session_table sessions;
 	struct dp_worker *worker[DP_WORKERS_MAX];
@@ -72,6 +75,9 @@ static inline struct dp_peer *dp_plane_peer(struct dp_plane *pl, tt_peer_id id)
 {
 	return id < DP_PEERS_MAX ? tt_epoch_load(&pl->peer[id]) : NULL;
 }
+
+/* Lets every worker look at its staged packets. Control. */
+void dp_plane_scan_staged(struct dp_plane *pl);
 
 /* Longest match of an inner address (4 or 16 bytes), or TT_PEER_NONE. Inside the epoch. */
 tt_peer_id dp_plane_lookup(struct dp_plane *pl, enum tt_family family, const uint8_t *addr);

@@ -10,7 +10,7 @@ int dp_staging_init(struct dp_staging *s)
 {
 	memset(s, 0, sizeof(*s));
 	s->chunk = aligned_alloc(TT_CACHELINE, sizeof(*s->chunk) * DP_STAGING_CHUNKS);
-	s->queue_of = calloc(DP_PEERS_MAX, sizeof(*s->queue_of));
+	s->queue_of = calloc(DP_PEERS_MAX + 1, sizeof(*s->queue_of));
 	if (!s->chunk || !s->queue_of) {
 		dp_staging_destroy(s);
 		return -ENOMEM;

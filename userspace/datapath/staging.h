@@ -40,7 +40,7 @@ struct dp_staging_queue {
 
 struct dp_staging {
 	struct dp_staging_chunk *chunk; /* [DP_STAGING_CHUNKS] */
-	uint16_t *queue_of;		/* [DP_PEERS_MAX]: queue + 1; 0: none */
+	uint16_t *queue_of;		/* [DP_PEERS_MAX + 1]: queue + 1; 0: none */
 	uint32_t chunks_used;		/* never yet in the free list */
 	uint16_t free_chunk;		/* + 1 */
 	uint32_t free_count;

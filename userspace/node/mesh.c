@@ -69,6 +69,8 @@ static void on_timer(uv_timer_t *t)
 
 	if (is_late(m, now))
 		return;
+	if (tt_mono_is_set(m->await_until) && !tt_mono_before(now, m->await_until))
+		node_mesh_await(m, (struct tt_mono){0});
 	node_mesh_gather_run(m, now);
 	run_due(m, now);
 	node_mesh_map_expire(m);
@@ -88,6 +90,8 @@ void node_mesh_rearm(struct node_mesh *m)
 
 	if (min)
 		next = TT_MIN(next, min->key);
+	if (tt_mono_is_set(m->await_until))
+		next = TT_MIN(next, m->await_until.ns);
 	if (tt_mono_is_set(gather))
 		next = TT_MIN(next, gather.ns);
 	/* without a version there is nothing to keep: all of it is asked for */
@@ -160,8 +164,17 @@ int node_mesh_create(const struct node_mesh_options *opt, const void *cached, si
 	return err;
 }
 
+void node_mesh_await(struct node_mesh *m, struct tt_mono until)
+{
+	m->await_until = until;
+	dp_plane_await_peers(node_device_plane(m->opt.device), tt_mono_is_set(until));
+}
+
 void node_mesh_start(struct node_mesh *m)
 {
+	/* who comes with the first ping is not told that there is nobody, before anybody was asked
+	 */
+	node_mesh_await(m, tt_mono_add_ns(plat_clock_mono(), NODE_MESH_AWAIT_NS));
 	node_mesh_gather_start(m);
 	node_hub_link_start(m->link);
 	node_mesh_rearm(m);

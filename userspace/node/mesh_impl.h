@@ -29,6 +29,8 @@
 #define NODE_MESH_KEEPALIVE_S	10
 #define NODE_MESH_KEEP_NS	(5 * TT_NS_PER_SEC)  /* between two copies of the map */
 #define NODE_MESH_KEEP_AGAIN_NS (60 * TT_NS_PER_SEC) /* after one that failed */
+#define NODE_MESH_AWAIT_NS	(3 * TT_NS_PER_SEC)  /* after the start: for the hub and its map */
+#define NODE_MESH_AWAIT_UP_NS	(300 * TT_NS_PER_MS) /* once it is up: for the map, and paths */
 #define NODE_MESH_LATE_NS	(50 * TT_NS_PER_MS)  /* of the timer: others have kept the loop */
 #define NODE_MESH_TURN_NS	(5 * TT_NS_PER_MS)   /* what its peers may take at a time */
 #define NODE_MESH_TRIM_PEERS	256 /* so many fewer: their memory goes back to the system */
@@ -92,6 +94,7 @@ struct node_mesh {
 	struct tt_heap deadlines;
 	struct tt_heap_item **deadline_slots;
 	uv_timer_t timer;
+	struct tt_mono await_until; /* 0: packets do not wait for peers any more */
 	struct tt_mono timer_due;
 	bool late;
 	struct node_mesh_ufrag *ufrags[NODE_MESH_UFRAG_SLOTS];
@@ -127,6 +130,8 @@ struct node_mesh {
 struct node_mesh_peer *node_mesh_find(struct node_mesh *m, uint32_t node_id);
 struct node_mesh_peer **node_mesh_bucket(struct node_mesh *m, uint32_t node_id);
 void node_mesh_rearm(struct node_mesh *m);
+/* Until when packets wait for peers, and for paths to them; 0: no more. */
+void node_mesh_await(struct node_mesh *m, struct tt_mono until);
 void node_mesh_say(struct node_mesh *m, enum node_mesh_event_kind kind,
 		   const struct node_mesh_peer *p, const char *why);
 /* mesh_map.c */

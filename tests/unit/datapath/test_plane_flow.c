@@ -272,6 +272,53 @@ static void staged_is_given_up(void)
 	fx_close(&f);
 }
 
+/* --- not yet -------------------------------------------------------------------------------- */
+
+/* Packets that come before their peer has, or its path: they wait, and no longer than that. */
+static void awaited(void)
+{
+	static const char *const nobody[] = {"10.250.0.0/16 1"};
+
+	fx_open(&f, ALL_TUN, DP_BETWEEN_KERNEL);
+	dp_plane_publish_lpm(f.pl, fx_lpm(nobody, 1));
+	dp_plane_await_peers(f.pl, true);
+	fx_send_numbered(&f, 0, 10);
+	CU_ASSERT_EQUAL(fx_all_drops(&f), 0);
+	CU_ASSERT_EQUAL(f.inner.out.count, 0);
+	/* a table that does not have it either */
+	dp_plane_publish_lpm(f.pl, fx_lpm(nobody, 1));
+	fx_turn(&f);
+	CU_ASSERT_EQUAL(fx_peer_receive(&f, 0, got), -1);
+	dp_plane_publish_lpm(f.pl, fx_lpm(fx_prefixes, TT_ARRAY_LEN(fx_prefixes)));
+	fx_turn(&f);
+	for (unsigned i = 0; i < 10; i++) {
+		CU_ASSERT_FATAL(fx_peer_receive(&f, 0, got) > 0);
+		CU_ASSERT_EQUAL(tt_load_be16(got + 20), i);
+	}
+	/* one without a path */
+	dp_peer_set_path(f.pl, f.peer[0].p, NULL, NULL);
+	fx_send_numbered(&f, 10, 12);
+	CU_ASSERT_EQUAL(fx_all_drops(&f), 0);
+	fx_set_path(&f, 0, 10);
+	fx_turn(&f);
+	CU_ASSERT(fx_peer_receive(&f, 0, got) > 0);
+	CU_ASSERT_EQUAL(tt_load_be16(got + 20), 10);
+	/* as many as of a peer, the newest of them; and then the sender is told */
+	for (unsigned i = 0; i < DP_STAGED_MAX + 20; i++) {
+		fx_inner_put(&f, NULL, pkt, fx_udp(pkt, false, FX_SELF, 99, 1, 10));
+		fx_turn(&f);
+	}
+	CU_ASSERT_EQUAL(fx_drops(&f, TT_DROP_TX_STAGING_FULL), 20);
+	CU_ASSERT_EQUAL(f.inner.out.count, 0);
+	dp_plane_await_peers(f.pl, false);
+	fx_turn(&f);
+	CU_ASSERT_EQUAL(fx_drops(&f, TT_DROP_TX_NO_PEER), DP_STAGED_MAX);
+	CU_ASSERT_FATAL(fx_inner_take(&f, &vnet, &in) > 0);
+	CU_ASSERT_EQUAL(in[20], 3);
+	CU_ASSERT_EQUAL(f.w->staging.free_count, DP_STAGING_CHUNKS);
+	fx_close(&f);
+}
+
 /* --- nowhere to go --------------------------------------------------------------------------- */
 
 static void unreachable(void)
@@ -477,7 +524,7 @@ TT_TESTS("plane_flow", {"packets go through", through}, {"super-packets go throu
 	 {"ecn outside and in", ecn_outside_and_in},
 	 {"case 10: staging keeps the newest", staging_keeps_the_newest},
 	 {"staging of super-packets", staging_of_super_packets},
-	 {"staged is given up", staged_is_given_up}, {"unreachable", unreachable},
-	 {"between peers: deny", between_deny}, {"between peers: kernel", between_kernel},
-	 {"between peers: direct", between_direct}, {"offload refused", offload_refused},
-	 {"tso refused", tso_refused})
+	 {"staged is given up", staged_is_given_up}, {"awaited", awaited},
+	 {"unreachable", unreachable}, {"between peers: deny", between_deny},
+	 {"between peers: kernel", between_kernel}, {"between peers: direct", between_direct},
+	 {"offload refused", offload_refused}, {"tso refused", tso_refused})
