@@ -20,7 +20,7 @@ trap 'rm -rf "$root"' EXIT
 chmod 755 "$root"
 
 bin=${TT_BIN:-build/bin}
-commands="bash ip ss wg jq socat ping ethtool nsenter unshare sysctl pgrep sha256sum comm timeout
+commands="bash ip ss wg jq socat ping ethtool nsenter unshare sysctl pgrep sha256sum comm flock timeout
 	mount awk od mktemp"
 wanted_modules="wireguard veth tun virtio_pci virtio_net"
 
