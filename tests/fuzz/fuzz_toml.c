@@ -2,12 +2,14 @@
  *
  * Configuration text. The first byte chooses: 'w' a wg-quick file, 's' lines of "--set" and
  * environment settings, anything else TOML. What loads must be a valid blob, and its TOML and
- * wg-quick forms must load again.
+ * wg-quick forms must load again. What it makes of a firewall has no text of the file outside of
+ * quotation marks.
  */
 #include <stdlib.h>
 #include <string.h>
 #include "node/config_load.h"
 #include "node/config_wgquick.h"
+#include "node/firewall.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -50,6 +52,27 @@ static bool has_hash(const struct node_config *cfg)
 	return false;
 }
 
+static void make_firewall(const struct node_config *cfg)
+{
+	struct node_firewall_facts facts = {cfg->name, 7, cfg->listen_port};
+	struct node_firewall f;
+	char *script;
+	unsigned quotes = 0;
+
+	if (node_firewall_make(cfg, &f))
+		abort();
+	script = node_firewall_script(&f, &facts);
+	if (!script)
+		abort();
+	for (const char *p = script; *p; p++) {
+		quotes += *p == '"';
+		if (*p == '\n' && quotes % 2)
+			abort();
+	}
+	free(script);
+	node_firewall_free(&f);
+}
+
 static void check(struct node_config *cfg)
 {
 	static FILE *null;
@@ -59,6 +82,7 @@ static void check(struct node_config *cfg)
 	if (!node_config_valid(cfg, cfg->size))
 		abort();
 	node_config_dump(cfg, null);
+	make_firewall(cfg);
 	load_again(cfg, "again.toml", node_config_to_toml);
 	if (!has_hash(cfg))
 		load_again(cfg, "again.conf", node_config_to_wgquick);

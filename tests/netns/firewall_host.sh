@@ -156,11 +156,15 @@ bare() {
 gateway_config "ip_forward = true" 'masquerade = ["g4"]'
 : >"$(gateway_log)"
 check "the gateway starts" bare
-check "a warning says what is missing" grep -q 'level=warn.*event=firewall.missing.*nft is not installed' "$(gateway_log)"
+check "a warning says what is missing, and how to get it" grep -q \
+	'level=warn.*event=firewall.missing.*nft is not installed (install the package nftables)' "$(gateway_log)"
 equal "the status too" missing "$(status gw "$g" .gateway.firewall)"
-check_not "a reload says it" in_ns gw taltun reload "$g"
+check "reload" in_ns gw taltun reload "$g"
+check "the warning is said again" said 2 event=firewall.missing
+equal "it forwards all the same" 1 "$(in_ns gw cat /proc/sys/net/ipv4/ip_forward)"
+gateway_config "firewall = true" "ip_forward = true" 'masquerade = ["g4"]'
 in_ns gw taltun reload "$g" >"$TT_WORK/reload" 2>&1
-check "with what to install" grep -q 'nft is not installed (install the package nftables)' "$TT_WORK/reload"
+check "a reload that insists fails, and says why" grep -q 'firewall = true.*nft is not installed' "$TT_WORK/reload"
 check "stop" stop
 gateway_config "firewall = true" "ip_forward = true" 'masquerade = ["g4"]'
 : >"$(gateway_log)"

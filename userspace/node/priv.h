@@ -110,8 +110,9 @@ enum node_priv_op {
 	NODE_PRIV_CONFIG_COMMIT,
 	/*
 	 * Makes firewall and forwarding of this host what [gateway] of the configuration loaded or
-	 * committed last says -> u.gateway, also where it fails. -ENOENT: no firewall program;
-	 * -EPROTO: it refused; or -errno of a sysctl.
+	 * committed last says -> u.gateway, also where it fails. Where the file does not insist, a
+	 * firewall that cannot be made is a warning and 0. -ENOENT: no firewall program; -EPROTO:
+	 * it refused; or -errno of a sysctl.
 	 */
 	NODE_PRIV_GATEWAY,
 	/*
