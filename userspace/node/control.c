@@ -148,9 +148,11 @@ static void answer_ok(struct client *c)
 
 static void op_status(struct client *c, const json_t *request)
 {
-	(void)request;
+	const char *without = json_string_value(json_object_get(request, "without"));
+	bool allowed_ips = !without || strcmp(without, "allowed_ips") != 0;
+
 	answer(c, json_pack("{s:i,s:b,s:o}", "v", NODE_CONTROL_VERSION, "ok", 1, "status",
-			    node_control_status(&c->server->ops)));
+			    node_control_status(&c->server->ops, allowed_ips)));
 }
 
 static void on_reloaded(void *arg, enum node_control_kind kind, const char *error)

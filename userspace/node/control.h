@@ -2,7 +2,9 @@
  *
  * The control socket /run/taltun/IFNAME.sock: one JSON object per line in, one per line out.
  *
- *	{"v":1,"op":"status"}        -> {"v":1,"ok":true,"status":{...}}
+ *	{"v":1,"op":"status"}        -> {"v":1,"ok":true,"status":{...}}; with
+ *					"without":"allowed_ips" peers have none, for who asks every
+ *					second
  *	{"v":1,"op":"reload"}        -> {"v":1,"ok":true}
  *	{"v":1,"op":"stop"}          -> {"v":1,"ok":true}, and the daemon ends
  *	{"v":1,"op":"log-level"}     -> {"v":1,"ok":true,"level":"info"}; with "level":"debug" it

@@ -38,7 +38,8 @@ static json_t *allowed_ips(struct node_device *d, struct node_peer *p)
 	return list;
 }
 
-static json_t *peer(struct node_device *d, struct node_peer *p, const struct node_mesh *mesh)
+static json_t *peer(struct node_device *d, struct node_peer *p, const struct node_mesh *mesh,
+		    bool with_allowed_ips)
 {
 	struct node_peer_info i;
 	char key[TT_KEY_B64_LEN + 1], endpoint[TT_ENDPOINT_TEXT_MAX];
@@ -67,18 +68,19 @@ static json_t *peer(struct node_device *d, struct node_peer *p, const struct nod
 	json_object_set_new(o, "tx_packets", count(i.tx_packets));
 	json_object_set_new(o, "rx_packets", count(i.rx_packets));
 	json_object_set_new(o, "keepalive", count(i.keepalive));
-	json_object_set_new(o, "allowed_ips", allowed_ips(d, p));
+	if (with_allowed_ips)
+		json_object_set_new(o, "allowed_ips", allowed_ips(d, p));
 	node_control_mesh_peer(mesh, p, o);
 	return o;
 }
 
-static json_t *peers(struct node_device *d, const struct node_mesh *mesh)
+static json_t *peers(struct node_device *d, const struct node_mesh *mesh, bool with_allowed_ips)
 {
 	json_t *list = json_array();
 
 	for (struct node_peer *p = node_device_next_peer(d, NULL); p;
 	     p = node_device_next_peer(d, p))
-		json_array_append_new(list, peer(d, p, mesh));
+		json_array_append_new(list, peer(d, p, mesh, with_allowed_ips));
 	return list;
 }
 
@@ -169,7 +171,7 @@ static json_t *gateway(const struct node_control_about *a)
 			 count(a->firewall_restored));
 }
 
-json_t *node_control_status(const struct node_control_ops *ops)
+json_t *node_control_status(const struct node_control_ops *ops, bool with_allowed_ips)
 {
 	struct node_control_about about = {0};
 	struct node_device_info info;
@@ -190,5 +192,5 @@ json_t *node_control_status(const struct node_control_ops *ops)
 			 "future_stamps", (json_int_t)info.future_stamps, "datapath",
 			 datapath(node_device_plane(ops->device), &about), "drops", drops(drop),
 			 "hub", node_control_hub(about.mesh), "gateway", gateway(&about), "peers",
-			 peers(ops->device, about.mesh));
+			 peers(ops->device, about.mesh, with_allowed_ips));
 }

@@ -10,7 +10,10 @@
 
 #include "node/control.h"
 
-/* New reference, or NULL where memory ran out. */
-json_t *node_control_status(const struct node_control_ops *ops);
+/*
+ * New reference, or NULL where memory ran out. There may be 100,000 allowed IPs, which take longer
+ * than all the rest: peers have them only where they are asked for.
+ */
+json_t *node_control_status(const struct node_control_ops *ops, bool allowed_ips);
 
 #endif

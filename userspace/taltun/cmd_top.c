@@ -29,7 +29,8 @@ struct wish {
 static int sample(struct top_model *m, const char *interface)
 {
 	int status;
-	json_t *reply = cli_request(interface, "status", ANSWER_S, &status);
+	json_t *reply =
+		cli_request_with(interface, "status", "without", "allowed_ips", ANSWER_S, &status);
 
 	if (!reply)
 		return status;

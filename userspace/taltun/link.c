@@ -34,13 +34,13 @@ void cli_link_close(struct cli_link *l)
 	*l = (struct cli_link){.fd = -1};
 }
 
-int cli_link_ask(struct cli_link *l, const char *op)
+int cli_link_ask(struct cli_link *l, const char *request)
 {
-	char request[64];
-	int n = snprintf(request, sizeof(request), "{\"v\":1,\"op\":\"%s\"}\n", op);
+	char line[128];
+	int n = snprintf(line, sizeof(line), "%s\n", request);
 
 	l->len = 0;
-	return send(l->fd, request, (size_t)n, MSG_NOSIGNAL) == n ? 0 : -EPIPE;
+	return send(l->fd, line, (size_t)n, MSG_NOSIGNAL) == n ? 0 : -EPIPE;
 }
 
 static int make_room(struct cli_link *l)

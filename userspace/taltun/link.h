@@ -17,8 +17,8 @@ struct cli_link {
 /* 0 or -errno, as cli_connect(). */
 int cli_link_open(struct cli_link *l, const char *interface);
 void cli_link_close(struct cli_link *l);
-/* -errno: the connection is of no more use. */
-int cli_link_ask(struct cli_link *l, const char *op);
+/* A request in JSON without its newline. -errno: the connection is of no more use. */
+int cli_link_ask(struct cli_link *l, const char *request);
 /*
  * Reads what has come. *reply: the whole answer (new reference), or NULL: there is more to come.
  * -errno: the connection is of no more use; -ECONNRESET: the daemon has closed it.

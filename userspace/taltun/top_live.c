@@ -13,6 +13,7 @@
 #include "taltun/link.h"
 #include "taltun/top_screen.h"
 
+#define QUESTION "{\"v\":1,\"op\":\"status\",\"without\":\"allowed_ips\"}"
 /* Without an answer for so long: say so. */
 #define SILENT_S 3
 /* A terminal that is gone is ready to be read for ever, and nothing comes from it. */
@@ -131,10 +132,10 @@ static bool connect_again(struct top *t)
 static void ask(struct top *t, struct tt_mono now)
 {
 	t->due = tt_mono_add_ns(now, (uint64_t)t->options->interval_ms * TT_NS_PER_MS);
-	if (t->link.fd < 0 || cli_link_ask(&t->link, "status") < 0) {
+	if (t->link.fd < 0 || cli_link_ask(&t->link, QUESTION) < 0) {
 		if (!connect_again(t))
 			return;
-		if (cli_link_ask(&t->link, "status") < 0)
+		if (cli_link_ask(&t->link, QUESTION) < 0)
 			return; /* tried again when it is due */
 	}
 	t->asked = now;

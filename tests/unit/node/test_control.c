@@ -151,6 +151,38 @@ static void status_of_a_device(void)
 	unserve();
 }
 
+/* For who asks every second. */
+static void status_without_allowed_ips(void)
+{
+	static const struct {
+		const char *request;
+		bool has;
+	} cases[] = {
+		{"{\"v\":1,\"op\":\"status\"}\n", true},
+		{"{\"v\":1,\"op\":\"status\",\"without\":\"allowed_ips\"}\n", false},
+		{"{\"v\":1,\"op\":\"status\",\"without\":\"peers\"}\n", true},
+		{"{\"v\":1,\"op\":\"status\",\"without\":[\"allowed_ips\"]}\n", true},
+	};
+	struct node_peer *p;
+	uint8_t key[32] = {5};
+
+	serve();
+	node_device_add_peer(sim.device, key, &p);
+	int fd = dial();
+	for (unsigned i = 0; i < TT_ARRAY_LEN(cases); i++) {
+		json_t *r = ask(fd, cases[i].request);
+		json_t *list = json_object_get(json_object_get(r, "status"), "peers");
+		CU_ASSERT(ok(r));
+		CU_ASSERT_EQUAL(json_array_size(list), 1);
+		CU_ASSERT_EQUAL(
+			json_is_array(json_object_get(json_array_get(list, 0), "allowed_ips")),
+			cases[i].has);
+		json_decref(r);
+	}
+	close(fd);
+	unserve();
+}
+
 static void operations(void)
 {
 	serve();
@@ -385,7 +417,8 @@ static void status_has_no_hub(void)
 	unserve();
 }
 
-TT_TESTS("control", {"status of a device", status_of_a_device}, {"operations", operations},
+TT_TESTS("control", {"status of a device", status_of_a_device},
+	 {"status without allowed IPs", status_without_allowed_ips}, {"operations", operations},
 	 {"the level of the log changes", level_changes}, {"two requests at once", two_at_once},
 	 {"bad requests", bad_requests}, {"bounds", bounds},
 	 {"events reach those who listen", events_reach_those_who_listen},
