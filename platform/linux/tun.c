@@ -12,6 +12,8 @@
 
 #include <linux/if_tun.h>
 
+#include "plat/thread.h"
+
 /* Debian 12's headers are older than these (Linux 6.2). */
 #ifndef TUN_F_USO4
 #define TUN_F_USO4 0x20
@@ -218,7 +220,13 @@ ssize_t plat_tun_read(int fd, void *buf, size_t cap)
 	do
 		n = read(fd, buf, cap);
 	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n;
+	if (n >= 0)
+		return n;
+	int err = -errno;
+	/* what is there stays there: whoever waits for it is woken at once */
+	if (err != -EAGAIN)
+		plat_thread_rest();
+	return err;
 }
 
 ssize_t plat_tun_writev(int fd, const struct iovec *iov, int n)

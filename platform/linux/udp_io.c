@@ -8,6 +8,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "plat/thread.h"
+
 /* Pktinfo of either family, segment size or ECN, and room for one more of the larger kind. */
 #define UDP_CONTROL_MAX	 128
 #define UDP_SEND_WAIT_MS 1
@@ -124,9 +126,15 @@ int plat_udp_recv(int fd, struct plat_udp_rx *rx, unsigned n)
 		got = recvmmsg(fd, m, n, MSG_DONTWAIT, NULL);
 		if (got >= 0)
 			break;
-		if (errno == EAGAIN || tries == UDP_PENDING_ERRORS_MAX || errno == EBADF ||
-		    errno == ENOTSOCK || errno == EFAULT)
-			return -errno;
+		int err = -errno;
+		if (err == -EAGAIN)
+			return err;
+		if (tries == UDP_PENDING_ERRORS_MAX || err == -EBADF || err == -ENOTSOCK ||
+		    err == -EFAULT || err == -ENOMEM || err == -ENOBUFS) {
+			/* what is there stays there: whoever waits for it is woken at once */
+			plat_thread_rest();
+			return err;
+		}
 	}
 	for (int i = 0; i < got; i++)
 		udp_result(&m[i].msg_hdr, m[i].msg_len, &rx[i]);

@@ -27,6 +27,10 @@ void plat_thread_yield(void)
 {
 }
 
+void plat_thread_rest(void)
+{
+}
+
 unsigned plat_thread_cpus(void)
 {
 	return 1;

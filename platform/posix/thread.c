@@ -60,6 +60,11 @@ void plat_thread_yield(void)
 	sched_yield();
 }
 
+void plat_thread_rest(void)
+{
+	nanosleep(&(struct timespec){.tv_nsec = (long)TT_NS_PER_MS}, NULL);
+}
+
 unsigned plat_thread_cpus(void)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN);

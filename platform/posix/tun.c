@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "plat/thread.h"
+
 #ifdef __linux__
 #include <sys/ioctl.h>
 #include <linux/if_tun.h>
@@ -97,7 +99,13 @@ ssize_t plat_tun_read(int fd, void *buf, size_t cap)
 	do
 		n = read(fd, buf, cap);
 	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n;
+	if (n >= 0)
+		return n;
+	int err = -errno;
+	/* what is there stays there: whoever waits for it is woken at once */
+	if (err != -EAGAIN)
+		plat_thread_rest();
+	return err;
 }
 
 ssize_t plat_tun_writev(int fd, const struct iovec *iov, int n)

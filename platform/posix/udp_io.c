@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "plat/thread.h"
+
 #define UDP_SEND_WAIT_MS 1
 
 union udp_address {
@@ -189,6 +191,8 @@ int plat_udp_recv(int fd, struct plat_udp_rx *rx, unsigned n)
 		int err = udp_recv_one(fd, &rx[i]);
 
 		/* What stopped us is met again by the next call. */
+		if (err == -ENOMEM || err == -ENOBUFS)
+			plat_thread_rest();
 		if (err)
 			return i ? (int)i : err;
 	}

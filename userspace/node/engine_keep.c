@@ -236,13 +236,18 @@ static size_t render_state(struct node_engine *e, char *buf)
 	return node_state_end(buf, len);
 }
 
+static void not_saved(const char *why, int err)
+{
+	tt_log_limited(TT_LOG_WARN, "state.not_saved", NULL, plat_clock_mono(), 1,
+		       TT_F_STR("error", why), TT_F_ERRNO("errno", err));
+}
+
 static void on_saved(void *arg, const struct node_priv_reply *reply, const int *fds)
 {
 	(void)arg;
 	(void)fds;
 	if (reply->result)
-		tt_log_limited(TT_LOG_WARN, "state.not_saved", NULL, plat_clock_mono(), 1,
-			       TT_F_STR("error", reply->error), TT_F_ERRNO("errno", reply->result));
+		not_saved(reply->error, reply->result);
 }
 
 void node_engine_state_save(struct node_engine *e, bool wait)
@@ -269,8 +274,10 @@ void node_engine_state_save(struct node_engine *e, bool wait)
 		} else {
 			node_priv_send(e->priv, &req, fd, on_saved, NULL);
 		}
-	} else if (fd >= 0) {
-		close(fd);
+	} else {
+		not_saved("no memory file for it", fd < 0 ? fd : -ENOMEM);
+		if (fd >= 0)
+			close(fd);
 	}
 	free(buf);
 }

@@ -21,6 +21,8 @@ void plat_thread_join(struct plat_thread *t);
 uint64_t plat_thread_cpu_ns(const struct plat_thread *t);
 /* Lets others run; for the rare wait that has nothing to block on. */
 void plat_thread_yield(void);
+/* A millisecond: before a call is made again that failed, and may well fail again. */
+void plat_thread_rest(void);
 /* CPUs this process may use, at least 1. */
 unsigned plat_thread_cpus(void);
 /* Binds the calling thread to the n-th (modulo their number) of these CPUs. 0, -ENOTSUP, -errno. */

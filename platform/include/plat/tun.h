@@ -97,7 +97,7 @@ int plat_tun_queue_attach(int fd);
 
 /*
  * One packet (with its plat_vnet_hdr where granted); what exceeds cap is lost. Bytes, or -EAGAIN,
- * or -errno (-EBADFD: gone or detached).
+ * or -errno (-EBADFD: gone or detached), which took a millisecond: it may be the next answer, too.
  */
 ssize_t plat_tun_read(int fd, void *buf, size_t cap);
 /* One packet gathered from n pieces, header first. Bytes, or -errno (-EIO: link down). */

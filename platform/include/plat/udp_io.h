@@ -100,7 +100,8 @@ struct plat_udp_rx {
 	uint32_t ifindex;
 };
 
-/* Up to n messages; returns their number, -EAGAIN, or -errno. buf/cap of each are the caller's. */
+/* Up to n messages; returns their number, -EAGAIN, or -errno, which took a millisecond where it may
+ * well be the next answer, too. buf/cap of each are the caller's. */
 int plat_udp_recv(int fd, struct plat_udp_rx *rx, unsigned n);
 
 struct plat_udp_tx {
