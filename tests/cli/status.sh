@@ -12,9 +12,9 @@ unset COLUMNS NO_COLOR
 mkdir "$TALTUN_RUN_DIR"
 golden=$TT_ROOT/tests/cli/golden
 
-# start_daemon NAME PEERS
+# start_daemon NAME PEERS [OPTION]
 start_daemon() {
-	"$TT_ROOT/tests/cli/support/fake_daemon.py" "$TALTUN_RUN_DIR/$1.sock" --peers "$2" \
+	"$TT_ROOT/tests/cli/support/fake_daemon.py" "$TALTUN_RUN_DIR/$1.sock" --peers "$2" "${@:3}" \
 		2>"$TT_WORK/$1.log" &
 	tt_pids+=($!)
 	check "a daemon for $1" wait_for 10 test -S "$TALTUN_RUN_DIR/$1.sock"
@@ -75,6 +75,18 @@ same few-80 env COLUMNS=80 taltun status tt1
 equal "all interfaces, one after the other" "tt0 tt1" "$(taltun status | sed -nE 's/^interface (tt.) .*/\1/p' | sort | paste -sd' ')"
 start_daemon tt2 0
 same none-80 env COLUMNS=80 taltun peers tt2
+
+# --- a daemon that was taken over ---------------------------------------------------------------
+
+start_daemon tt3 12 --hostile
+start_daemon tt4 3 --hostile
+for args in "status tt3" "status tt4" "peers tt3" "top tt3 --once --interval 0.1"; do
+	# shellcheck disable=SC2086 # words
+	taltun $args >"$TT_WORK/out" 2>&1
+	equal "$args of a hostile daemon" 0 $?
+	check_not "sends nothing but text to the terminal" grep -qP '[^\P{Cc}\n]' "$TT_WORK/out"
+done
+check "status --json is JSON all the same" eval "taltun status tt3 --json | jq -e . >/dev/null"
 
 # --- a full disk ------------------------------------------------------------------------------
 

@@ -8,8 +8,8 @@
 
 /*
  * Prints `head` and then the words of `text`; following lines are indented by `indent`, which is
- * where text begins in the first (head is padded to it). Both are ours or made printable before;
- * colours (cli_colour()) take no room. width 0: no bound.
+ * where text begins in the first (head is padded to it). Colours (cli_colour()) pass and take no
+ * room; whatever else could do something to the terminal is made printable. width 0: no bound.
  */
 void cli_wrap(const char *head, const char *text, unsigned indent, unsigned width);
 /* "  NAME         TEXT", wrapped at the width of stdout. */

@@ -7,12 +7,7 @@
 
 #include "cli/printable.h"
 #include "taltun/cli.h"
-
-static const char *str(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
-}
+#include "taltun/json_get.h"
 
 static enum cli_colour colour_of(const char *event)
 {
@@ -24,37 +19,42 @@ static enum cli_colour colour_of(const char *event)
 	return CLI_BOLD;
 }
 
+/* Text of others; nothing where there is none. */
+static void print_text(const char *before, const char *text, const char *after)
+{
+	char safe[512];
+
+	if (*text)
+		printf("%s%s%s", before, cli_printable(safe, sizeof(safe), text), after);
+}
+
 static void print_change(const json_t *o, const char *is, const char *was)
 {
-	if (*str(o, was))
-		printf(" %s -> %s", str(o, was), str(o, is));
-	else if (*str(o, is))
-		printf(" %s", str(o, is));
+	print_text(" ", get_str(o, was), " ->");
+	print_text(" ", get_str(o, is), "");
 }
 
 static void print_event(const json_t *o)
 {
-	double at = json_number_value(json_object_get(o, "time"));
+	double at = get_real(o, "time");
 	time_t seconds = (time_t)at;
-	const char *peer = *str(o, "peer") ? str(o, "peer") : str(o, "public_key");
-	char text[32] = "?", safe[512];
+	const char *event = get_str(o, "event");
+	char text[32] = "?", safe[64];
 	struct tm tm;
 
 	if (localtime_r(&seconds, &tm))
 		strftime(text, sizeof(text), "%H:%M:%S", &tm);
-	printf("%s.%03d %s %s%-12s%s", text, (int)((at - (double)seconds) * 1000),
-	       str(o, "interface"), cli_colour(colour_of(str(o, "event"))), str(o, "event"),
+	printf("%s.%03d", text, (int)((at - (double)seconds) * 1000));
+	print_text(" ", get_str(o, "interface"), "");
+	printf(" %s%-12s%s", cli_colour(colour_of(event)), cli_printable(safe, sizeof(safe), event),
 	       cli_colour(CLI_PLAIN));
-	if (*peer)
-		printf(" %s", cli_printable(safe, sizeof(safe), peer));
+	print_text(" ", *get_str(o, "peer") ? get_str(o, "peer") : get_str(o, "public_key"), "");
 	print_change(o, "path", "path_was");
 	print_change(o, "endpoint", "endpoint_was");
-	if (json_integer_value(json_object_get(o, "mtu")))
-		printf(" MTU %lld", (long long)json_integer_value(json_object_get(o, "mtu")));
-	if (*str(o, "why"))
-		printf(" (%s)", cli_printable(safe, sizeof(safe), str(o, "why")));
+	if (get_num(o, "mtu"))
+		printf(" MTU %lld", get_num(o, "mtu"));
+	print_text(" (", get_str(o, "why"), ")");
 	putchar('\n');
-	fflush(stdout);
 }
 
 static void print_line(const char *line, bool json)

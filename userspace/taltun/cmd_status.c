@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/printable.h"
 #include "taltun/cli.h"
 #include "taltun/json_get.h"
 #include "taltun/peers_view.h"
@@ -49,8 +50,11 @@ static size_t keep_peers(json_t *status, const char *wanted)
 
 static void print_peers(const json_t *s)
 {
+	char name[64];
+
 	printf("%sinterface%s %s%s%s\n", cli_colour(CLI_BOLD), cli_colour(CLI_PLAIN),
-	       cli_colour(CLI_GREEN), get_str(s, "interface"), cli_colour(CLI_PLAIN));
+	       cli_colour(CLI_GREEN), cli_printable(name, sizeof(name), get_str(s, "interface")),
+	       cli_colour(CLI_PLAIN));
 	peers_view_summary(s);
 	if (json_array_size(json_object_get(s, "peers")))
 		putchar('\n');

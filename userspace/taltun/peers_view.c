@@ -241,6 +241,7 @@ void peers_view_table(const json_t *status, size_t max)
 {
 	const json_t *list = json_object_get(status, "peers");
 	struct rows rows = {.count = json_array_size(list), .now = (long long)time(NULL)};
+	char name[64];
 
 	if (!rows.count)
 		return;
@@ -258,7 +259,7 @@ void peers_view_table(const json_t *status, size_t max)
 	cli_table_print(&t, cli_columns());
 	if (rows.count > max)
 		printf("and %zu more: taltun peers %s\n", rows.count - max,
-		       get_str(status, "interface"));
+		       cli_printable(name, sizeof(name), get_str(status, "interface")));
 	free(rows.peer);
 }
 

@@ -120,11 +120,11 @@ static void print_drops(const json_t *drops)
 
 void status_view_head(const json_t *s)
 {
-	char up[CLI_NUMBER_MAX];
+	char up[CLI_NUMBER_MAX], name[64];
 
 	printf("%sinterface%s %s%s%s (%s)\n", cli_colour(CLI_BOLD), cli_colour(CLI_PLAIN),
-	       cli_colour(CLI_GREEN), get_str(s, "interface"), cli_colour(CLI_PLAIN),
-	       get_flag(s, "up") ? "up" : "down");
+	       cli_colour(CLI_GREEN), cli_printable(name, sizeof(name), get_str(s, "interface")),
+	       cli_colour(CLI_PLAIN), get_flag(s, "up") ? "up" : "down");
 	cli_fact("public key", "%s",
 		 *get_str(s, "public_key") ? get_str(s, "public_key") : "(none)");
 	cli_fact("listen port", "%lld", get_num(s, "listen_port"));
@@ -205,11 +205,12 @@ static void print_handshake(const json_t *p)
 void status_view_peer(const json_t *p)
 {
 	const char *status = get_str(p, "status");
-	char label[512];
+	char label[512], state[64];
 
 	printf("\n%speer%s %s  %s%s%s\n", cli_colour(CLI_BOLD), cli_colour(CLI_PLAIN),
 	       cli_printable(label, sizeof(label), peers_view_label(p)),
-	       cli_colour(peers_view_colour(status)), status, cli_colour(CLI_PLAIN));
+	       cli_colour(peers_view_colour(status)), cli_printable(state, sizeof(state), status),
+	       cli_colour(CLI_PLAIN));
 	if (*get_str(p, "name"))
 		cli_fact("public key", "%s", get_str(p, "public_key"));
 	print_endpoint(p);

@@ -31,7 +31,6 @@ static void set_colours(void)
 		return;
 	start_color();
 	use_default_colors();
-	init_pair(TOP_GREEN, COLOR_GREEN, -1);
 	init_pair(TOP_YELLOW, COLOR_YELLOW, -1);
 	init_pair(TOP_RED, COLOR_RED, -1);
 }
@@ -87,7 +86,6 @@ static attr_t attr_of(enum top_attr a)
 		return A_DIM;
 	case TOP_TITLES:
 		return A_REVERSE;
-	case TOP_GREEN:
 	case TOP_YELLOW:
 	case TOP_RED:
 		return (attr_t)COLOR_PAIR(a);

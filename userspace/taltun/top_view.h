@@ -8,7 +8,7 @@
 
 #include "taltun/top_model.h"
 
-enum top_attr { TOP_PLAIN, TOP_BOLD, TOP_DIM, TOP_GREEN, TOP_YELLOW, TOP_RED, TOP_TITLES };
+enum top_attr { TOP_PLAIN, TOP_BOLD, TOP_DIM, TOP_YELLOW, TOP_RED, TOP_TITLES };
 
 #define TOP_LINE_BYTES 1024 /* of a line, with its end */
 

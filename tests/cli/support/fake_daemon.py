@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """A daemon's control socket with invented peers, for the tests of the command line.
 
-usage: fake_daemon.py SOCKET [--peers N]
+usage: fake_daemon.py SOCKET [--peers N] [--hostile]
 
 Answers {"op":"status"} as taltund does. Peers and their figures depend on their number alone, but
 for ages, which are in the middle of what they are rounded to. Counters grow by the same amount with
-every answer, and so does the uptime, by a second. SIGUSR1: answers no more, until the next.
+every answer, and so does the uptime, by a second. SIGUSR1: answers no more, until the next. --hostile: its texts
+would do things to a terminal.
 """
 import argparse
 import base64
@@ -68,6 +69,17 @@ def peer(i, tick, now):
     return o
 
 
+def hostile(value):
+    """The same with an escape sequence in every text and every name of a member that is shown."""
+    if isinstance(value, dict):
+        return {k: {f"{r}\x1b[2J": n for r, n in v.items()} if k in ("drops", "refused")
+                else v if k == "status" and isinstance(v, str) else hostile(v)
+                for k, v in value.items()}
+    if isinstance(value, list):
+        return [hostile(v) for v in value]
+    return value + "\x1b]0;x\x07\x9b2J" if isinstance(value, str) else value
+
+
 def status(args, tick, now):
     peers = [peer(i, tick, now) for i in range(args.peers)]
     return {
@@ -117,7 +129,10 @@ class Daemon:
             return {"v": 1, "ok": False, "kind": "request", "error": "unknown"}
         with self.lock:
             tick, self.tick = self.tick, self.tick + 1
-        return {"v": 1, "ok": True, "status": status(self.args, tick, time.time())}
+        made = status(self.args, tick, time.time())
+        if self.args.hostile:
+            made = hostile(made)
+        return {"v": 1, "ok": True, "status": made}
 
     def serve(self, client):
         with client, client.makefile("rw") as f:
@@ -140,6 +155,7 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("socket")
     p.add_argument("--peers", type=int, default=200)
+    p.add_argument("--hostile", action="store_true")
     args = p.parse_args()
     try:
         Daemon(args).run()
