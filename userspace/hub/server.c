@@ -107,8 +107,9 @@ static void on_loaded(void *ctx, struct hub_snapshot *snap)
 	for (uint32_t i = 0; i < snap->count; i++) {
 		int err = hub_registry_put(s->registry, &snap->node[i]);
 		if (err)
-			tt_log(TT_LOG_ERROR, "hub.node_refused",
-			       TT_F_STR("node", snap->node[i].name), TT_F_ERRNO("error", err));
+			tt_log_limited(TT_LOG_ERROR, "hub.node_refused", NULL, plat_clock_mono(),
+				       HUB_LOG_LINES_PER_S, TT_F_STR("node", snap->node[i].name),
+				       TT_F_ERRNO("error", err));
 	}
 	if (hub_registry_policy_differs(s->registry, &snap->policy)) {
 		hub_registry_set_policy(s->registry, &snap->policy,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "plat/clock.h"
 
 /* The peers of a configuration by public key, to compare two configurations in linear time. */
 struct by_key {
@@ -123,9 +124,9 @@ int node_apply_device(struct node_device *d, const struct node_config *cfg,
 		const struct node_config_peer *c = node_config_peer(cfg, i);
 		int err = apply_peer(d, cfg, c, old, by_key_find(&before, c->public_key));
 		if (err) {
-			tt_log(TT_LOG_ERROR, "config.peer_failed",
-			       TT_F_STR("peer", node_config_str(cfg, c->name)),
-			       TT_F_ERRNO("error", err));
+			tt_log_limited(TT_LOG_ERROR, "config.peer_failed", NULL, plat_clock_mono(),
+				       50, TT_F_STR("peer", node_config_str(cfg, c->name)),
+				       TT_F_ERRNO("error", err));
 			first = first ? first : err;
 		}
 	}
