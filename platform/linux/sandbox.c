@@ -36,9 +36,16 @@ int plat_sandbox_drop(uid_t uid, gid_t gid)
 {
 	int err;
 
-	/* the bounding set goes first: emptying it is itself a privilege */
+	/* the bounding set goes first: emptying it is itself a privilege, without which the library
+	 * complains where nobody asked; nothing is gained from that set once there are no new ones
+	 */
+	capng_get_caps_process();
+	if (capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP)) {
+		capng_clear(CAPNG_SELECT_ALL);
+		capng_apply(CAPNG_SELECT_BOUNDS);
+	}
 	capng_clear(CAPNG_SELECT_ALL);
-	capng_apply(CAPNG_SELECT_BOUNDS | CAPNG_SELECT_AMBIENT);
+	capng_apply(CAPNG_SELECT_AMBIENT);
 	err = sandbox_change_user(uid, gid);
 	if (err)
 		return err;
