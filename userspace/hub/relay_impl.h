@@ -40,7 +40,7 @@ struct relay_bucket {
 struct relay_leg {
 	_Alignas(TT_CACHELINE) _Atomic uint32_t tag; /* 0: nobody's */
 	uint32_t node;				     /* index of its bucket */
-	bool bound;
+	_Atomic bool bound;			     /* the loop's thread looks at it as a hint */
 	uint8_t socket;
 	uint8_t gso_strikes;
 	uint32_t pending; /* of `batch`: its last message in the socket's queue */
@@ -60,6 +60,7 @@ struct relay_allocation {
 	uint32_t next_of[2], prev_of[2]; /* in the node's list, as 2i + side */
 	uint32_t next;			 /* in its hash chain, or of the free ones */
 	uint16_t last_random[2];	 /* of the tags that this place had last */
+	struct tt_mono opened;
 };
 
 struct relay_node {
@@ -118,6 +119,7 @@ struct hub_relay {
 	struct relay_node *node;
 	uint32_t *pair_chain, *node_chain;
 	uint32_t free_allocation, free_node, used_allocations, used_nodes;
+	uint32_t reclaim_at; /* where the next look for idle allocations begins */
 
 	/* the relay's thread */
 	struct mesh_relay_cookies cookies;

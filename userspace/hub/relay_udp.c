@@ -12,6 +12,9 @@
 #include "plat/clock.h"
 
 #define CHAINS 65536u
+/* Where all are in use: so many are looked at for one that is wanted, and so many given up. */
+#define RECLAIM_SCAN 8192u
+#define RECLAIM_MAX  64u
 
 static uint32_t chain_of(uint32_t a, uint32_t b)
 {
@@ -149,6 +152,55 @@ static void release(struct hub_relay *r, uint32_t i)
 	atomic_fetch_sub_explicit(&r->allocations, 1, memory_order_relaxed);
 }
 
+static uint32_t tag_with(uint16_t random, uint32_t leg)
+{
+	return (uint32_t)random << RELAY_INDEX_BITS | leg;
+}
+
+static bool is_unbound(struct hub_relay *r, uint32_t i)
+{
+	return !atomic_load_explicit(&r->leg[2 * i].bound, memory_order_relaxed) &&
+	       !atomic_load_explicit(&r->leg[2 * i + 1].bound, memory_order_relaxed);
+}
+
+/* Somebody has bound it after all. */
+static void give_back(struct hub_relay *r, uint32_t i)
+{
+	for (uint32_t leg = 2 * i; leg <= 2 * i + 1; leg++)
+		atomic_store_explicit(&r->leg[leg].tag,
+				      tag_with(r->allocation[i].last_random[leg & 1], leg),
+				      memory_order_seq_cst);
+}
+
+/*
+ * A pair keeps its allocation when it has gone silent, or direct, and so all of them are in use one
+ * day. Those that nobody has bound for long make room; who still wants one asks again.
+ */
+static void reclaim(struct hub_relay *r)
+{
+	struct tt_mono now = plat_clock_mono();
+	uint32_t idle[RECLAIM_MAX], n = 0;
+
+	for (uint32_t k = 0; k < RECLAIM_SCAN && n < RECLAIM_MAX; k++) {
+		uint32_t i = r->reclaim_at;
+
+		r->reclaim_at = (i + 1) % HUB_RELAY_ALLOCATIONS_MAX;
+		if (!is_unbound(r, i) ||
+		    tt_mono_since(now, r->allocation[i].opened) < r->opt.idle_ns)
+			continue;
+		withdraw(r, i);
+		idle[n++] = i;
+	}
+	if (n)
+		wait_for_turn(r);
+	for (uint32_t k = 0; k < n; k++) {
+		if (is_unbound(r, idle[k]))
+			release(r, idle[k]);
+		else
+			give_back(r, idle[k]);
+	}
+}
+
 /* Not the one that this place had before, so that nobody talks on with what was closed. */
 static uint32_t draw_tag(const struct tt_rng *rng, uint32_t leg, uint16_t *last_random)
 {
@@ -158,7 +210,7 @@ static uint32_t draw_tag(const struct tt_rng *rng, uint32_t leg, uint16_t *last_
 		random = (uint16_t)(tt_rng_u32(rng) >> RELAY_INDEX_BITS);
 	while (random == *last_random || random == 0);
 	*last_random = random;
-	return (uint32_t)random << RELAY_INDEX_BITS | leg;
+	return tag_with(random, leg);
 }
 
 static void open_leg(struct hub_relay *r, uint32_t leg, struct hub_leg *out)
@@ -188,6 +240,8 @@ bool hub_relay_open(struct hub_relay *r, uint32_t node_a, uint32_t node_b, struc
 	bool swapped = low != node_a;
 
 	hub_relay_close(r, node_a, node_b);
+	if (r->free_allocation == RELAY_NONE && r->used_allocations == HUB_RELAY_ALLOCATIONS_MAX)
+		reclaim(r);
 	uint32_t i = r->free_allocation;
 
 	if (low == high || (i == RELAY_NONE && r->used_allocations == HUB_RELAY_ALLOCATIONS_MAX))
@@ -200,6 +254,7 @@ bool hub_relay_open(struct hub_relay *r, uint32_t node_a, uint32_t node_b, struc
 
 	e->node[0] = low;
 	e->node[1] = high;
+	e->opened = plat_clock_mono();
 	e->next = r->pair_chain[chain_of(low, high)];
 	r->pair_chain[chain_of(low, high)] = i;
 	open_leg(r, 2 * i, swapped ? b : a);

@@ -746,6 +746,41 @@ static void full(void)
 	tear_down();
 }
 
+static void stays_busy(void)
+{
+	say_data(&a, a.leg.tag, "busy");
+	CU_ASSERT(hears_data(&b, b.leg.tag, "busy"));
+	say_data(&b, b.leg.tag, "busy");
+	CU_ASSERT(hears_data(&a, a.leg.tag, "busy"));
+}
+
+/* Those that nobody has bound for long make room; those that are in use stay. */
+static void full_of_idle_ones(void)
+{
+	struct hub_leg x, y;
+	uint32_t n = 1;
+
+	options.idle_ns = TT_NS_PER_SEC;
+	set_up();
+	for (; n < HUB_RELAY_ALLOCATIONS_MAX; n++)
+		CU_ASSERT_FATAL(hub_relay_open(relay, 2 * n + 1000, 2 * n + 1001, &x, &y));
+	CU_ASSERT_FATAL(hub_relay_open(relay, 7, 9, &a.leg, &b.leg));
+	CU_ASSERT(binds(&a, &a.leg) && binds(&b, &b.leg));
+	for (unsigned i = 0; i < 11; i++) {
+		usleep(100000);
+		stays_busy();
+	}
+	for (n = 0; n < HUB_RELAY_ALLOCATIONS_MAX / 4; n++) {
+		CU_ASSERT_FATAL(hub_relay_open(relay, 2 * n + 900000, 2 * n + 900001, &x, &y));
+		if (n % 256 == 0)
+			stays_busy();
+	}
+	CU_ASSERT(stats().allocations <= HUB_RELAY_ALLOCATIONS_MAX);
+	say_data(&a, a.leg.tag, "still");
+	CU_ASSERT(hears_data(&b, b.leg.tag, "still"));
+	tear_down();
+}
+
 /* --- while allocations change ----------------------------------------------------------------- */
 
 static _Atomic bool done;
@@ -801,4 +836,5 @@ TT_TESTS("relay_udp", {"both ways", both_ways}, {"the node's machine", the_nodes
 	 {"challenges are limited", challenges_are_limited},
 	 {"case 23: loopback is no source", case_23_loopback_is_no_source},
 	 {"random datagrams", random_datagrams}, {"10,000 allocations", many_allocations},
-	 {"full", full}, {"changes under traffic", changes_under_traffic})
+	 {"full", full}, {"full of idle ones", full_of_idle_ones},
+	 {"changes under traffic", changes_under_traffic})
