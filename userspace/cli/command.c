@@ -7,12 +7,34 @@
 #include <string.h>
 
 #include "cli/output.h"
+#include "cli/printable.h"
+
+#define MESSAGE_MAX 4096
 
 static const struct cli_program *program;
 
 void cli_begin(const struct cli_program *p)
 {
 	program = p;
+}
+
+/*
+ * Messages have text of others in them, too: of the daemon, the hub, a file. Line by line, since
+ * some have several.
+ */
+static void print_message(const char *format, va_list ap)
+{
+	char text[MESSAGE_MAX], safe[MESSAGE_MAX];
+	char *line = text, *end;
+
+	vsnprintf(text, sizeof(text), format, ap);
+	do {
+		end = strchr(line, '\n');
+		if (end)
+			*end = 0;
+		fprintf(stderr, "%s\n", cli_printable(safe, sizeof(safe), line));
+		line = end ? end + 1 : line;
+	} while (end);
 }
 
 int cli_fail(int status, const char *format, ...)
@@ -22,8 +44,7 @@ int cli_fail(int status, const char *format, ...)
 	fflush(stdout); /* in the order of what happened, where both go to one place */
 	va_start(ap, format);
 	fprintf(stderr, "%s: ", program->name);
-	vfprintf(stderr, format, ap);
-	fputc('\n', stderr);
+	print_message(format, ap);
 	va_end(ap);
 	return status;
 }
@@ -34,9 +55,9 @@ int cli_usage(const char *command, const char *format, ...)
 
 	va_start(ap, format);
 	fprintf(stderr, "%s %s: ", program->name, command);
-	vfprintf(stderr, format, ap);
-	fprintf(stderr, "\nSee `%s %s --help`.\n", program->name, command);
+	print_message(format, ap);
 	va_end(ap);
+	fprintf(stderr, "See `%s %s --help`.\n", program->name, command);
 	return CLI_USAGE;
 }
 
