@@ -12,8 +12,8 @@
 #include "node/config.h"
 #include "plat/firewall.h"
 
-#define NODE_FIREWALL_TUNNEL_MAX 4096 /* prefixes of the tunnel that are guarded against spoofing \
-				       */
+/* Prefixes of the tunnel that are guarded against spoofing. */
+#define NODE_FIREWALL_TUNNEL_MAX 4096
 
 /* Sorted, none within another. */
 struct node_firewall_cidrs {
