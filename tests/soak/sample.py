@@ -29,6 +29,17 @@ def number_after(text, word):
     return 0
 
 
+def descriptors(pid):
+    """Without those of /proc: the watchdog keeps one of each worker that it once had to look at."""
+    count = 0
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            count += not os.readlink(f"/proc/{pid}/fd/{fd}").startswith("/proc/")
+        except OSError:
+            continue    # closed meanwhile
+    return count
+
+
 def processes(of_netns):
     found = []
     for pid in os.listdir("/proc"):
@@ -42,7 +53,7 @@ def processes(of_netns):
             status = read(f"/proc/{pid}/status")
             found.append({"node": node, "role": role, "pid": int(pid), "rss": number_after(status, "RssAnon:"),
                           "threads": number_after(status, "Threads:"),
-                          "fds": len(os.listdir(f"/proc/{pid}/fd"))})
+                          "fds": descriptors(pid)})
         except OSError:
             continue    # gone meanwhile
     return found

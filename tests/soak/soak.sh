@@ -155,7 +155,7 @@ reconfigure_b() {
 }
 storm() {
 	in_ns b timeout 60 "$TT_TOOLS/rekey_storm" "$(key_file storm)" "$TT_WORK/a.pub" 10.9.0.1 51820 \
-		10.77.0.9 10.77.0.1 "$([ "$minutes" -lt 15 ] && echo 20 || echo 100)"
+		10.77.0.9 10.77.0.1 "$([ "$minutes" -lt 15 ] && echo 20 || echo 10)"
 }
 
 pair_disturb() {

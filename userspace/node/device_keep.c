@@ -196,13 +196,16 @@ static void confirm(struct node_device *d, struct node_peer *p, struct tt_mono n
 void node_peer_run(struct node_device *d, struct node_peer *p, struct tt_mono now, uint32_t flags)
 {
 	confirm(d, p, now);
-	if (!d->up || !d->wg->has_key) {
+	bool can = d->up && d->wg->has_key;
+
+	/* the first packet may be here before the kernel has told that the link is up */
+	if ((!can || d->held) && (flags & DP_FACT_NEED_HANDSHAKE))
+		wg_timers_want_handshake(&p->wg->timers);
+	if (!can) {
 		tt_heap_remove(&d->deadlines, &p->deadline);
 		return;
 	}
 	if (d->held) {
-		if (flags & DP_FACT_NEED_HANDSHAKE)
-			wg_timers_want_handshake(&p->wg->timers);
 		tt_heap_set(&d->deadlines, &p->deadline, now.ns);
 		return;
 	}

@@ -264,6 +264,22 @@ static void initiate_to_device(struct wg_msg_initiation *msg)
 	wg_cookie_stamp(&cookie, (uint8_t *)msg, sizeof(*msg), plat_clock_mono());
 }
 
+/* The first packet is here before the kernel has told that the link is up. */
+static void packet_before_link_up(void)
+{
+	struct node_peer *p = open_with_peer("192.0.2.1:51820");
+
+	node_device_set_up(sim.device, false);
+	node_peer_run(sim.device, p, plat_clock_mono(), DP_FACT_NEED_HANDSHAKE);
+	run_until(tt_mono_add_ns(plat_clock_mono(), TT_NS_PER_SEC), 4);
+	CU_ASSERT_EQUAL(sim.sent, 0);
+	node_device_set_up(sim.device, true);
+	run_until(plat_clock_mono(), 1);
+	CU_ASSERT_EQUAL(sim.sent, 1);
+	CU_ASSERT_EQUAL(sim.last_sent[0], WG_MSG_INITIATION);
+	node_sim_close(&sim);
+}
+
 /* Nothing is answered while the link is down, and what was agreed before does not stay. */
 static void link_down_ends_sessions(void)
 {
@@ -536,6 +552,7 @@ TT_TESTS("device", {"adding a peer twice", adding_twice},
 	 {"keys are erased after 540 s", keys_are_erased}, {"case 07: stamps", case_07_stamps},
 	 {"case 18: fixed endpoint", case_18_fixed_endpoint}, {"case 40: names", case_40_names},
 	 {"late answers of the resolver", late_answers}, {"a look-up without answer", lost_answer},
-	 {"link down ends sessions", link_down_ends_sessions}, {"case 15: junk", case_15_junk},
+	 {"link down ends sessions", link_down_ends_sessions},
+	 {"a packet before the link is up", packet_before_link_up}, {"case 15: junk", case_15_junk},
 	 {"indices in order", indices_in_order},
 	 {"links by generation", links_follow_their_generation}, {"ten thousand peers", many_peers})
