@@ -4,13 +4,12 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/b64.h"
 #include "base/log.h"
+#include "hub/listen.h"
 #include "hub/server_impl.h"
 #include "wire/listener.h"
 
@@ -331,41 +330,12 @@ static void on_accepted(void *ctx, int fd)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-static bool answers(const char *path)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	memcpy(un.sun_path, path, strlen(path) + 1);
-	bool yes = fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0;
-	if (fd >= 0)
-		close(fd);
-	return yes;
-}
-
 static void on_listener_closed(void *ctx)
 {
 	struct hub_control *c = ctx;
 
 	c->listener_closed = true;
 	maybe_gone(c);
-}
-
-/* For its owner alone. -errno or the descriptor. */
-static int bind_at(const char *path)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -errno;
-	memcpy(un.sun_path, path, strlen(path) + 1);
-	mode_t before = umask(0177);
-	int err = bind(fd, (struct sockaddr *)&un, sizeof(un)) < 0 ? -errno : 0;
-	umask(before);
-	if (err)
-		close(fd);
-	return err ? err : fd;
 }
 
 int hub_control_open(uv_loop_t *loop, const char *path, const struct hub_control_sources *sources,
@@ -375,30 +345,24 @@ int hub_control_open(uv_loop_t *loop, const char *path, const struct hub_control
 
 	if (!c)
 		return -ENOMEM;
-	if (strlen(path) >= sizeof(c->path)) {
+	int err = hub_listen_unix(path, 0600);
+	if (err < 0) {
 		free(c);
-		return -ENAMETOOLONG;
+		return err;
 	}
 	memcpy(c->path, path, strlen(path) + 1);
-	if (answers(path)) {
-		free(c);
-		return -EADDRINUSE;
-	}
-	unlink(path);
 	c->loop = loop;
 	c->from = *sources;
-	int err = bind_at(path);
-	if (err >= 0)
-		err = wire_listener_start(&c->listener, loop,
-					  &(struct wire_listener_options){
-						  .name = "control",
-						  .fd = err,
-						  .backlog = HUB_CONTROL_CLIENTS_MAX,
-						  .per_turn = HUB_CONTROL_CLIENTS_MAX,
-						  .accepted = on_accepted,
-						  .closed = on_listener_closed,
-						  .ctx = c,
-					  });
+	err = wire_listener_start(&c->listener, loop,
+				  &(struct wire_listener_options){
+					  .name = "control",
+					  .fd = err,
+					  .backlog = HUB_CONTROL_CLIENTS_MAX,
+					  .per_turn = HUB_CONTROL_CLIENTS_MAX,
+					  .accepted = on_accepted,
+					  .closed = on_listener_closed,
+					  .ctx = c,
+				  });
 	if (err) {
 		free(c);
 		return err;

@@ -26,6 +26,7 @@
 
 #define END_MS		 1500 /* then it ends without saying more */
 #define CERT_WARN_DAYS	 60
+#define DAY_MS		 86400000
 #define METRICS_BACKLOG	 16
 #define DESCRIPTORS_KEPT 512 /* that are not connections */
 
@@ -45,7 +46,7 @@ struct serve {
 	int listeners[HUB_LISTEN_MAX];
 	unsigned listener_count;
 	uv_signal_t term, interrupt, hangup;
-	uv_timer_t late, watchdog;
+	uv_timer_t late, watchdog, day;
 	bool ca_key_stdin;
 	unsigned parts; /* that have not ended */
 	bool ending, ended;
@@ -76,15 +77,18 @@ static int load_files(struct serve *s)
 /* The signer does not renew it, so the operator has to hear of it in time. */
 static void look_at_certificate(const struct serve *s)
 {
-	struct tls_cert_info info;
-	uint64_t now = (uint64_t)time(NULL);
+	uint64_t now = (uint64_t)time(NULL), end = hub_server_certificate_end(s->server);
 
-	if (tls_cert_parse(s->opt.cert.bytes, s->opt.cert.len, &info) != 0 ||
-	    info.not_after_s > now + CERT_WARN_DAYS * UINT64_C(86400))
+	if (!end || end > now + CERT_WARN_DAYS * UINT64_C(86400))
 		return;
 	tt_log(TT_LOG_WARN, "hub.certificate_ends",
-	       TT_F_U64("days", info.not_after_s > now ? (info.not_after_s - now) / 86400 : 0),
+	       TT_F_U64("days", end > now ? (end - now) / 86400 : 0),
 	       TT_F_STR("hint", "run taltun-hub renew-server"));
+}
+
+static void on_day(uv_timer_t *t)
+{
+	look_at_certificate(t->data);
 }
 
 /* For a moment, root is who the database belongs to: that user may put links where SQLite makes its
@@ -454,6 +458,10 @@ static enum hub_serve_outcome run(struct serve *s)
 	watch(s, &s->hangup, on_hangup, SIGHUP);
 	uv_timer_init(&s->loop, &s->late);
 	s->late.data = s;
+	uv_timer_init(&s->loop, &s->day);
+	s->day.data = s;
+	look_at_certificate(s);
+	uv_timer_start(&s->day, on_day, DAY_MS, DAY_MS);
 	tt_log(TT_LOG_INFO, "hub.ready", TT_F_STR("name", s->opt.settings.name),
 	       TT_F_ENDPOINT("listen", &s->config.listen[0]),
 	       TT_F_U64("stun_udp_port", s->opt.stun_udp_port),
@@ -469,6 +477,7 @@ static enum hub_serve_outcome run(struct serve *s)
 	uv_close((uv_handle_t *)&s->hangup, NULL);
 	uv_close((uv_handle_t *)&s->late, NULL);
 	uv_close((uv_handle_t *)&s->watchdog, NULL);
+	uv_close((uv_handle_t *)&s->day, NULL);
 	uv_run(&s->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&s->loop);
 	tt_log_flush(TT_LOG_FLUSH_ALL);
@@ -501,7 +510,6 @@ static enum hub_serve_outcome prepare(struct serve *s)
 	if (load_files(s) != 0)
 		return refuse("certificate or key cannot be read in", s->paths->state_dir,
 			      "the log says why");
-	look_at_certificate(s);
 	enum hub_serve_outcome o = load_settings(s);
 
 	if (o == HUB_SERVE_ENDED)

@@ -175,7 +175,10 @@ static const char config_text[] =
 	"\n"
 	"[relay]\n"
 	"# udp_port = 3479                        # 0: relay by TCP only\n"
-	"# public = [\"203.0.113.5:3479\"]          # default: as docs/hub.md says\n";
+	"# public = [\"203.0.113.5:3479\"]          # default: as docs/hub.md says\n"
+	"\n"
+	"[metrics]\n"
+	"# listen = \"127.0.0.1:9587\"              # /metrics, /healthz, /readyz; default: off\n";
 
 /* The database comes last: with it, there is a hub. */
 static int write_all(const struct identity *d, const struct hub_settings *s)
