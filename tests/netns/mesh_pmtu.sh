@@ -76,6 +76,17 @@ whole() {
 	equal "$1: nothing was cut on the way" "$before" "$(cut)"
 }
 
+# The path takes less from one moment to the next, and nobody says so.
+shrink() { sleep 0.3 && link_set bl mtu 1124; }
+shrinks() { # FROM TO ADDRESS
+	local shrinker
+	shrink &
+	shrinker=$!
+	check "case 19: it shrinks to 1124 while $1 sends: 40 MB whole" eval \
+		"STREAM_TIMEOUT=60 stream $1 $2 $3 40000000"
+	wait "$shrinker"
+}
+
 for mtu in 1280 1124; do
 	check "underlay of $mtu" link_set bl mtu $mtu
 	box_pass bl
@@ -87,6 +98,12 @@ for mtu in 1280 1124; do
 	found "$mtu, direct" $mtu 60
 	all "$mtu, direct, known"
 	whole "$mtu, direct, known"
+	if [ $mtu = 1280 ]; then
+		shrinks l gw "$(node_ip gw)"
+		knows_1124() { [ "$(mtu_of l gw)" -le 1064 ]; }
+		check "case 19: the sender knows" wait_for 15 knows_1124
+		check "underlay of 1280 again" link_set bl mtu 1280
+	fi
 	box_drop bl with "${nats_addr[gw]}"
 	check "$mtu: relay_udp" wait_for 10 settle relay_udp relay_udp
 	all "$mtu, relay_udp"
