@@ -146,6 +146,6 @@ check "the node is connected" wait_for 10 up
 check "and its map is the hub's" wait_for 5 map_is_good
 check "directly" wait_for 8 path_is n gw direct
 # What thousands of peers took is not kept for others that may come.
-shrunk() { [ $(($(rss) - before)) -lt 8192 ]; }
+shrunk() { [ $(($(rss) - before)) -lt 10240 ]; }
 sanitized || check "most of the memory is given back" wait_for 10 shrunk
 mesh_finish
