@@ -275,13 +275,14 @@ fuzz_one() {
 }
 
 tier_cli() {
-	local t=() f
+	local t=() f seconds=180
 	step "cli build" make -k -j "$jobs" WERROR=1 all
 	for f in tests/cli/*.sh; do
 		# shellcheck disable=SC2053 # a pattern on purpose
 		[[ $(basename "$f") == $only ]] && t+=("$f")
 	done
-	run_programs cli 1 180 bash "${t[@]}"
+	[ -z "${TT_ALL:-}" ] || seconds=900
+	run_programs cli 1 "$seconds" bash "${t[@]}"
 }
 
 tier_netns() {
