@@ -13,8 +13,9 @@ mkdir "$TALTUN_RUN_DIR"
 support=$TT_ROOT/tests/cli/support
 socket=$TALTUN_RUN_DIR/tt0.sock
 
+# start_daemon [PEERS [OPTION...]]
 start_daemon() {
-	"$support/fake_daemon.py" "$socket" --peers "${1:-200}" 2>"$TT_WORK/daemon.log" &
+	"$support/fake_daemon.py" "$socket" --peers "${1:-200}" "${@:2}" 2>"$TT_WORK/daemon.log" &
 	daemon=$!
 	tt_pids+=("$daemon")
 	wait_for 10 test -S "$socket"
@@ -88,6 +89,15 @@ kill -USR1 "$daemon"
 check "a daemon that does not answer is told" shows 'no answer for [0-9]+ s'
 kill -USR1 "$daemon"
 check "until it does" wait_for 10 lacks 'no answer'
+# one that takes calls and hangs up, as a daemon does that has too many clients
+stop_daemon
+close_terminal
+start_daemon 200 --hang-up 2
+open_terminal 80 24 taltun top tt0 --interval 0.3
+check "a daemon that hangs up is told" shows 'the daemon has hung up'
+sleep 1
+check "and called again, but not all the time" test "$(grep -c call "$TT_WORK/daemon.log")" -le 60
+check "at least some times" test "$(grep -c call "$TT_WORK/daemon.log")" -ge 3
 stop_daemon
 check "it ends with the daemon" shows '^ended with 3$'
 check "and says so" shows '^taltun: tt0: the daemon has ended$'

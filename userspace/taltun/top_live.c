@@ -14,6 +14,8 @@
 #include "taltun/top_screen.h"
 
 #define QUESTION "{\"v\":1,\"op\":\"status\",\"without\":\"allowed_ips\"}"
+/* Until a daemon that has hung up is called again. */
+#define AGAIN_MS 200
 /* Without an answer for so long: say so. */
 #define SILENT_S 3
 /* A terminal that is gone is ready to be read for ever, and nothing comes from it. */
@@ -156,13 +158,25 @@ static void take_answer(struct top *t, json_t *reply)
 		sort(t, t->look.sort);
 }
 
+/* Whether the daemon has ended shows when it is called again: soon, but not in a busy loop, for one
+ * that has too many clients takes the call and hangs up. */
+static void hung_up(struct top *t)
+{
+	struct tt_mono soon = tt_mono_add_ns(plat_clock_mono(), AGAIN_MS * TT_NS_PER_MS);
+
+	cli_link_close(&t->link);
+	t->asked = (struct tt_mono){0};
+	if (tt_mono_before(soon, t->due))
+		t->due = soon;
+	snprintf(t->notice, sizeof(t->notice), "the daemon has hung up");
+}
+
 static void read_link(struct top *t)
 {
 	json_t *reply;
-	int err = cli_link_read(&t->link, &reply);
 
-	if (err)
-		connect_again(t);
+	if (cli_link_read(&t->link, &reply) < 0)
+		hung_up(t);
 	else if (reply)
 		take_answer(t, reply);
 	json_decref(reply);

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: MIT
 """A daemon's control socket with invented peers, for the tests of the command line.
 
-usage: fake_daemon.py SOCKET [--peers N] [--hostile]
+usage: fake_daemon.py SOCKET [--peers N] [--hostile] [--hang-up N]
 
 Answers {"op":"status"} as taltund does. Peers and their figures depend on their number alone, but
 for ages, which are in the middle of what they are rounded to. Counters grow by the same amount with
 every answer, and so does the uptime, by a second. SIGUSR1: answers no more, until the next. --hostile: its texts
-would do things to a terminal.
+would do things to a terminal. --hang-up N: from the Nth answer on it takes calls and hangs up; each
+is told on standard error.
 """
 import argparse
 import base64
@@ -134,9 +135,14 @@ class Daemon:
             made = hostile(made)
         return {"v": 1, "ok": True, "status": made}
 
+    def hangs_up(self):
+        return 0 < self.args.hang_up <= self.tick
+
     def serve(self, client):
         with client, client.makefile("rw") as f:
             for line in f:
+                if self.hangs_up():
+                    break
                 while self.silent:
                     time.sleep(0.05)
                 f.write(json.dumps(self.answer(line)) + "\n")
@@ -148,6 +154,10 @@ class Daemon:
         listener.listen(8)
         while True:
             client, _ = listener.accept()
+            print("call", file=sys.stderr, flush=True)
+            if self.hangs_up():
+                client.close()
+                continue
             threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
 
@@ -156,6 +166,7 @@ def main():
     p.add_argument("socket")
     p.add_argument("--peers", type=int, default=200)
     p.add_argument("--hostile", action="store_true")
+    p.add_argument("--hang-up", type=int, default=0)
     args = p.parse_args()
     try:
         Daemon(args).run()
