@@ -451,8 +451,8 @@ static void take_packet(struct hub_session *e, const struct mesh_frame *f)
 		charge(e);
 	} else if (rate && !hub_bucket_take(&e->relay, TT_MAX(len, HUB_PACKET_BYTES_MIN), rate,
 					    TT_MAX(rate / 4, 262144), hub_server_now(s))) {
+		/* not held for it: what is in the tunnels slows down by what is lost */
 		s->stats.relay_refused_rate++;
-		charge(e);
 	} else {
 		struct hub_session *to = n->session;
 		hub_conn_relay(to->conn, e->node->is.id, packet, len);
