@@ -72,8 +72,8 @@ bool tt_log_limit_pass(enum tt_log_level level, const char *event, const char *r
 void tt_log_limit_forget(void)
 {
 	lock();
-	for (size_t i = 0; i <= TT_LOG_LIMITS_MAX; i++)
-		limits[i].in_second = limits[i].suppressed = 0;
+	memset(limits, 0, TT_LOG_LIMITS_MAX * sizeof(limits[0]));
+	limits[TT_LOG_LIMITS_MAX].in_second = limits[TT_LOG_LIMITS_MAX].suppressed = 0;
 	unlock();
 }
 

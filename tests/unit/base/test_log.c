@@ -345,6 +345,39 @@ static void threads(void)
 	setup(TT_LOG_INFO, TT_LOG_LOGFMT);
 }
 
+static void *limit_many(void *arg)
+{
+	static const char event[] = "shared";
+	uintptr_t passed = 0;
+	uint32_t left_out;
+
+	(void)arg;
+	for (int i = 0; i < 2000; i++)
+		if (tt_log_limit_pass(TT_LOG_INFO, event, NULL, at_s(30 + i / 500), 10, &left_out))
+			passed += 1 + left_out;
+	return (void *)passed;
+}
+
+/* Threads share a budget, and nothing is told twice or forgotten. */
+static void limit_threads(void)
+{
+	void *passed[2];
+	pthread_t t[2];
+	uintptr_t told = 0;
+
+	setup(TT_LOG_INFO, TT_LOG_LOGFMT);
+	tt_log_limit_forget();
+	pthread_create(&t[0], NULL, limit_many, NULL);
+	pthread_create(&t[1], NULL, limit_many, NULL);
+	pthread_join(t[0], &passed[0]);
+	pthread_join(t[1], &passed[1]);
+	tt_log_flush(TT_LOG_FLUSH_ALL);
+	const char *at = strstr(logged(), "of=shared count=");
+	if (at)
+		told = strtoul(at + strlen("of=shared count="), NULL, 10);
+	CU_ASSERT_EQUAL((uintptr_t)passed[0] + (uintptr_t)passed[1] + told, 4000);
+}
+
 /* Nobody reads: lines are lost, counted, and none is half there. */
 static void stuck_reader(void)
 {
@@ -409,4 +442,5 @@ TT_TESTS("base/log", {"types", types}, {"priorities", priorities}, {"level names
 	 {"levels and process", levels_and_process}, {"logfmt escaping", logfmt_escaping},
 	 {"json", json}, {"long values", long_values}, {"errno survives", errno_survives},
 	 {"limit", limit}, {"flush", flush}, {"places of limits", limit_places},
-	 {"threads", threads}, {"stuck reader", stuck_reader}, {"sinks", sinks})
+	 {"threads", threads}, {"limit of threads", limit_threads}, {"stuck reader", stuck_reader},
+	 {"sinks", sinks})
