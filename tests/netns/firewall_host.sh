@@ -9,7 +9,7 @@
 . "$(dirname "$0")/support/gateway.bash"
 
 need_root
-need_commands wg jq ping nft setpriv
+need_commands wg jq ping nft setpriv python3
 need_taltund
 gateway_net
 
@@ -57,6 +57,33 @@ equal "put back" "0 0" "$(forwarding)"
 gateway_config "ip_forward = true" 'subnets = ["10.9.0.0/24"]'
 check "reload" in_ns gw taltun reload "$g"
 equal "set again" "1 1" "$(forwarding)"
+
+check "stop" stop
+
+# What a router in the next room says: it is one, for half an hour.
+advertise() {
+	in_ns w python3 -c '
+import socket, struct
+s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+s.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0),
+         ("ff02::1", 0, 0, socket.if_nametoindex("v0")))
+'
+	in_ns gw ip -6 route show default | grep -q 'dev g4 proto ra'
+}
+
+echo "a host that has its own default route from router advertisements:"
+check "it has" wait_for 10 advertise
+: >"$(gateway_log)"
+check "start" start
+equal "IPv6 forwarding would cost it that, and is left" "1 0" "$(forwarding)"
+check "it still has it" in_ns gw sh -c "ip -6 route show default | grep -q 'dev g4 proto ra'"
+check "an error says what to do" grep -q \
+	'level=error.*event=gateway.not_forwarding sysctl=net.ipv6.*g4 has.*hint="set net.ipv6.conf.g4.accept_ra = 2' "$(gateway_log)"
+in_ns gw sysctl -qw net.ipv6.conf.g4.accept_ra=2
+check "then a reload does it" in_ns gw taltun reload "$g"
+equal "both are set" "1 1" "$(forwarding)"
+check "and the route stays" in_ns gw sh -c "ip -6 route show default | grep -q 'dev g4 proto ra'"
 
 echo "the engine crashes:"
 made=$(grep -c event=firewall.made "$(gateway_log)")

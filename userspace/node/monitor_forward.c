@@ -139,17 +139,47 @@ static unsigned note_others(const struct node_monitor *m, bool running)
 /* --- on and back ---------------------------------------------------------------------------------
  */
 
-static int forward_on(struct node_monitor *m, size_t i)
+/* The words go to log and reply; err 0: nothing went wrong. */
+struct trouble {
+	int err;
+	char what[160], hint[320];
+};
+
+static int trouble_of_route(struct trouble *t, const char *name, const char *interface)
+{
+	t->err = -EBUSY;
+	snprintf(t->what, sizeof(t->what),
+		 "%s has the host's default route from router advertisements, and would lose it",
+		 interface);
+	snprintf(t->hint, sizeof(t->hint),
+		 "set net.ipv6.conf.%s.accept_ra = 2 and reload, or set %s yourself", interface,
+		 name);
+	return t->err;
+}
+
+static int trouble_of_write(struct trouble *t, int err)
+{
+	t->err = err;
+	snprintf(t->what, sizeof(t->what), "%s", strerror(-err));
+	snprintf(t->hint, sizeof(t->hint), "%s", NOTE_SYSCTL);
+	return err;
+}
+
+static int forward_on(struct node_monitor *m, size_t i, struct trouble *t)
 {
 	unsigned bit = families[i].bit;
+	const char *name = plat_forwarding_name(families[i].family);
 	int is = plat_forwarding_get(families[i].family);
+	char interface[PLAT_IFNAME_MAX];
 	int err;
 
 	if (is < 0)
-		return is;
+		return trouble_of_write(t, is);
 	/* on, and not by one of us: whoever has set it means it */
 	if (is == 1 && !(note_others(m, false) & bit))
 		return 0;
+	if (is == 0 && plat_forwarding_costs_route(families[i].family, interface))
+		return trouble_of_route(t, name, interface);
 	m->forward |= bit;
 	err = note_write(m, m->forward);
 	if (!err && is == 0)
@@ -158,11 +188,10 @@ static int forward_on(struct node_monitor *m, size_t i)
 		m->forward &= ~bit;
 		(void)note_write(m, m->forward);
 	} else if (is == 0) {
-		tt_log(TT_LOG_INFO, "gateway.forwarding",
-		       TT_F_STR("sysctl", plat_forwarding_name(families[i].family)),
+		tt_log(TT_LOG_INFO, "gateway.forwarding", TT_F_STR("sysctl", name),
 		       TT_F_STR("value", "1"));
 	}
-	return err;
+	return err ? trouble_of_write(t, err) : 0;
 }
 
 static void forward_off(struct node_monitor *m, size_t i)
@@ -187,16 +216,17 @@ static void forward_off(struct node_monitor *m, size_t i)
 	(void)note_write(m, m->forward);
 }
 
-static int forward_explain(struct node_priv_reply *reply, enum tt_family family, int err)
+static int forward_explain(struct node_priv_reply *reply, enum tt_family family,
+			   const struct trouble *t)
 {
 	const char *name = plat_forwarding_name(family);
 
 	tt_log(TT_LOG_ERROR, "gateway.not_forwarding", TT_F_STR("sysctl", name),
-	       TT_F_ERRNO("error", err), TT_F_STR("hint", NOTE_SYSCTL));
+	       TT_F_STR("error", t->what), TT_F_STR("hint", t->hint));
 	if (reply->error[0])
-		return err;
-	return node_monitor_fail(reply, err, "ip_forward: cannot set %s = 1: %s; %s", name,
-				 strerror(-err), NOTE_SYSCTL);
+		return t->err;
+	return node_monitor_fail(reply, t->err, "ip_forward: cannot set %s = 1: %s; %s", name,
+				 t->what, t->hint);
 }
 
 int node_monitor_forward(struct node_monitor *m, const struct node_firewall *plan,
@@ -206,14 +236,16 @@ int node_monitor_forward(struct node_monitor *m, const struct node_firewall *pla
 
 	for (size_t i = 0; i < TT_ARRAY_LEN(families); i++) {
 		bool want = plan->ip_forward && (families[i].family == TT_FAMILY_V4 || plan->v6);
-		int err = 0;
+		struct trouble t = {0};
 
 		if (want && !(m->forward & families[i].bit))
-			err = forward_on(m, i);
+			(void)forward_on(m, i, &t);
 		else if (!want)
 			forward_off(m, i);
-		if (err && !first)
-			first = forward_explain(reply, families[i].family, err);
+		if (t.err) {
+			int err = forward_explain(reply, families[i].family, &t);
+			first = first ? first : err;
+		}
 	}
 	notes_unlock(lock);
 	return first;
