@@ -67,7 +67,7 @@ equal "no such level" 2 "$(status_of level "$ta" loud)"
 equal "no such interface" 3 "$(status_of level nosuch)"
 equal "too much said" 2 "$(status_of level "$ta" info info)"
 tt_stop a "$ta"
-equal "none is up" 2 "$(status_of level)"
+equal "none is up" 3 "$(status_of level)"
 
 # systemd says by the device and inode of stderr that it is the journal's
 : >"$log"
