@@ -134,7 +134,7 @@ check_not "hub: its health check fails while it does not run" in_hub "${hub_heal
 bg_ns h "$TT_WORK/hub.log" python3 "$contain" "$TT_WORK/hub" "$(config hub .config.User)" - \
 	"$(memlock hub)" "${hub_command[@]}"
 hub_pid=$BG_PID
-check "hub: serves, as uid 65532 without a capability" wait_for 10 in_hub "${hub_health[@]}"
+check "hub: serves, as uid 65532 without a capability" wait_for 30 in_hub "${hub_health[@]}"
 equal "hub: none of its processes has more" "CapPrm: 0000000000000000 Uid: 65532" \
 	"$(for p in "$hub_pid" $(ps -o pid= --ppid "$hub_pid"); do
 		awk '/^CapPrm|^Uid/ { print $1, $2 }' "/proc/$p/status" | sort | paste -sd' '
@@ -156,21 +156,22 @@ node_start() {
 	bg_ns a "$TT_WORK/node.log" python3 "$contain" "$TT_WORK/node" 0 "$1" "$(memlock node)" "${node_command[@]}"
 	node_pid=$BG_PID
 }
-node_stop() { kill -TERM "$node_pid" && wait_for 5 pid_gone "$node_pid"; }
+# node_stop SECONDS
+node_stop() { kill -TERM "$node_pid" && wait_for "$1" pid_gone "$node_pid"; }
 
 token() { hub token create "$@" | grep '^taltun://'; }
 check "b enrols as a gateway" in_ns b taltun enroll "$(token --name office --role gateway)"
 check "node: enrols" in_node "$caps" /usr/bin/taltun enroll --no-start "$(token --name box)"
 check_not "node: its health check fails while it does not run" in_node "$caps" "${node_health[@]}"
 node_start "$caps"
-check "node: comes up with $caps" wait_for 10 in_node "$caps" "${node_health[@]}"
+check "node: comes up with $caps" wait_for 30 in_node "$caps" "${node_health[@]}"
 may_lock() { [ "$(ulimit -Hl)" = unlimited ] || [ "$(ulimit -Hl)" -ge "$(memlock node)" ]; }
 if may_lock; then
 	check_not "node: and locks its keys" grep memory.not_locked "$TT_WORK/node.log"
 else
 	skip "node: $(ulimit -Hl) KiB of memory may be locked here, the compose file has $(memlock node)"
 fi
-check "traffic passes" wait_for 15 in_ns a ping -c 1 -W 1 10.90.0.1
+check "traffic passes" wait_for 40 in_ns a ping -c 1 -W 1 10.90.0.1
 engine_of() {
 	local p
 	for p in $(ps -o pid= --ppid "$1"); do
@@ -181,7 +182,7 @@ engine=$(engine_of "$node_pid")
 equal "node: its engine is uid 65532 without a capability" "CapPrm: 0000000000000000 Uid: 65532" \
 	"$(awk '/^CapPrm|^Uid/ { print $1, $2 }' "/proc/$engine/status" | sort | paste -sd' ')"
 kill -STOP "$engine"
-check "node: an engine that hangs is ended, and the node ends in time" node_stop
+check "node: an engine that hangs is ended, and the node ends" node_stop 20
 check_not "node: its interface is gone" in_ns a ip link show tt0
 
 # --- each right is needed ----------------------------------------------------------------------
@@ -190,13 +191,13 @@ without() { tr ',' '\n' <<<"$caps" | grep -vx "$1" | paste -sd,; }
 for cap in ${caps//,/ }; do
 	[ "$cap" != KILL ] || continue
 	node_start "$(without "$cap")"
-	check "node: $cap is needed" wait_for 10 pid_gone "$node_pid"
+	check "node: $cap is needed" wait_for 30 pid_gone "$node_pid"
 done
 node_start "$(without KILL)"
-wait_for 10 in_node "$caps" "${node_health[@]}"
+wait_for 30 in_node "$caps" "${node_health[@]}"
 engine=$(engine_of "$node_pid")
 kill -STOP "$engine"
-check_not "node: KILL is needed, to end an engine that hangs" node_stop
+check_not "node: KILL is needed, to end an engine that hangs" node_stop 6
 kill -KILL "$engine" "$node_pid"
 
 # --- AF_XDP ------------------------------------------------------------------------------------
@@ -213,17 +214,17 @@ xdp_caps=$caps,NET_RAW,BPF,PERFMON
 # the right to lock without a limit, where the limit cannot be what it is to be
 may_lock || xdp_caps+=,IPC_LOCK
 node_start "$xdp_caps"
-if wait_for 10 xdp_is "native copy"; then
+if wait_for 30 xdp_is "native copy"; then
 	pass "node: AF_XDP with NET_RAW, BPF, PERFMON"
-	check "traffic passes by it" wait_for 15 in_ns a ping -c 1 -W 1 10.90.0.1
+	check "traffic passes by it" wait_for 40 in_ns a ping -c 1 -W 1 10.90.0.1
 elif in_ns a taltun doctor 2>/dev/null | grep -q 'no AF_XDP sockets'; then
 	skip "node: this kernel has no AF_XDP"
 else
 	fail "node: AF_XDP with NET_RAW, BPF, PERFMON"
 fi
-node_stop
+node_stop 20
 node_start "$caps"
-check "node: without them it goes by the sockets" wait_for 10 xdp_is socket
-check "traffic passes all the same" wait_for 15 in_ns a ping -c 1 -W 1 10.90.0.1
-node_stop
+check "node: without them it goes by the sockets" wait_for 30 xdp_is socket
+check "traffic passes all the same" wait_for 40 in_ns a ping -c 1 -W 1 10.90.0.1
+node_stop 20
 finish
