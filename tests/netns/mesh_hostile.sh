@@ -44,11 +44,10 @@ up() { [ "$(st n .hub.state)" = up ]; }
 map_is_good() { [ "$(st n '[.peers[].name] | sort | join(" ")')" = gw ]; }
 # A hub may name others, as many as it likes; here the last map may be one of those.
 map_is_kept() {
-	if [ "$1" = map_storm ]; then
-		st n '[.peers[].name] | join(" ")' | grep -qw gw
-	else
-		map_is_good
-	fi
+	case $1 in
+	map_storm | map_keys) st n '[.peers[].name] | join(" ")' | grep -qw gw ;;
+	*) map_is_good ;;
+	esac
 }
 no_stranger() { ! in_ns n ip route get 8.8.8.8 2>/dev/null | grep -q tt0; }
 served() { grep -q '^on n$' "$TT_WORK/evil.out"; }
@@ -118,7 +117,7 @@ scripts=${TT_SCRIPTS:-garbage garbage_early wrong_kind overlong noise early welc
 	map_zero_key map_default map_public map_nul map_long map_million map_no_end map_back
 	map_refused_flood signals relayed pings pongs opened_nowhere opened renewed restarting
 	restarting_late restarting_soon drip mute mute_hello mute_tcp quiet close_tcp close_tls
-	close_hello close_welcome map_storm}
+	close_hello close_welcome map_keys map_storm}
 crt=$(in_ns n sha256sum /var/lib/taltun/tt0.hub/node.crt)
 for s in $scripts; do
 	play "$s"

@@ -192,6 +192,19 @@ static void map_storm(void)
 	send_map(1, 0, ++map_version, false);
 }
 
+/* The same thousand peers, with other keys each time. */
+static void map_keys(void)
+{
+	for (uint64_t end = now_ms() + seconds * 1000; !closed && now_ms() < end;) {
+		true_one(0);
+		for (unsigned i = 1; i < 1000; i++)
+			made_up(i, 100000 + i);
+		send_map(1000, 0, ++map_version, false);
+	}
+	true_one(0);
+	send_map(1, 0, ++map_version, false);
+}
+
 static void map_refused_flood(void)
 {
 	for (uint64_t end = now_ms() + seconds * 1000; !closed && now_ms() < end;)

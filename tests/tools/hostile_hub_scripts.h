@@ -255,6 +255,7 @@ static const struct script scripts[] = {
 	{"map_no_end", greet, map_no_end},
 	{"map_back", greet, map_back},
 	{"map_storm", greet, map_storm},
+	{"map_keys", greet, map_keys},
 	{"map_refused_flood", greet, map_refused_flood},
 	{"signals", greet, signals},
 	{"relayed", greet, relayed},

@@ -200,8 +200,6 @@ static uint32_t differing(const struct mesh_netmap_peer *a, const struct mesh_ne
 
 	if (strcmp(a->name, b->name) != 0)
 		fields |= MESH_NETMAP_FIELD_NAME;
-	if (memcmp(a->wg_public_key, b->wg_public_key, MESH_HUB_KEY_LEN) != 0)
-		fields |= MESH_NETMAP_FIELD_KEY;
 	if (!same_addresses(a, b))
 		fields |= MESH_NETMAP_FIELD_ADDRESSES;
 	if (!same_subnets(a, b))
@@ -215,6 +213,18 @@ static uint32_t differing(const struct mesh_netmap_peer *a, const struct mesh_ne
 	return fields;
 }
 
+/* With that id and that key; NULL: none. */
+static const struct mesh_netmap_peer *find_same(const struct mesh_netmap *map,
+						const struct mesh_netmap_table *t,
+						const struct mesh_netmap_peer *p)
+{
+	const struct mesh_netmap_peer *found = mesh_netmap_table_find(map, t, p->node_id);
+
+	return found && memcmp(found->wg_public_key, p->wg_public_key, MESH_HUB_KEY_LEN) == 0
+		       ? found
+		       : NULL;
+}
+
 /* Peers of `was` that are not in `is`, or that are and differ. */
 static void report_old(const struct mesh_netmap *map, const struct mesh_netmap_table *was,
 		       const struct mesh_netmap_table *is, enum mesh_netmap_change_kind kind,
@@ -222,7 +232,7 @@ static void report_old(const struct mesh_netmap *map, const struct mesh_netmap_t
 {
 	for (uint32_t i = 0; i < was->peer_used; i++) {
 		const struct mesh_netmap_peer *old = &was->peers[i];
-		const struct mesh_netmap_peer *new = mesh_netmap_table_find(map, is, old->node_id);
+		const struct mesh_netmap_peer *new = find_same(map, is, old);
 		struct mesh_netmap_change change = {kind, 0, old, new};
 
 		if ((kind == MESH_NETMAP_REMOVED) != (new == NULL))
@@ -246,7 +256,7 @@ void mesh_netmap_stage_commit(struct mesh_netmap *map, const struct mesh_netmap_
 	for (uint32_t i = 0; i < is->peer_used; i++) {
 		struct mesh_netmap_change change = {MESH_NETMAP_ADDED, 0, NULL, &is->peers[i]};
 
-		if (!mesh_netmap_table_find(map, was, is->peers[i].node_id))
+		if (!find_same(map, was, &is->peers[i]))
 			listener->changed(listener->ctx, &change);
 	}
 }

@@ -91,15 +91,15 @@ enum mesh_netmap_change_kind {
 /* What differs in a CHANGED peer. */
 enum mesh_netmap_field {
 	MESH_NETMAP_FIELD_NAME = 1 << 0,
-	MESH_NETMAP_FIELD_KEY = 1 << 1,
-	MESH_NETMAP_FIELD_ADDRESSES = 1 << 2,
-	MESH_NETMAP_FIELD_SUBNETS = 1 << 3,
-	MESH_NETMAP_FIELD_ROLE = 1 << 4,
-	MESH_NETMAP_FIELD_ONLINE = 1 << 5,
-	MESH_NETMAP_FIELD_KEEPALIVE = 1 << 6,
+	MESH_NETMAP_FIELD_ADDRESSES = 1 << 1,
+	MESH_NETMAP_FIELD_SUBNETS = 1 << 2,
+	MESH_NETMAP_FIELD_ROLE = 1 << 3,
+	MESH_NETMAP_FIELD_ONLINE = 1 << 4,
+	MESH_NETMAP_FIELD_KEEPALIVE = 1 << 5,
 };
 
-/* Valid during the call. A changed key is another WireGuard peer under the same node id. */
+/* Valid during the call. A changed key is another WireGuard peer under the same node id: REMOVED,
+ * and then ADDED. */
 struct mesh_netmap_change {
 	enum mesh_netmap_change_kind kind;
 	uint32_t fields;		    /* CHANGED: enum mesh_netmap_field, or'ed */

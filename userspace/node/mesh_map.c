@@ -137,10 +137,8 @@ static void change(struct node_mesh *m, const struct mesh_netmap_change *c)
 {
 	struct node_mesh_peer *p = node_mesh_find(m, c->is->node_id);
 
-	/* another key is another peer under the same id */
-	if (!p || (c->fields & MESH_NETMAP_FIELD_KEY)) {
-		if (p)
-			forget(m, p, true);
+	/* there was no memory for it */
+	if (!p) {
 		add(m, c->is);
 		return;
 	}
