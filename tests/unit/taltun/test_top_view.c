@@ -116,7 +116,7 @@ static void every_size(void)
 {
 	struct top_model m;
 
-	for (unsigned peers = 0; peers <= PEERS; peers += PEERS / 2) {
+	for (unsigned peers = 0; peers <= 24; peers += 12) {
 		fill(&m, peers);
 		for (unsigned rows = 1; rows <= 16; rows += 1 + rows / 8)
 			for (unsigned columns = 1; columns <= 100; columns += 1 + columns / 8) {
