@@ -21,8 +21,8 @@ chmod 755 "$root"
 
 bin=${TT_BIN:-build/bin}
 commands="bash ip ss wg jq socat ping ethtool nsenter unshare sysctl pgrep sha256sum comm flock timeout
-	mount awk od mktemp"
-wanted_modules="wireguard veth tun virtio_pci virtio_net"
+	mount awk od mktemp nft"
+wanted_modules="wireguard veth tun virtio_pci virtio_net nf_tables nft_ct nft_fib_inet nft_chain_nat nft_masq"
 
 # What an ELF file needs, at the same place; the loader is among it.
 copy_libraries() {
