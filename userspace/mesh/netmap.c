@@ -41,6 +41,51 @@ void mesh_netmap_set_self(struct mesh_netmap *map, const struct mesh_netmap_self
 	map->self = *self;
 }
 
+/* --- what has changed --------------------------------------------------------------------------
+ */
+
+static bool same_addresses(const struct mesh_netmap_peer *a, const struct mesh_netmap_peer *b)
+{
+	if (a->address_count != b->address_count)
+		return false;
+	for (uint8_t i = 0; i < a->address_count; i++) {
+		if (!tt_ip_equal(&a->addresses[i], &b->addresses[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool same_subnets(const struct mesh_netmap_peer *a, const struct mesh_netmap_peer *b)
+{
+	if (a->subnet_count != b->subnet_count)
+		return false;
+	for (uint8_t i = 0; i < a->subnet_count; i++) {
+		if (a->subnets[i].bits != b->subnets[i].bits ||
+		    !tt_ip_equal(&a->subnets[i].ip, &b->subnets[i].ip))
+			return false;
+	}
+	return true;
+}
+
+static uint32_t differing(const struct mesh_netmap_peer *a, const struct mesh_netmap_peer *b)
+{
+	uint32_t fields = 0;
+
+	if (strcmp(a->name, b->name) != 0)
+		fields |= MESH_NETMAP_FIELD_NAME;
+	if (!same_addresses(a, b))
+		fields |= MESH_NETMAP_FIELD_ADDRESSES;
+	if (!same_subnets(a, b))
+		fields |= MESH_NETMAP_FIELD_SUBNETS;
+	if (a->role != b->role)
+		fields |= MESH_NETMAP_FIELD_ROLE;
+	if (a->online != b->online)
+		fields |= MESH_NETMAP_FIELD_ONLINE;
+	if (a->keepalive_s != b->keepalive_s)
+		fields |= MESH_NETMAP_FIELD_KEEPALIVE;
+	return fields;
+}
+
 /* --- applying ----------------------------------------------------------------------------------
  */
 
@@ -127,12 +172,73 @@ static enum mesh_netmap_outcome stage(struct mesh_netmap *map, const Taltun__Hub
 	return u->more ? MESH_NETMAP_STAGED : mesh_netmap_stage_check(map);
 }
 
+/* --- the short way -----------------------------------------------------------------------------
+ */
+
+/* What nodes do all day: they connect and leave. Everything else goes by a new table. */
+#define SHORT_PEERS  16
+#define SHORT_FIELDS (MESH_NETMAP_FIELD_ONLINE | MESH_NETMAP_FIELD_KEEPALIVE)
+
+/* The peer of ours that differs from it in such a field at most; NULL: there is none. */
+static struct mesh_netmap_peer *short_match(struct mesh_netmap *map,
+					    const Taltun__Hub__V1__MapUpdate *u, size_t i,
+					    struct mesh_netmap_peer *p)
+{
+	struct mesh_netmap_table *t = &map->table[map->current];
+	struct tt_cidr subnets[MESH_HUB_SUBNETS_MAX];
+	const struct mesh_netmap_peer *ours;
+
+	for (size_t k = 0; k < i; k++)
+		if (u->peers[k]->node_id == u->peers[i]->node_id)
+			return NULL;
+	/* subnets are for the rules to look at */
+	if (u->peers[i]->subnets.len || convert(p, subnets, u->peers[i]) != MESH_NETMAP_APPLIED)
+		return NULL;
+	ours = mesh_netmap_table_find(map, t, p->node_id);
+	if (!ours || memcmp(ours->wg_public_key, p->wg_public_key, MESH_HUB_KEY_LEN) != 0 ||
+	    (differing(ours, p) & ~(uint32_t)SHORT_FIELDS))
+		return NULL;
+	p->subnets = ours->subnets;
+	return &t->peers[ours - t->peers];
+}
+
+/* True: applied, in place. False: nothing was done. */
+static bool apply_short(struct mesh_netmap *map, const Taltun__Hub__V1__MapUpdate *u,
+			const struct mesh_netmap_listener *listener)
+{
+	struct mesh_netmap_peer *ours[SHORT_PEERS], is[SHORT_PEERS], was;
+
+	if (map->staging || u->more || u->from_version == 0 || u->epoch != map->epoch ||
+	    u->from_version != map->version || u->version <= u->from_version || u->n_removed_ids ||
+	    u->n_peers > SHORT_PEERS)
+		return false;
+	for (size_t i = 0; i < u->n_peers; i++) {
+		ours[i] = short_match(map, u, i, &is[i]);
+		if (!ours[i])
+			return false;
+	}
+	map->version = u->version;
+	map->valid_until = u->valid_until;
+	for (size_t i = 0; i < u->n_peers; i++) {
+		struct mesh_netmap_change change = {MESH_NETMAP_CHANGED, 0, &was, ours[i]};
+
+		was = *ours[i];
+		change.fields = differing(&was, &is[i]);
+		*ours[i] = is[i];
+		if (change.fields)
+			listener->changed(listener->ctx, &change);
+	}
+	return true;
+}
+
 enum mesh_netmap_outcome mesh_netmap_apply(struct mesh_netmap *map,
 					   const Taltun__Hub__V1__MapUpdate *update,
 					   const struct mesh_netmap_rules *rules,
 					   const struct mesh_netmap_listener *listener)
 {
 	map->refused_node_id = 0;
+	if (apply_short(map, update, listener))
+		return MESH_NETMAP_APPLIED;
 	enum mesh_netmap_outcome o = stage(map, update, rules);
 	if (o != MESH_NETMAP_STAGED)
 		map->staging = false;
@@ -168,50 +274,8 @@ void mesh_netmap_clear(struct mesh_netmap *map, const struct mesh_netmap_listene
 	mesh_netmap_stage_commit(map, listener);
 }
 
-/* --- what has changed --------------------------------------------------------------------------
+/* --- telling of it ------------------------------------------------------------------------------
  */
-
-static bool same_addresses(const struct mesh_netmap_peer *a, const struct mesh_netmap_peer *b)
-{
-	if (a->address_count != b->address_count)
-		return false;
-	for (uint8_t i = 0; i < a->address_count; i++) {
-		if (!tt_ip_equal(&a->addresses[i], &b->addresses[i]))
-			return false;
-	}
-	return true;
-}
-
-static bool same_subnets(const struct mesh_netmap_peer *a, const struct mesh_netmap_peer *b)
-{
-	if (a->subnet_count != b->subnet_count)
-		return false;
-	for (uint8_t i = 0; i < a->subnet_count; i++) {
-		if (a->subnets[i].bits != b->subnets[i].bits ||
-		    !tt_ip_equal(&a->subnets[i].ip, &b->subnets[i].ip))
-			return false;
-	}
-	return true;
-}
-
-static uint32_t differing(const struct mesh_netmap_peer *a, const struct mesh_netmap_peer *b)
-{
-	uint32_t fields = 0;
-
-	if (strcmp(a->name, b->name) != 0)
-		fields |= MESH_NETMAP_FIELD_NAME;
-	if (!same_addresses(a, b))
-		fields |= MESH_NETMAP_FIELD_ADDRESSES;
-	if (!same_subnets(a, b))
-		fields |= MESH_NETMAP_FIELD_SUBNETS;
-	if (a->role != b->role)
-		fields |= MESH_NETMAP_FIELD_ROLE;
-	if (a->online != b->online)
-		fields |= MESH_NETMAP_FIELD_ONLINE;
-	if (a->keepalive_s != b->keepalive_s)
-		fields |= MESH_NETMAP_FIELD_KEEPALIVE;
-	return fields;
-}
 
 /* With that id and that key; NULL: none. */
 static const struct mesh_netmap_peer *find_same(const struct mesh_netmap *map,

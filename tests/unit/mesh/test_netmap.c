@@ -140,6 +140,36 @@ static void deltas(void)
 	CU_ASSERT(map.version == 9 && map.valid_until == 2000);
 }
 
+/* Who connects and leaves is noted in place, by the same rules as everything else. */
+static void comings_and_goings(void)
+{
+	two_peers();
+	const struct mesh_netmap_peer *p = mesh_netmap_find(&map, 3);
+	bool was = p->online;
+
+	netmap_update_begin(&m, 1, 2);
+	netmap_update_add(&m, 2);
+	netmap_update_add(&m, 3)->online = !was;
+	m.u.valid_until = 3000;
+	CU_ASSERT_EQUAL(apply(), MESH_NETMAP_APPLIED);
+	CU_ASSERT_STRING_EQUAL(order, "c");
+	CU_ASSERT_EQUAL(fields, MESH_NETMAP_FIELD_ONLINE);
+	CU_ASSERT(mesh_netmap_find(&map, 3) == p && p->online != was);
+	CU_ASSERT(map.version == 2 && map.valid_until == 3000);
+	netmap_update_begin(&m, 2, 3);
+	netmap_update_add(&m, 3)->online = was;
+	netmap_update_add(&m, 3)->online = was;
+	refused(MESH_NETMAP_DUPLICATE_ID, 3);
+	netmap_update_begin(&m, 2, 2);
+	netmap_update_add(&m, 3)->online = was;
+	refused(MESH_NETMAP_BAD_VERSION, 0);
+	netmap_update_begin(&m, 2, 3);
+	netmap_update_add(&m, 3)->online = was;
+	m.u.more = true;
+	CU_ASSERT_EQUAL(apply(), MESH_NETMAP_STAGED);
+	CU_ASSERT_EQUAL(p->online, !was);
+}
+
 static uint32_t fields_of(void (*change)(Taltun__Hub__V1__Peer *))
 {
 	two_peers();
@@ -620,8 +650,9 @@ static void names(void)
 	CU_ASSERT_STRING_EQUAL(mesh_netmap_outcome_name(MESH_NETMAP_OWN_KEY), "own_key");
 }
 
-TT_TESTS("netmap", {"full map", full_map}, {"deltas", deltas}, {"each field", each_field},
-	 {"exchange", exchange}, {"versions", versions}, {"chains", chains},
+TT_TESTS("netmap", {"full map", full_map}, {"comings and goings", comings_and_goings},
+	 {"deltas", deltas}, {"each field", each_field}, {"exchange", exchange},
+	 {"versions", versions}, {"chains", chains},
 	 {"case_27 hostile peers", case_27_hostile_peers}, {"subnets", subnets},
 	 {"capacity", capacity}, {"subnet capacity", subnet_capacity},
 	 {"cache", cache_there_and_back}, {"cache, other rules", cache_other_rules},
