@@ -87,11 +87,26 @@ static void save_map(void *ctx, const void *bytes, size_t len)
 	keep(ctx, NODE_STATE_KIND_MAP, bytes, len);
 }
 
+static void *load(struct node_engine *e, enum node_state_kind kind, size_t max, size_t *len);
+
+/* Somebody has enrolled this node anew while we were running: the file is not ours any more. */
+static bool is_replaced(struct node_engine *e, const struct tls_der *cert)
+{
+	struct tls_der der;
+	size_t len;
+	char *pem = load(e, NODE_STATE_KIND_CERT, NODE_PRIV_CERT_MAX, &len);
+	bool replaced =
+		pem && tls_cert_from_pem(pem, len, &der) == 0 && !tls_cert_same_key(&der, cert);
+
+	free(pem);
+	return replaced;
+}
+
 static void save_cert(void *ctx, const struct tls_der *cert)
 {
 	char pem[TLS_CERT_PEM_MAX];
 
-	if (tls_cert_to_pem(cert, pem, sizeof(pem)) == 0)
+	if (!is_replaced(ctx, cert) && tls_cert_to_pem(cert, pem, sizeof(pem)) == 0)
 		keep(ctx, NODE_STATE_KIND_CERT, pem, strlen(pem));
 }
 

@@ -75,7 +75,7 @@ static void on_timer(uv_timer_t *t)
 	run_due(m, now);
 	node_mesh_map_expire(m);
 	node_mesh_map_keep(m, false);
-	node_mesh_cert_keep(m, false);
+	node_mesh_cert_keep(m);
 	node_mesh_renew(m);
 	node_mesh_rearm(m);
 }
@@ -211,7 +211,6 @@ void node_mesh_destroy(struct node_mesh *m, void (*closed)(void *arg), void *arg
 	if (!m)
 		return;
 	node_mesh_map_keep(m, true);
-	node_mesh_cert_keep(m, true);
 	m->closed = closed;
 	m->closed_arg = arg;
 	m->handles = m->link ? 2 : 1;

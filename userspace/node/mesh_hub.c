@@ -254,10 +254,9 @@ uint64_t node_mesh_renew_in_s(const struct node_mesh *m)
 	return !tt_mono_is_set(m->renew_asked) || since >= again ? 0 : again - since;
 }
 
-void node_mesh_cert_keep(struct node_mesh *m, bool at_once)
+void node_mesh_cert_keep(struct node_mesh *m)
 {
-	if (!tt_mono_is_set(m->cert_due) ||
-	    (!at_once && tt_mono_before(plat_clock_mono(), m->cert_due)))
+	if (!tt_mono_is_set(m->cert_due) || tt_mono_before(plat_clock_mono(), m->cert_due))
 		return;
 	m->cert_due = (struct tt_mono){0};
 	m->opt.save_cert(m->opt.ctx, &m->opt.hub.cert);

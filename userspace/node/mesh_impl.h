@@ -138,8 +138,8 @@ void node_mesh_say(struct node_mesh *m, enum node_mesh_event_kind kind,
 int node_mesh_map_open(struct node_mesh *m, const void *cached, size_t cached_len);
 void node_mesh_map_update(struct node_mesh *m, const Taltun__Hub__V1__MapUpdate *u);
 void node_mesh_map_keep(struct node_mesh *m, bool now);
-/* The same of a certificate that could not be kept. */
-void node_mesh_cert_keep(struct node_mesh *m, bool now);
+/* Once more, where that is due. */
+void node_mesh_cert_keep(struct node_mesh *m);
 /* The hub was here until now. */
 void node_mesh_map_touch(struct node_mesh *m);
 /* Drops a map that has been without its hub for too long. */

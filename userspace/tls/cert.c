@@ -463,6 +463,18 @@ bool tls_cert_has_key(const struct tls_der *cert, const struct tls_der *key)
 	return ok;
 }
 
+bool tls_cert_same_key(const struct tls_der *a, const struct tls_der *b)
+{
+	X509 *x = load_cert(a->bytes, a->len), *y = load_cert(b->bytes, b->len);
+	EVP_PKEY *kx = x ? X509_get0_pubkey(x) : NULL, *ky = y ? X509_get0_pubkey(y) : NULL;
+	bool ok = kx && ky && EVP_PKEY_eq(kx, ky) == 1;
+
+	X509_free(x);
+	X509_free(y);
+	ERR_clear_error();
+	return ok;
+}
+
 /* --- PEM -------------------------------------------------------------------------------------- */
 
 static int bio_to_text(BIO *bio, char *pem, size_t cap)

@@ -69,6 +69,8 @@ int tls_cert_parse(const uint8_t *der, size_t len, struct tls_cert_info *out);
 /* Signed by this CA, and the key is the certificate's. */
 bool tls_cert_signed_by(const struct tls_der *cert, const struct tls_der *ca_cert);
 bool tls_cert_has_key(const struct tls_der *cert, const struct tls_der *key);
+/* Both are of one key. */
+bool tls_cert_same_key(const struct tls_der *a, const struct tls_der *b);
 
 /* PEM text, zero-terminated, of a certificate or key; and back (the first block of its kind). */
 int tls_cert_to_pem(const struct tls_der *cert, char *pem, size_t cap);

@@ -71,6 +71,9 @@ static void certificates(void)
 	CU_ASSERT_FALSE(tls_cert_signed_by(&node, &hub));
 	CU_ASSERT_TRUE(tls_cert_has_key(&node, &node_key));
 	CU_ASSERT_FALSE(tls_cert_has_key(&node, &hub_key));
+	CU_ASSERT_TRUE(tls_cert_same_key(&node, &node));
+	CU_ASSERT_FALSE(tls_cert_same_key(&node, &hub));
+	CU_ASSERT_FALSE(tls_cert_same_key(&node, &node_key));
 }
 
 static void broken_certificates(void)
