@@ -8,8 +8,6 @@
 #
 #   gw (gateway, healthy) <-> a (laptop, healthy)
 #   bad (laptop, means ill; its victim is gw), evil (gateway, means ill; it sees everybody)
-#
-# TT_SCRIPTS takes only these scripts of it.
 . "$(dirname "$0")/lib.sh"
 
 need_root
@@ -90,7 +88,6 @@ alive() { grep -q ' alive$' "$TT_WORK/$1.out"; }
 play() {
 	local who=$1 script=$2 before_lines before_rss grown best=999999999 lost=0
 	shift 2
-	case " ${TT_SCRIPTS:-$script} " in *" $script "*) ;; *) return 0 ;; esac
 	before_lines=$(lines) before_rss=$(rss)
 	start "$who" "$script" "$@" || fail "$script: $(cat "$TT_WORK/$who.out")"
 	# the best of three looks: a machine that is busy is not the hub's doing

@@ -372,7 +372,8 @@ static void reconnect(void)
 {
 	unsigned welcome = 0, busy = 0;
 
-	while (now_us() < end_us) {
+	/* also where each takes long */
+	while (now_us() < end_us || (!busy && sent < 60)) {
 		struct mesh_frame f;
 
 		connected = next_frame(&f, true);
