@@ -25,7 +25,7 @@ node=$(echo "$debs"/taltun_*.deb) hub=$(echo "$debs"/taltun-hub_*.deb)
 dpkg-deb -c "$node" | sed -E 's/^([^ ]+ ){2}.* \.//; s/ ->.*//' >"$TT_WORK/node.list"
 dpkg-deb -c "$hub" | sed -E 's/^([^ ]+ ){2}.* \.//; s/ ->.*//' >"$TT_WORK/hub.list"
 has() { check "$2 is in $1" grep -qxF "$2" "$TT_WORK/$1.list"; }
-for f in /usr/sbin/taltund /usr/bin/taltun '/lib/systemd/system/taltun@.service' \
+for f in /usr/sbin/taltund /usr/bin/taltun '/lib/systemd/system/taltund@.service' \
 	/usr/lib/sysusers.d/taltun.conf /etc/taltun/ /etc/sysctl.d/70-taltun.conf \
 	/usr/share/man/man8/taltund.8.gz /usr/share/man/man8/taltun.8.gz \
 	/usr/share/man/man5/taltun.toml.5.gz /usr/share/bash-completion/completions/taltun \

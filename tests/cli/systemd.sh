@@ -4,7 +4,7 @@
 # The packages under a real systemd: a fresh Debian is booted in namespaces, and the units start, reload, come back
 # after a crash and a hang, stop, and leave nothing. With TT_ALL=1 only (make check-deb): root, mmdebstrap, a mirror.
 #
-#	a (systemd of the fresh Debian, taltun@tt0 and taltun-hub)  10.8.0.1 --- 10.8.0.2  b (taltund of this build)
+#	a (systemd of the fresh Debian, taltund@tt0 and taltun-hub)  10.8.0.1 --- 10.8.0.2  b (taltund of this build)
 #
 . "$(dirname "$0")/../netns/lib.sh"
 
@@ -73,30 +73,30 @@ chmod 600 "$TT_WORK/$tb.toml"
 check "b is up" tt_start b "$TT_WORK/$tb.toml"
 passes() { wait_for 40 in_ns b ping -c 1 -W 1 10.77.0.1; }
 
-check "systemctl enable --now taltun@tt0" sd systemctl enable --now taltun@tt0
-check "is active when the node serves" is_active taltun@tt0
+check "systemctl enable --now taltund@tt0" sd systemctl enable --now taltund@tt0
+check "is active when the node serves" is_active taltund@tt0
 check "traffic passes" passes
 equal "all of it is the user taltun" taltun "$(sd ps -o user= -C taltun-monitor,taltun-engine,taltun-resolver | sort -u)"
 check "its firewall is there" sd nft list table inet taltun_tt0
-check "its status is told" test -n "$(unit taltun@tt0 StatusText)"
+check "its status is told" test -n "$(unit taltund@tt0 StatusText)"
 check_not "nothing of it complains of what the unit takes away" sh -c "nsenter -t $(first) -m -p -r -w -- \
-	journalctl -u taltun@tt0 | grep -E 'libcap-ng|Operation not permitted|Permission denied'"
-check "systemctl reload" sd systemctl reload taltun@tt0
+	journalctl -u taltund@tt0 | grep -E 'libcap-ng|Operation not permitted|Permission denied'"
+check "systemctl reload" sd systemctl reload taltund@tt0
 sed -i 's/51820/518200/' "$root/etc/taltun/tt0.toml"
-check_not "a reload with an invalid file fails" sd systemctl reload taltun@tt0
+check_not "a reload with an invalid file fails" sd systemctl reload taltund@tt0
 check "and the node runs on" passes
 sed -i 's/518200/51820/' "$root/etc/taltun/tt0.toml"
 # by it the next one finds its peer
 wait_for 5 test -s "$root/var/lib/taltun/tt0.state"
-main=$(unit taltun@tt0 MainPID)
+main=$(unit taltund@tt0 MainPID)
 sd kill -KILL "$main"
-back() { is_active taltun@tt0 && [ "$(unit taltun@tt0 MainPID)" != "$1" ]; }
+back() { is_active taltund@tt0 && [ "$(unit taltund@tt0 MainPID)" != "$1" ]; }
 check "killed, it comes back" wait_for 15 back "$main"
 check "with traffic" passes
-sd sh -c 'mkdir -p /run/systemd/system/taltun@.service.d && printf "[Service]\nWatchdogSec=3\n" \
-	>/run/systemd/system/taltun@.service.d/soon.conf && systemctl daemon-reload'
-check "systemctl restart" sd systemctl restart taltun@tt0
-main=$(unit taltun@tt0 MainPID)
+sd sh -c 'mkdir -p /run/systemd/system/taltund@.service.d && printf "[Service]\nWatchdogSec=3\n" \
+	>/run/systemd/system/taltund@.service.d/soon.conf && systemctl daemon-reload'
+check "systemctl restart" sd systemctl restart taltund@tt0
+main=$(unit taltund@tt0 MainPID)
 sd pkill -STOP -x taltun-engine -P "$main"
 check "one that hangs is started again by the watchdog" wait_for 30 back "$main"
 check "with traffic again" passes
@@ -117,10 +117,10 @@ check "which runs on" sd taltun-hub status
 # --- the end -----------------------------------------------------------------------------------
 
 check "an upgrade while both run" sd sh -c 'dpkg -i /root/taltun*.deb'
-check "which run on" eval "is_active taltun@tt0 && is_active taltun-hub"
+check "which run on" eval "is_active taltund@tt0 && is_active taltun-hub"
 check "with traffic as before" passes
 check "removal" sd dpkg -r taltun taltun-hub
-check_not "stops both" eval "is_active taltun@tt0 || is_active taltun-hub"
+check_not "stops both" eval "is_active taltund@tt0 || is_active taltun-hub"
 check_not "the interface is gone" in_ns a ip link show tt0
 sd rm /etc/taltun/tt0.key /etc/taltun/tt0.toml
 check "purge" sd dpkg --purge taltun taltun-hub

@@ -11,7 +11,7 @@ units=$TT_ROOT/packaging/systemd
 stage=$TT_WORK/stage
 
 check "make install" make -s -C "$TT_ROOT" "DESTDIR=$stage" PREFIX=/usr install
-names=("taltun@.service:25")
+names=("taltund@.service:25")
 [ ! -x "$stage/usr/sbin/taltun-hub" ] || names+=("taltun-hub.service:15")
 for u in "${names[@]}"; do
 	check "${u%:*} is installed" test -s "$stage/usr/lib/systemd/system/${u%:*}"
@@ -56,7 +56,7 @@ caps_of() { value "$1" CapabilityBoundingSet | sed 's/CAP_/+/g; s/ /,/g' | tr '[
 
 node_with_the_units_rights() {
 	local caps
-	caps=$(caps_of taltun@.service)
+	caps=$(caps_of taltund@.service)
 	ns_add a
 	tt=$(ifname a)
 	mkdir "$TT_WORK/etc"
@@ -108,7 +108,7 @@ if can_be_node; then
 		equal "the unit allows each of its system calls" "" "$(
 			sed -n '/execve("[^"]*taltund"/,$p' "$TT_WORK/trace" |
 				sed -nE 's/^[0-9]+ +([a-z_0-9]+)\(.*/\1/p' | sort -u |
-				forbidden_by taltun@.service | grep -vxE 'execve|sched_setaffinity|setrlimit|setuid' | paste -sd' '
+				forbidden_by taltund@.service | grep -vxE 'execve|sched_setaffinity|setrlimit|setuid' | paste -sd' '
 		)"
 	else
 		skip "strace or systemd-analyze is not installed: system calls of a node"

@@ -17,7 +17,7 @@
 #define SUFFIX ".forward"
 #define NOTE_SYSCTL                                                                         \
 	"set it for good in /etc/sysctl.d/70-taltun.conf, then: sysctl --system (the unit " \
-	"taltun@ may not set it, on purpose)"
+	"taltund@ may not set it, on purpose)"
 
 enum { BIT_V4 = 1, BIT_V6 = 2 };
 
