@@ -23,7 +23,8 @@ wg_keys a b c d
 
 conf=$TT_WORK/a.toml
 node_config "$conf" "$ta" a 10.77.0.1/24,fd77::1/64 51820
-node_peer "$conf" b 10.77.0.2/32,fd77::2/128,10.99.0.0/24 'endpoint = "10.8.0.2:51820"'
+node_peer "$conf" b 10.77.0.2/32,fd77::2/128,10.99.0.0/24 'endpoint = "10.8.0.2:51820"' \
+	"keepalive = 25" # asks for a session by itself
 check "a starts" tt_start a "$conf"
 start_b() {
 	tt_start b "$tb" || return 1
@@ -81,6 +82,14 @@ check "kill -9 soon after a change" kill_engine b "$tb"
 check "wg is answered" wait_for 10 in_ns b wg show "$tb" public-key
 in_ns b wg showconf "$tb" >"$TT_WORK/b.after"
 check "the change is there" cmp "$TT_WORK/b.before" "$TT_WORK/b.after"
+
+check "a udp_port that is not the file's" in_ns a wg set "$ta" listen-port 51833
+check "traffic from there" wait_for 10 can_ping a 10.77.0.2
+check "kill -9 of a's engine" kill_engine a "$ta"
+check "the first handshake is from there, too" wait_for 3 can_ping a 10.77.0.2
+equal "which is the udp_port still" 51833 "$(in_ns a wg show "$ta" listen-port)"
+check "the file's again" in_ns a wg set "$ta" listen-port 51820
+check "traffic" wait_for 10 can_ping a 10.77.0.2
 
 # A stream through the tunnel, either direction, while both engines are killed.
 kill_later() {

@@ -29,6 +29,34 @@ def number_after(text, word):
     return 0
 
 
+TABLE_KIB = 1024
+tables = {}     # pid -> [(from, to)]: large mappings that a process had when it was first seen
+
+
+def mappings(pid):
+    """(from, to, KiB of it that are in memory and its own), of those without a name"""
+    found = []
+    for line in read(f"/proc/{pid}/smaps").splitlines():
+        words = line.split()
+        if "-" in words[0] and not words[0].endswith(":"):
+            low, high = (int(x, 16) for x in words[0].split("-"))
+            if len(words) == 5:
+                found.append([low, high, 0])
+            named = len(words) > 5
+        elif words[0] == "Anonymous:" and not named:
+            found[-1][2] = int(words[1])
+    return found
+
+
+def in_tables(pid):
+    """KiB of what was allocated once at the start, and becomes memory page by page as it is used."""
+    now = mappings(pid)
+    if pid not in tables:
+        tables[pid] = [(low, high) for low, high, _ in now if high - low >= TABLE_KIB * 1024]
+    return sum(kib for low, high, kib in now
+               if any(min(high, h) - max(low, l) >= TABLE_KIB * 1024 for l, h in tables[pid]))
+
+
 def descriptors(pid):
     """Without those of /proc: the watchdog keeps one of each worker that it once had to look at."""
     count = 0
@@ -52,6 +80,7 @@ def processes(of_netns):
                 continue
             status = read(f"/proc/{pid}/status")
             found.append({"node": node, "role": role, "pid": int(pid), "rss": number_after(status, "RssAnon:"),
+                          "tables": in_tables(int(pid)), "data": number_after(status, "VmData:"),
                           "threads": number_after(status, "Threads:"),
                           "fds": descriptors(pid)})
         except OSError:

@@ -240,6 +240,8 @@ static int configure(struct node_engine *e)
 	char error[NODE_PRIV_ERROR_MAX] = "";
 	int err = 0;
 
+	/* a handshake from a udp_port that is not the one in force would be answered to nobody */
+	node_device_hold(e->device, e->start->restarts > 0);
 	if (e->config) {
 		node_engine_publish_addresses(e);
 		err = node_apply_device(e->device, e->config, NULL);
@@ -248,6 +250,7 @@ static int configure(struct node_engine *e)
 	}
 	if (e->start->restarts)
 		node_engine_memory_restore(e);
+	node_device_hold(e->device, false);
 	if (e->config) {
 		err = node_engine_gateway_start(e, error, sizeof(error));
 		if (err)
