@@ -64,7 +64,7 @@ static void level_names(void)
 
 	for (int i = TT_LOG_ERROR; i <= TT_LOG_DEBUG; i++) {
 		CU_ASSERT_TRUE(tt_log_level_parse(tt_log_level_name((enum tt_log_level)i), &l));
-		CU_ASSERT_EQUAL(l, i);
+		CU_ASSERT_EQUAL((int)l, i);
 	}
 	CU_ASSERT_FALSE(tt_log_level_parse("", &l));
 	CU_ASSERT_FALSE(tt_log_level_parse("Debug", &l));
