@@ -16,7 +16,7 @@
 # reloads, blackouts, a storm of rekeys; with --mesh hub restarts and kills, a NAT that forgets. Each
 # engine is killed in one half of the run and left alone in the other.
 #
-# Verdicts: memory grows by less than 1 MiB an hour, descriptors and threads are constant, traffic is back
+# Verdicts: memory (but tables that fill) grows by less than 1 MiB an hour, descriptors and threads are constant, traffic is back
 # soon after each disturbance, no TCP connection is lost, no packet is dropped without a reason.
 # A line every 30 s says how it goes. Ctrl-C ends it with the report so far.
 #
