@@ -95,7 +95,7 @@ static void offloads(struct node_metrics *m)
 	offload(m, "udp_steering", a->steered);
 }
 
-/* --- the hub ---------------------------------------------------------------------------------- */
+/* --- the firewall, the hub -------------------------------------------------------------------- */
 
 static void when(struct node_metrics *m, const char *name, enum tt_prom_type type, const char *help,
 		 bool known, uint64_t value)
@@ -103,6 +103,22 @@ static void when(struct node_metrics *m, const char *name, enum tt_prom_type typ
 	tt_prom_family(&m->prom, name, type, help);
 	if (known)
 		tt_prom_u64(&m->prom, NULL, value);
+}
+
+static void firewall(struct node_metrics *m)
+{
+	static const char *const states[] = {"on", "off", "missing"};
+	const char *is = m->about.firewall;
+
+	tt_prom_family(&m->prom, "taltun_firewall_state", TT_PROM_GAUGE,
+		       "1 for the state that the table of [gateway] is in.");
+	for (unsigned i = 0; is && i < TT_ARRAY_LEN(states); i++) {
+		struct tt_prom_labels l = node_metrics_label("state", states[i]);
+		tt_prom_u64(&m->prom, &l, strcmp(is, states[i]) == 0);
+	}
+	when(m, "taltun_firewall_restored_total", TT_PROM_COUNTER,
+	     "Times that the table was put back after others had changed it.", is,
+	     m->about.firewall_restored);
 }
 
 static void hub_states(struct node_metrics *m, bool any, enum node_hub_state state)
@@ -175,6 +191,7 @@ void node_metrics_write(const struct node_metrics_options *opt, struct tt_text *
 	node_metrics_workers(&m);
 	offloads(&m);
 	node_metrics_xdp(&m);
+	firewall(&m);
 	hub(&m);
 	wire_process_metrics(&m.prom);
 	wire_http_metrics(&m.prom, opt->http);

@@ -175,6 +175,8 @@ static void form(void)
 	add_peer(5, "office"); /* names need not be unique: keys are */
 	char *text = page();
 	CU_ASSERT_EQUAL(count(text, "\ntaltun_peer_sent_bytes_total{"), 5);
+	/* there is no [gateway] */
+	CU_ASSERT_EQUAL(count(text, "\ntaltun_firewall_"), 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "peer=\"a\\\"b\\\\c\\nd{}\",public_key=\""));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "peer=\"b\xc3\xbcro ??\""));
 	CU_ASSERT_PTR_NOT_NULL(
@@ -202,6 +204,8 @@ static void values(void)
 	sim.device->handshakes.completed = 4;
 	about.restarts = 3;
 	about.hung = 1;
+	about.firewall = "missing";
+	about.firewall_restored = 5;
 	char *text = page();
 	static const char *const want[] = {
 		"\ntaltun_peers{status=\"never\"} 2\n",
@@ -215,6 +219,9 @@ static void values(void)
 		"\ntaltun_engine_restarts_total 3\n",
 		"\ntaltun_worker_hung{worker=\"0\"} 1\n",
 		"\ntaltun_interface_mtu_bytes 1420\n",
+		"\ntaltun_firewall_state{state=\"on\"} 0\n",
+		"\ntaltun_firewall_state{state=\"missing\"} 1\n",
+		"\ntaltun_firewall_restored_total 5\n",
 	};
 	for (unsigned i = 0; i < TT_ARRAY_LEN(want); i++)
 		if (!strstr(text, want[i])) {
