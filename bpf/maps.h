@@ -45,7 +45,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, STEER_REASON_COUNT);
+	__uint(max_entries, STEER_COUNTER_ROWS *STEER_REASON_COUNT);
 	__type(key, uint32_t);
 	__type(value, uint64_t);
 } steer_counters SEC(".maps");

@@ -15,8 +15,8 @@
 #define STEER_OWNER_MAX	     32
 
 /*
- * What became of a packet. One counter per CPU each. The texts are part of status and metrics:
- * append, never renumber.
+ * What became of a packet. One counter per CPU, queue and reason; queues from STEER_QUEUES on share
+ * a row. The texts are part of status and metrics: append, never renumber.
  */
 /* clang-format off */
 #define STEER_REASONS(X)                                                                           \
@@ -43,6 +43,8 @@ enum steer_reason {
 #undef X
 		STEER_REASON_COUNT
 };
+
+#define STEER_COUNTER_ROWS (STEER_QUEUES + 1u)
 
 struct steer_config {
 	uint32_t frame_limit;  /* longest frame to redirect, Ethernet header included */

@@ -15,9 +15,10 @@ static __always_inline int steer_is_tunnel(uint16_t udp_port)
 	return bits && (*bits >> (udp_port & 63) & 1);
 }
 
-static __always_inline void steer_count(enum steer_reason reason)
+static __always_inline void steer_count(uint32_t queue, enum steer_reason reason)
 {
-	uint32_t key = reason;
+	uint32_t row = queue < STEER_QUEUES ? queue : STEER_QUEUES;
+	uint32_t key = row * STEER_REASON_COUNT + reason;
 	uint64_t *n = bpf_map_lookup_elem(&steer_counters, &key);
 
 	if (n)
@@ -72,7 +73,7 @@ int taltun_steer(struct xdp_md *ctx)
 		if (action == XDP_PASS)
 			reason = STEER_PASS_NO_SOCKET;
 	}
-	steer_count(reason);
+	steer_count(ctx->rx_queue_index, reason);
 	return action;
 }
 

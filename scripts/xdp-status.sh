@@ -13,10 +13,10 @@ reason_names() {
 	sed -nE 's/^[[:space:]]*X\([A-Z_]+, "([a-z_]+)"\).*/\1/p' "$xdp_root/bpf/shared.h"
 }
 
-# "KEY SUM" of a per-CPU array.
+# "REASON SUM" of the per-CPU array, whose keys are those of all queues, row by row.
 counter_sums() {
-	bpftool map dump id "$1" | awk -F'[:,]' '
-		/"key"/ { key = $2 + 0 }
+	bpftool map dump id "$1" | awk -F'[:,]' -v reasons="$2" '
+		/"key"/ { key = $2 % reasons }
 		/"value"/ { sum[key] += $2 }
 		END { for (k in sum) printf "%d %d\n", k, sum[k] }' | sort -n
 }
@@ -24,7 +24,7 @@ counter_sums() {
 show_counters() {
 	local names key sum
 	mapfile -t names < <(reason_names)
-	counter_sums "$1" | while read -r key sum; do
+	counter_sums "$1" "${#names[@]}" | while read -r key sum; do
 		[ "$sum" -eq 0 ] || printf '    %-20s %d\n' "${names[$key]:-reason $key}" "$sum"
 	done
 }

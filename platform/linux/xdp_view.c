@@ -121,10 +121,13 @@ int plat_xdp_view_queue_clear(struct plat_xdp_view *v, uint32_t queue)
 	return err == -ENOENT ? 0 : err;
 }
 
-int plat_xdp_view_counters(struct plat_xdp_view *v, uint64_t *count, unsigned n)
+int plat_xdp_view_counters(struct plat_xdp_view *v, uint32_t queue, uint64_t *count, unsigned n)
 {
+	uint32_t row = TT_MIN(queue, STEER_QUEUES);
+
 	for (uint32_t r = 0; r < STEER_REASON_COUNT && r < n; r++) {
-		int err = bpf_map_lookup_elem(v->fds.counters, &r, v->per_cpu);
+		uint32_t key = row * STEER_REASON_COUNT + r;
+		int err = bpf_map_lookup_elem(v->fds.counters, &key, v->per_cpu);
 
 		if (err)
 			return err;

@@ -4,6 +4,8 @@
  * reason. Needs root.
  */
 #include <errno.h>
+#include <net/if.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -15,6 +17,7 @@
 #include <linux/capability.h>
 #include <linux/if_ether.h>
 #include "steer/shared.h"
+#include "tt_netns.h"
 #include "tt_test.h"
 
 #define TUNNEL_PORT 51820
@@ -612,6 +615,70 @@ static void limits_and_sockets(void)
 	expect_spec("worker again", &plain, STEER_REDIRECTED);
 }
 
+static uint64_t row_sum(uint32_t row, enum steer_reason reason)
+{
+	uint32_t key = row * STEER_REASON_COUNT + reason;
+	uint64_t per_cpu[256], sum = 0;
+
+	if (t.cpus > 256 || bpf_map_lookup_elem(t.counters, &key, per_cpu))
+		return UINT64_MAX;
+	for (int c = 0; c < t.cpus; c++)
+		sum += per_cpu[c];
+	return sum;
+}
+
+static bool run_at(uint32_t ifindex, uint32_t queue, const struct packet *k)
+{
+	struct xdp_md md = {
+		.data_end = (uint32_t)k->len, .ingress_ifindex = ifindex, .rx_queue_index = queue};
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = k->b, .data_size_in = (uint32_t)k->len,
+		    .ctx_in = &md, .ctx_size_in = sizeof(md), .repeat = 1);
+
+	return bpf_prog_test_run_opts(t.prog, &o) == 0;
+}
+
+/* Each queue has counters of its own, those that the daemon cannot have share theirs. */
+static int counters_of_queues(void)
+{
+	static const struct {
+		uint32_t queue, row;
+	} at[] = {{1, 1}, {63, 63}, {64, 64}, {79, 64}};
+	struct packet k;
+	uint32_t ifindex;
+
+	if (unshare(CLONE_NEWNET) || tt_sh("ip link add qa numrxqueues 80 numtxqueues 80 type veth "
+					   "peer name qb numrxqueues 80 numtxqueues 80"))
+		return 1;
+	ifindex = if_nametoindex("qa");
+	build(&k, &(struct spec){0});
+	for (size_t i = 0; i < TT_ARRAY_LEN(at); i++) {
+		uint64_t own = row_sum(at[i].row, STEER_PASS_NO_SOCKET);
+		uint64_t first = row_sum(0, STEER_PASS_NO_SOCKET);
+
+		if (!run_at(ifindex, at[i].queue, &k))
+			return 2;
+		if (row_sum(at[i].row, STEER_PASS_NO_SOCKET) != own + 1 ||
+		    row_sum(0, STEER_PASS_NO_SOCKET) != first)
+			return 3;
+	}
+	return 0;
+}
+
+static void queues(void)
+{
+	int status;
+	pid_t child;
+
+	if (!ready())
+		return;
+	child = fork();
+	if (child == 0)
+		_exit(counters_of_queues());
+	CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
+	CU_ASSERT_TRUE(WIFEXITED(status));
+	CU_ASSERT_EQUAL(WEXITSTATUS(status), 0);
+}
+
 /* The program changes no byte. */
 static void packets_unchanged(void)
 {
@@ -702,5 +769,5 @@ static void timing(void)
 
 TT_TESTS("steer", {"table", table}, {"truncations", truncations}, {"flipped bits", flipped_bits},
 	 {"policy for unknown indices", unknown_policy}, {"slots", slots}, {"udp_ports", udp_ports},
-	 {"limits and sockets", limits_and_sockets}, {"packets unchanged", packets_unchanged},
-	 {"few rights", few_rights}, {"timing", timing})
+	 {"limits and sockets", limits_and_sockets}, {"queues", queues},
+	 {"packets unchanged", packets_unchanged}, {"few rights", few_rights}, {"timing", timing})

@@ -286,7 +286,7 @@ static int engine_without_rights(const struct plat_xdp_fds *fds, const struct pl
 			return 6;
 	}
 	send_burst(x, 64);
-	if (plat_xsk_stats_get(x, &s) || plat_xdp_view_counters(v, n, PLAT_XDP_REASONS_MAX) < 1)
+	if (plat_xsk_stats_get(x, &s) || plat_xdp_view_counters(v, 0, n, PLAT_XDP_REASONS_MAX) < 1)
 		return 7;
 	return CU_get_number_of_failures() == 0 && n[STEER_REDIRECTED] == 3 ? 0 : 8;
 }

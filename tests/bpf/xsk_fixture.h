@@ -254,7 +254,7 @@ static FX_UNUSED uint64_t counter(struct plat_xdp_view *v, enum steer_reason r)
 {
 	uint64_t n[PLAT_XDP_REASONS_MAX];
 
-	CU_ASSERT_EQUAL(plat_xdp_view_counters(v, n, PLAT_XDP_REASONS_MAX), STEER_REASON_COUNT);
+	CU_ASSERT_EQUAL(plat_xdp_view_counters(v, 0, n, PLAT_XDP_REASONS_MAX), STEER_REASON_COUNT);
 	return n[r];
 }
 

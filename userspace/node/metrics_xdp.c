@@ -20,6 +20,23 @@ static void attach_modes(struct node_metrics *m, const struct device *d, unsigne
 		}
 }
 
+static void steered(struct node_metrics *m, const struct device *d, unsigned device, unsigned queue)
+{
+	uint64_t packets[PLAT_XDP_REASONS_MAX];
+	unsigned reasons = node_xdp_reasons_get(m->about.xdp, device, queue, packets);
+
+	for (unsigned r = 0; r < reasons; r++) {
+		struct tt_prom_labels l = d->label;
+
+		if (queue < PLAT_XDP_QUEUES_MAX)
+			tt_prom_label_u64(&l, "queue", queue);
+		else
+			tt_prom_label(&l, "queue", "other");
+		tt_prom_label(&l, "reason", plat_xdp_reason_name(r));
+		tt_prom_u64(&m->prom, &l, packets[r]);
+	}
+}
+
 static void devices(struct node_metrics *m, const struct device *d, unsigned n)
 {
 	attach_modes(m, d, n);
@@ -27,14 +44,13 @@ static void devices(struct node_metrics *m, const struct device *d, unsigned n)
 		       "Times the steering program was attached again after it was lost.");
 	for (unsigned i = 0; i < n; i++)
 		tt_prom_u64(&m->prom, &d[i].label, d[i].info.restarts);
-	tt_prom_family(&m->prom, "taltun_xdp_packets_total", TT_PROM_COUNTER,
-		       "Packets that the steering program has seen, by what it did with them.");
+	tt_prom_family(
+		&m->prom, "taltun_xdp_packets_total", TT_PROM_COUNTER,
+		"Packets that the steering program has seen, by queue and what it did with them.");
+	/* of all queues that the NIC has: those without a worker say why they have none */
 	for (unsigned i = 0; i < n; i++)
-		for (unsigned r = 0; r < d[i].info.reason_count; r++) {
-			struct tt_prom_labels l = d[i].label;
-			tt_prom_label(&l, "reason", plat_xdp_reason_name(r));
-			tt_prom_u64(&m->prom, &l, d[i].info.reasons[r]);
-		}
+		for (unsigned q = 0; q < d[i].info.nic_queues && q <= PLAT_XDP_QUEUES_MAX; q++)
+			steered(m, &d[i], i, q);
 }
 
 /* --- queues ----------------------------------------------------------------------------------- */

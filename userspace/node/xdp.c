@@ -320,7 +320,7 @@ unsigned node_xdp_interface_count(const struct node_xdp *x)
 void node_xdp_interface_get(struct node_xdp *x, unsigned n, struct node_xdp_interface_info *out)
 {
 	const struct xdp_interface *i = nth(x, n);
-	int reasons;
+	uint64_t of_queue[PLAT_XDP_REASONS_MAX];
 
 	*out = (struct node_xdp_interface_info){0};
 	if (!i)
@@ -334,11 +334,23 @@ void node_xdp_interface_get(struct node_xdp *x, unsigned n, struct node_xdp_inte
 	out->facts = i->facts;
 	out->restarts = i->restarts;
 	out->queues = i->queues;
-	out->nic_queues = i->facts.queues;
-	if (!i->view)
-		return;
-	reasons = plat_xdp_view_counters(i->view, out->reasons, PLAT_XDP_REASONS_MAX);
-	out->reason_count = reasons > 0 ? (unsigned)reasons : 0;
+	out->nic_queues = TT_MAX(i->facts.queues, 1u); /* where the driver does not say */
+	for (unsigned q = 0; q < out->nic_queues && q <= PLAT_XDP_QUEUES_MAX; q++) {
+		out->reason_count = node_xdp_reasons_get(x, n, q, of_queue);
+		for (unsigned r = 0; r < out->reason_count; r++)
+			out->reasons[r] += of_queue[r];
+	}
+}
+
+unsigned node_xdp_reasons_get(struct node_xdp *x, unsigned n, unsigned queue,
+			      uint64_t reasons[PLAT_XDP_REASONS_MAX])
+{
+	const struct xdp_interface *i = nth(x, n);
+	int count = i && i->view
+			    ? plat_xdp_view_counters(i->view, queue, reasons, PLAT_XDP_REASONS_MAX)
+			    : 0;
+
+	return count > 0 ? (unsigned)count : 0;
 }
 
 void node_xdp_queue_get(struct node_xdp *x, unsigned n, unsigned queue,

@@ -101,10 +101,10 @@ struct node_xdp_interface_info {
 	const char *reason;			  /* of `kind` */
 	const char *refusal[NODE_XDP_KIND_COUNT]; /* of the others; "": none */
 	struct plat_xdp_facts facts;
-	unsigned restarts;   /* attached again after it was lost */
-	unsigned queues;     /* in use */
-	unsigned nic_queues; /* that there are */
-	uint64_t reasons[PLAT_XDP_REASONS_MAX];
+	unsigned restarts;			/* attached again after it was lost */
+	unsigned queues;			/* in use */
+	unsigned nic_queues;			/* that there are */
+	uint64_t reasons[PLAT_XDP_REASONS_MAX]; /* of all queues together */
 	unsigned reason_count;
 };
 
@@ -112,6 +112,13 @@ unsigned node_xdp_interface_count(const struct node_xdp *x);
 void node_xdp_interface_get(struct node_xdp *x, unsigned i, struct node_xdp_interface_info *out);
 void node_xdp_queue_get(struct node_xdp *x, unsigned i, unsigned queue,
 			struct node_xdp_queue_info *out);
+/*
+ * What the steering program did with what came by this queue of the NIC, also one that is not in
+ * use; those from PLAT_XDP_QUEUES_MAX on together. Returns how many reasons there are, 0 where
+ * nothing is attached.
+ */
+unsigned node_xdp_reasons_get(struct node_xdp *x, unsigned i, unsigned queue,
+			      uint64_t reasons[PLAT_XDP_REASONS_MAX]);
 enum node_datapath_mode node_xdp_mode(const struct node_xdp *x);
 
 #endif

@@ -141,7 +141,7 @@ struct plat_xdp_fds {
 	int sockets;  /* socket map (XSKMAP) */
 	int index;    /* receiver indices, PLAT_XDP_SLOTS words */
 	int config;   /* policy */
-	int counters; /* per CPU, per reason */
+	int counters; /* per CPU, per queue and reason */
 };
 void plat_xdp_fds_get(const struct plat_xdp *x, struct plat_xdp_fds *out);
 
@@ -176,8 +176,12 @@ void plat_xdp_view_set_unknown_pass(struct plat_xdp_view *v, bool pass);
 int plat_xdp_view_queue_set(struct plat_xdp_view *v, uint32_t queue, int xsk_fd);
 int plat_xdp_view_queue_clear(struct plat_xdp_view *v, uint32_t queue);
 
-/* Sums over CPUs, by reason number; n of them at most. Returns how many there are; -errno. */
-int plat_xdp_view_counters(struct plat_xdp_view *v, uint64_t *count, unsigned n);
+/*
+ * What came by a receive queue of the interface: sums over CPUs, by reason number; n of them at
+ * most. Queues from PLAT_XDP_QUEUES_MAX on are counted together. Returns how many reasons there
+ * are; -errno.
+ */
+int plat_xdp_view_counters(struct plat_xdp_view *v, uint32_t queue, uint64_t *count, unsigned n);
 /* "redirected", "unknown_index", "pass_not_udp", ...; NULL beyond the last. */
 const char *plat_xdp_reason_name(unsigned reason);
 
