@@ -161,9 +161,23 @@ static struct mesh_path *heard_at(struct mesh_paths *ps, const struct mesh_path 
 	return last;
 }
 
+/*
+ * In need, the relay by TCP: it stands. The peer may have let its leg of the other one go since
+ * that was proved; it is asked as well, and is better a round trip later.
+ */
+static struct mesh_path *rescue(struct mesh_paths *ps, const struct mesh_path *old,
+				struct tt_mono now)
+{
+	struct mesh_path *p = best(ps, old, now), *tcp = &ps->path[SLOT_RELAY_TCP];
+	bool certain = !p || p->kind != MESH_PATH_RELAY_UDP ||
+		       tt_mono_since(now, p->proved) < MESH_QUIET_NS;
+
+	return certain || old == tcp || !usable(tcp, now) ? p : tcp;
+}
+
 static void fell_silent(struct mesh_paths *ps, struct tt_mono now)
 {
-	struct mesh_path *old = mesh_path_selected(ps), *p = best(ps, old, now);
+	struct mesh_path *old = mesh_path_selected(ps), *p = rescue(ps, old, now);
 	enum mesh_path_cause cause = ps->moved		     ? MESH_CAUSE_NETWORK
 				     : ps->left || ps->doubt ? MESH_CAUSE_LEFT
 							     : MESH_CAUSE_SILENT;
