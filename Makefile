@@ -258,17 +258,17 @@ check-vm: all
 
 # Every namespace test of AF_XDP, and the core's tests by it, in both modes: docs/testing.md.
 check-xdp: all tools
-	@scripts/check-xdp.sh
+	@scripts/check-netns.sh xdp
 check-xdp-asan: tools
 	@$(MAKE) SAN=address,undefined all
-	@TT_BIN=$(CURDIR)/build/variant-address-undefined/bin scripts/check-xdp.sh
+	@TT_BIN=$(CURDIR)/build/variant-address-undefined/bin scripts/check-netns.sh xdp
 
 # Every namespace test of hub and mesh: docs/testing.md.
 check-mesh: all tools
-	@scripts/check-mesh.sh
+	@scripts/check-netns.sh mesh
 check-mesh-asan: tools
 	@$(MAKE) SAN=address,undefined all
-	@TT_BIN=$(CURDIR)/build/variant-address-undefined/bin scripts/check-mesh.sh
+	@TT_BIN=$(CURDIR)/build/variant-address-undefined/bin scripts/check-netns.sh mesh
 
 # Debian packages in build/deb; and the test that installs them into a fresh Debian (root, a mirror).
 deb: all
