@@ -13,7 +13,7 @@
 . "$(dirname "$0")/nodes.bash"
 
 need_root
-need_commands wg jq ping strace prlimit
+need_commands wg jq ping curl strace prlimit
 need_taltund
 ns_add a b
 veth a v0 10.8.0.1/24 b v0 10.8.0.2/24
@@ -198,10 +198,17 @@ check "full: it says so at its end" says 'event=state.not_saved .*No space left'
 check "full: the file of before is whole" cmp "$TT_WORK/state.before" <(in_ns a cat "/var/lib/taltun/$ta.state")
 equal "full: nothing half-written is left" "" "$(in_ns a find /var/lib/taltun -name '*.new')"
 begin
+export TALTUN_METRICS_LISTEN=unix:/run/taltun/metrics
 check "full: it starts" tt_start a "$TT_WORK/a.toml"
+unset TALTUN_METRICS_LISTEN
 pids
 check "full: the tunnel works" wait_for 10 can_ping a 10.77.0.2
 check "full: it says so" wait_for 20 not_saved
+counted() {
+	in_ns a curl -sS -m 10 --unix-socket /run/taltun/metrics http://localhost/metrics |
+		grep -q '^taltun_state_write_failures_total [1-9]'
+}
+check "full: and counts it" wait_for 10 counted
 less "full: and not over and over" "$(tail -n "+$((lines + 1))" "$log" | grep -c state.not_saved)" 4
 in_ns a rm /var/lib/taltun/filler
 tt_stop a "$ta"

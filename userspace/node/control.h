@@ -66,6 +66,7 @@ struct node_control_about {
 	uint32_t hung;		      /* bit per worker that the watchdog took out */
 	const char *firewall;	      /* "on", "off", "missing"; NULL: no gateway */
 	uint32_t firewall_restored;   /* times that others have changed it */
+	uint64_t not_kept;	      /* times that state, map or certificate were not written */
 };
 
 /* What the engine tells about itself and does on request. */

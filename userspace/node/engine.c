@@ -311,6 +311,7 @@ void node_engine_describe(void *ctx, struct node_control_about *about)
 				    ? firewall_name[e->gateway.firewall]
 				    : NULL,
 		.firewall_restored = e->gateway.restored,
+		.not_kept = e->not_kept,
 		.uptime_ns = tt_mono_since(plat_clock_mono(), e->started),
 	};
 }

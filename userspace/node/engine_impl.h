@@ -82,6 +82,7 @@ struct node_engine {
 
 	struct tt_mono started;
 	struct tt_mono state_saved;
+	uint64_t not_kept;     /* times that something for the disk did not get there */
 	uv_timer_t memory_due; /* runs for a while after every save */
 	bool memory_behind;    /* there is news since */
 	uint64_t kept_changes; /* node_device_changes() that memory and state know of */

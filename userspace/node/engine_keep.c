@@ -236,18 +236,18 @@ static size_t render_state(struct node_engine *e, char *buf)
 	return node_state_end(buf, len);
 }
 
-static void not_saved(const char *why, int err)
+static void not_saved(struct node_engine *e, const char *why, int err)
 {
+	e->not_kept++;
 	tt_log_limited(TT_LOG_WARN, "state.not_saved", NULL, plat_clock_mono(), 1,
 		       TT_F_STR("error", why), TT_F_ERRNO("errno", err));
 }
 
 static void on_saved(void *arg, const struct node_priv_reply *reply, const int *fds)
 {
-	(void)arg;
 	(void)fds;
 	if (reply->result)
-		not_saved(reply->error, reply->result);
+		not_saved(arg, reply->error, reply->result);
 }
 
 void node_engine_state_save(struct node_engine *e, bool wait)
@@ -270,12 +270,12 @@ void node_engine_state_save(struct node_engine *e, bool wait)
 			struct node_priv_reply reply;
 			int fds[NODE_PRIV_FDS_MAX];
 			node_priv_call(e->priv, &req, fd, &reply, fds);
-			on_saved(NULL, &reply, fds);
+			on_saved(e, &reply, fds);
 		} else {
-			node_priv_send(e->priv, &req, fd, on_saved, NULL);
+			node_priv_send(e->priv, &req, fd, on_saved, e);
 		}
 	} else {
-		not_saved("no memory file for it", fd < 0 ? fd : -ENOMEM);
+		not_saved(e, "no memory file for it", fd < 0 ? fd : -ENOMEM);
 		if (fd >= 0)
 			close(fd);
 	}

@@ -35,8 +35,9 @@ static int hub_socket(void *ctx, enum tt_family family)
 	return err ? err : fds[0];
 }
 
-static void say_not_kept(const struct node_priv_reply *reply)
+static void say_not_kept(struct node_engine *e, const struct node_priv_reply *reply)
 {
+	e->not_kept++;
 	tt_log_limited(TT_LOG_WARN, "mesh.not_kept", NULL, plat_clock_mono(), 1,
 		       TT_F_STR("error", reply->error), TT_F_ERRNO("errno", reply->result));
 }
@@ -48,7 +49,7 @@ static void on_map_kept(void *arg, const struct node_priv_reply *reply, const in
 	(void)fds;
 	if (!reply->result)
 		return;
-	say_not_kept(reply);
+	say_not_kept(e, reply);
 	if (e->mesh)
 		node_mesh_map_not_kept(e->mesh);
 }
@@ -60,7 +61,7 @@ static void on_cert_kept(void *arg, const struct node_priv_reply *reply, const i
 	(void)fds;
 	if (!reply->result)
 		return;
-	say_not_kept(reply);
+	say_not_kept(e, reply);
 	if (e->mesh)
 		node_mesh_cert_not_kept(e->mesh);
 }

@@ -22,6 +22,9 @@ static void program(struct node_metrics *m)
 	tt_prom_u64(&m->prom, &l, 1);
 	tt_prom_counter(&m->prom, "taltun_engine_restarts_total",
 			"Times the monitor started the engine again after a crash.", a->restarts);
+	tt_prom_counter(&m->prom, "taltun_state_write_failures_total",
+			"Times that state, map or certificate could not be written to the disk.",
+			a->not_kept);
 }
 
 static void interface(struct node_metrics *m)

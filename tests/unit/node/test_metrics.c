@@ -206,6 +206,7 @@ static void values(void)
 	about.hung = 1;
 	about.firewall = "missing";
 	about.firewall_restored = 5;
+	about.not_kept = 6;
 	char *text = page();
 	static const char *const want[] = {
 		"\ntaltun_peers{status=\"never\"} 2\n",
@@ -222,6 +223,7 @@ static void values(void)
 		"\ntaltun_firewall_state{state=\"on\"} 0\n",
 		"\ntaltun_firewall_state{state=\"missing\"} 1\n",
 		"\ntaltun_firewall_restored_total 5\n",
+		"\ntaltun_state_write_failures_total 6\n",
 	};
 	for (unsigned i = 0; i < TT_ARRAY_LEN(want); i++)
 		if (!strstr(text, want[i])) {
