@@ -307,3 +307,19 @@ void node_hub_link_get_info(const struct node_hub_link *l, struct node_hub_link_
 	memcpy(out->host, l->opt.host, sizeof(out->host));
 	memcpy(out->why, l->why, sizeof(out->why));
 }
+
+bool node_hub_link_address(const struct node_hub_link *l, enum tt_family family,
+			   struct tt_endpoint *out)
+{
+	if (l->at.ip.family == family) {
+		*out = l->at;
+		return true;
+	}
+	for (unsigned i = 0; i < l->addr_count; i++) {
+		if (l->addr[i].ip.family != family)
+			continue;
+		*out = l->addr[i];
+		return true;
+	}
+	return false;
+}

@@ -66,7 +66,8 @@ void node_hub_link_destroy(struct node_hub_link *l, void (*closed)(void *arg), v
 
 void node_hub_link_resolved(struct node_hub_link *l, const struct tt_endpoint *addr,
 			    unsigned count);
-/* Addresses or routes have changed: a pause ends, a connection is asked for a sign of life. */
+/* Addresses or routes have changed: a pause ends, what has gone with them is given up, a connection
+ * is asked for a sign of life. */
 void node_hub_link_network_changed(struct node_hub_link *l);
 /* Another certificate (renewed); used from the next connection on. 0 or -EINVAL. */
 int node_hub_link_set_cert(struct node_hub_link *l, const struct tls_der *cert);
@@ -96,5 +97,9 @@ struct node_hub_link_info {
 	uint64_t cert_ends_s; /* of our certificate: wall time */
 };
 void node_hub_link_get_info(const struct node_hub_link *l, struct node_hub_link_info *out);
+/* Where the hub is in this family: the connection's own address, or what its name came to last.
+ * False: nothing is known. */
+bool node_hub_link_address(const struct node_hub_link *l, enum tt_family family,
+			   struct tt_endpoint *out);
 
 #endif

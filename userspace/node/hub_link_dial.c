@@ -8,6 +8,7 @@
 
 #define SHORT_MS      10000  /* a connection that ended sooner makes the next pause longer */
 #define SAY_AGAIN_MS  600000 /* that the hub is out of reach, where the reason is the same */
+#define STUCK_MS      1000   /* without a step, of an attempt while the network changes */
 #define PROBE_MS      3000   /* after a change of the network, the answer to a Ping */
 #define CONTROL_BYTES (256 * 1024)
 #define DATA_PACKETS  512
@@ -213,19 +214,32 @@ static bool address_gone(struct node_hub_link *l)
 	return gone;
 }
 
+static bool is_dialling(const struct node_hub_link *l)
+{
+	return l->state == NODE_HUB_CONNECTING || l->state == NODE_HUB_SECURING ||
+	       l->state == NODE_HUB_GREETING;
+}
+
+/* An attempt that goes nowhere: its packets may have left by the network that was there before. */
+static bool is_stuck(const struct node_hub_link *l)
+{
+	return is_dialling(l) &&
+	       tt_mono_since(node_hub_link_now(l), l->since) >= STUCK_MS * TT_NS_PER_MS;
+}
+
 void node_hub_link_network_changed(struct node_hub_link *l)
 {
-	if (l->state == NODE_HUB_UP && address_gone(l)) {
-		node_hub_link_lost(l, "the address it was reached from is gone", false);
-		l->pause_ms = NODE_HUB_LINK_RETRY_MIN_MS;
-	}
-	if (l->state == NODE_HUB_WAITING) {
-		l->pause_ms = NODE_HUB_LINK_RETRY_MIN_MS;
-		l->addr_next = l->addr_count; /* other names may be reachable now */
-		node_hub_link_wait(l, 20);
-	} else if (l->state == NODE_HUB_UP) {
+	if (((l->state == NODE_HUB_UP || is_dialling(l)) && address_gone(l)) || is_stuck(l))
+		node_hub_link_lost(l, "the network it was reached by is gone", false);
+	if (l->state == NODE_HUB_UP) {
 		node_hub_link_ping(l);
 		l->deadline = tt_mono_add_ns(node_hub_link_now(l), PROBE_MS * TT_NS_PER_MS);
 		node_hub_link_arm(l);
+		return;
+	}
+	l->pause_ms = NODE_HUB_LINK_RETRY_MIN_MS;
+	if (l->state == NODE_HUB_WAITING) {
+		l->addr_next = l->addr_count; /* other names may be reachable now */
+		node_hub_link_wait(l, 20);
 	}
 }

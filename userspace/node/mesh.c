@@ -124,7 +124,9 @@ static int make_tables(struct node_mesh *m)
 	tt_rng_fill(&m->opt.rng, &m->by_id_seed, sizeof(m->by_id_seed));
 	m->by_id = calloc(m->by_id_size, sizeof(*m->by_id));
 	m->deadline_slots = calloc(NODE_MESH_PEERS_MAX, sizeof(*m->deadline_slots));
-	if (!m->by_id || !m->deadline_slots)
+	m->asked = calloc(NODE_MESH_ASKED_SLOTS, sizeof(*m->asked));
+	mesh_source_rate_init(&m->sources, &m->opt.rng);
+	if (!m->by_id || !m->deadline_slots || !m->asked)
 		return -ENOMEM;
 	tt_heap_init(&m->deadlines, m->deadline_slots, NODE_MESH_PEERS_MAX);
 	return 0;
@@ -190,6 +192,7 @@ static void part_closed(struct node_mesh *m)
 	node_mesh_map_close(m);
 	free(m->by_id);
 	free(m->deadline_slots);
+	free(m->asked);
 	crypto_wipe(m, sizeof(*m));
 	free(m);
 	if (closed)

@@ -133,6 +133,12 @@ void node_mesh_take_offer(struct node_mesh *m, struct node_mesh_peer *p, const u
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
+/* Who was asked with this id. Two that share a place are rare, and one of them is asked again. */
+static uint32_t *asked_with(struct node_mesh *m, const uint8_t id[MESH_CHECK_ID_LEN])
+{
+	return &m->asked[tt_load_le32(id) % NODE_MESH_ASKED_SLOTS];
+}
+
 /* Over a path of the peer, whatever its kind. */
 static void send_over(struct node_mesh *m, struct node_mesh_peer *p, enum mesh_path_kind kind,
 		      const struct tt_endpoint *to, const uint8_t *bytes, size_t len)
@@ -172,8 +178,10 @@ void node_mesh_send_check(struct node_mesh *m, struct node_mesh_peer *p, unsigne
 	if (!pair_of(m, p, &pair))
 		return;
 	len = mesh_check_request(&p->keys, &pair, id, 0, bytes, sizeof(bytes));
-	if (len)
-		send_over(m, p, (enum mesh_path_kind)path->kind, &path->remote, bytes, len);
+	if (!len)
+		return;
+	*asked_with(m, id) = p->node_id;
+	send_over(m, p, (enum mesh_path_kind)path->kind, &path->remote, bytes, len);
 }
 
 void node_mesh_send_probe(struct node_mesh *m, struct node_mesh_peer *p,
@@ -192,6 +200,7 @@ void node_mesh_send_probe(struct node_mesh *m, struct node_mesh_peer *p,
 
 	if (!len)
 		return;
+	*asked_with(m, probe->id) = p->node_id;
 	memset(&dest, 0, sizeof(dest));
 	dest.to = path->remote;
 	if (before) {
@@ -213,7 +222,11 @@ static enum mesh_path_kind kind_of(enum dp_via via)
 					 : MESH_PATH_PUNCHED;
 }
 
-static bool may_look(struct node_mesh *m)
+/*
+ * Behind this is cryptography. One source cannot have more of it than its share, and all of them
+ * together no more than the control thread can spare.
+ */
+static bool may_look(struct node_mesh *m, uint64_t source)
 {
 	struct tt_mono now = plat_clock_mono();
 
@@ -221,10 +234,16 @@ static bool may_look(struct node_mesh *m)
 		m->checks_filled = now;
 		m->checks_left = NODE_MESH_CHECKS_PER_S;
 	}
-	if (!m->checks_left)
+	if (!m->checks_left || !mesh_source_rate_allow(&m->sources, source, now))
 		return false;
 	m->checks_left--;
 	return true;
+}
+
+static uint64_t source_of(enum dp_via via, const struct tt_endpoint *src,
+			  const struct node_mesh_peer *p)
+{
+	return via == DP_VIA_UDP ? mesh_source_of_ip(&src->ip) : mesh_source_of_node(p->node_id);
 }
 
 static enum tt_drop take_request(struct node_mesh *m, enum dp_via via,
@@ -235,7 +254,7 @@ static enum tt_drop take_request(struct node_mesh *m, enum dp_via via,
 	struct tt_mono now = plat_clock_mono();
 	struct mesh_pair pair;
 
-	if (!p || !may_look(m) || !pair_of(m, p, &pair))
+	if (!p || !may_look(m, source_of(via, src, p)) || !pair_of(m, p, &pair))
 		return TT_DROP_STUN_UNEXPECTED;
 	enum tt_drop drop = mesh_check_verify_request(&p->keys, &pair, msg, now);
 
@@ -250,32 +269,29 @@ static enum tt_drop take_request(struct node_mesh *m, enum dp_via via,
 	return TT_DROP_NONE;
 }
 
-/* Whose answer it is: one of the peers that wait for this id, on this path or with a probe. */
+/* Whose answer it is: of the peer that waits for this id, on this path or with a probe; else NULL.
+ */
 static struct node_mesh_peer *asked(struct node_mesh *m, enum dp_via via,
 				    const struct tt_endpoint *src, const struct mesh_stun_msg *msg)
 {
-	struct tt_list *at;
+	struct node_mesh_peer *p = node_mesh_find(m, *asked_with(m, msg->id.b));
 
-	if (!may_look(m))
-		return NULL;
-	tt_list_for_each (at, &m->peers) {
-		struct node_mesh_peer *p = TT_CONTAINER_OF(at, struct node_mesh_peer, link);
-		if (mesh_paths_awaits(&p->paths, kind_of(via), src, msg->id.b) ||
-		    (via == DP_VIA_UDP && mesh_pmtu_awaits(&p->pmtu, msg->id.b)))
-			return p;
-	}
-	return NULL;
+	return p && (mesh_paths_awaits(&p->paths, kind_of(via), src, msg->id.b) ||
+		     mesh_pmtu_awaits(&p->pmtu, msg->id.b))
+		       ? p
+		       : NULL;
 }
 
-static enum tt_drop take_answer(struct node_mesh *m, enum dp_via via, struct node_mesh_peer *p,
+static enum tt_drop take_answer(struct node_mesh *m, enum dp_via via,
+				const struct node_mesh_peer *relay_peer,
 				const struct tt_endpoint *src, const struct mesh_stun_msg *msg)
 {
+	struct node_mesh_peer *p = asked(m, via, src, msg);
 	struct tt_mono now = plat_clock_mono();
 	struct mesh_pair pair;
 
-	if (!p)
-		p = asked(m, via, src, msg);
-	if (!p || !pair_of(m, p, &pair))
+	if (!p || (relay_peer && p != relay_peer) || !may_look(m, source_of(via, src, p)) ||
+	    !pair_of(m, p, &pair))
 		return TT_DROP_STUN_UNEXPECTED;
 	enum tt_drop drop = mesh_check_verify_answer(&p->keys, &pair, msg, now);
 

@@ -37,6 +37,7 @@ static bool inside(const struct node_mesh *m, const struct tt_ip *ip)
 static void look_at_interfaces(struct node_mesh *m)
 {
 	uv_interface_address_t *list;
+	unsigned v4 = 0;
 	int count;
 
 	m->locals = 0;
@@ -48,22 +49,36 @@ static void look_at_interfaces(struct node_mesh *m)
 			v6 ? tt_ip_v6((const uint8_t *)&list[i].address.address6.sin6_addr)
 			   : tt_ip_v4((const uint8_t *)&list[i].address.address4.sin_addr);
 
-		if (strcmp(list[i].name, m->opt.own_ifname) != 0 && candidate(m, &ip) &&
-		    !inside(m, &ip))
-			m->local[m->locals++] = ip;
+		if (strcmp(list[i].name, m->opt.own_ifname) == 0 || !candidate(m, &ip) ||
+		    inside(m, &ip) || (!v6 && v4 == NODE_MESH_LOCALS_V4_MAX))
+			continue;
+		m->local[m->locals++] = ip;
+		v4 += !v6;
 	}
 	uv_free_interface_addresses(list, count);
 }
 
 /* --- asking the server ------------------------------------------------------------------------ */
 
-static void ask(struct node_mesh *m, unsigned family, struct tt_mono now)
+static bool has_address(const struct node_mesh *m, enum tt_family family)
 {
-	struct tt_endpoint server = m->hub_at;
+	for (unsigned i = 0; i < m->locals; i++)
+		if (m->local[i].family == family)
+			return true;
+	return false;
+}
+
+/* In both families, whichever the connection to the hub is by: who has IPv6 is behind a NAT of IPv4
+ * all the same, and its peers may have nothing else. */
+static void ask(struct node_mesh *m, unsigned index, struct tt_mono now)
+{
+	enum tt_family family = index == V4 ? TT_FAMILY_V4 : TT_FAMILY_V6;
+	struct tt_endpoint server;
 	struct mesh_stun_id id;
 	struct node_device_info info;
 
-	if (server.ip.family != (family == V4 ? TT_FAMILY_V4 : TT_FAMILY_V6) || !m->stun_port)
+	if (!m->stun_port || !has_address(m, family) ||
+	    !node_hub_link_address(m->link, family, &server))
 		return;
 	server.udp_port = m->stun_port;
 	node_device_get_info(m->opt.device, &info);
@@ -71,7 +86,7 @@ static void ask(struct node_mesh *m, unsigned family, struct tt_mono now)
 		.ip = m->local, .count = m->locals, .udp_port = info.udp_port};
 
 	tt_rng_fill(&m->opt.rng, &id, sizeof(id));
-	mesh_stun_client_start(&m->stun[family], &server, &self, &id, NULL, now);
+	mesh_stun_client_start(&m->stun[index], &server, &self, &id, NULL, now);
 }
 
 void node_mesh_gather_start(struct node_mesh *m)

@@ -79,7 +79,6 @@ static void on_up(void *ctx, const Taltun__Hub__V1__Welcome *w)
 
 	node_hub_link_get_info(m->link, &info);
 	take_self(m, w);
-	m->hub_at = info.at;
 	m->stun_port = (uint16_t)w->stun_udp_port;
 	m->hub_keepalive_s = (uint16_t)w->keepalive_s;
 	m->asked_all = (struct tt_mono){0};

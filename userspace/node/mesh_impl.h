@@ -11,6 +11,7 @@
 #include "mesh/check.h"
 #include "mesh/pmtu.h"
 #include "mesh/relay_bind.h"
+#include "mesh/source_rate.h"
 #include "mesh/stun_client.h"
 #include "node/mesh.h"
 #include "plat/clock.h"
@@ -20,7 +21,9 @@
 #define NODE_MESH_UFRAG_SLOTS	4096
 #define NODE_MESH_TAG_SLOTS	4096
 #define NODE_MESH_LOCALS_MAX	12
-#define NODE_MESH_CHECKS_PER_S	2000 /* requests that are looked at, over all sources */
+#define NODE_MESH_LOCALS_V4_MAX 8 /* they come first, and a host may have any number of bridges */
+#define NODE_MESH_ASKED_SLOTS	16384
+#define NODE_MESH_CHECKS_PER_S	2000 /* whose MAC is looked at, of all sources */
 #define NODE_MESH_RENEW_AGAIN_S 3600
 #define NODE_MESH_LOOK_NS	(600 * TT_NS_PER_SEC)  /* at the least, for what has a wall time */
 #define NODE_MESH_ASK_NS	(60 * TT_NS_PER_SEC)   /* between two requests of all of the map */
@@ -103,7 +106,6 @@ struct node_mesh {
 	struct tt_mono hub_time_at;
 
 	uint16_t stun_port, hub_keepalive_s;
-	struct tt_endpoint hub_at;
 	struct mesh_stun_client stun[2]; /* v4, v6 */
 	struct tt_endpoint reflexive[2];
 	struct tt_mono reflexive_at[2];
@@ -111,6 +113,8 @@ struct node_mesh {
 	unsigned locals;
 	struct tt_endpoint relays[DP_RELAYS_MAX];
 	unsigned relay_count;
+	uint32_t *asked; /* [NODE_MESH_ASKED_SLOTS]: node id, by the id of the check it was sent */
+	struct mesh_source_rate sources;
 	uint32_t checks_left;
 	struct tt_mono checks_filled, opened_filled, renew_asked;
 	uint32_t opened_left;
