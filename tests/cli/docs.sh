@@ -33,7 +33,7 @@ mapfile -t words < <(taltund --help | grep -oE '\b(TALTUN|LOG|WG)_[A-Z_]+')
 in_page taltund.8 variable "${words[@]}"
 mapfile -t words < <(taltund --help | sed -n '/^Exit status/,$s/^ *\([0-9]*\) .*/\1/p')
 in_page taltund.8 "exit status" "${words[@]}"
-mapfile -t words < <(sed -nE 's/^\t\{(IFACE|DPATH|LOG|METR|HUB|PEER)\("([a-z_]+)"\).*/\2/p' "$TT_ROOT/userspace/node/config_schema.c")
+mapfile -t words < <(sed -nE 's/^\t\{(IFACE|DPATH|LOG|METR|HUB|GATE|PEER)\("([a-z_]+)"\).*/\2/p' "$TT_ROOT/userspace/node/config_schema.c")
 in_page taltun.toml.5 setting "${words[@]}"
 mapfile -t words < <(sed -nE 's/^\t\{"([A-Za-z]+)", (IFACE|PEER), .*/\1/p' "$TT_ROOT/userspace/node/config_wgquick.c")
 in_page taltun.toml.5 "wg-quick key" "${words[@]}"
