@@ -186,6 +186,7 @@ check "the gateway starts" bare
 check "a warning says what is missing, and how to get it" grep -q \
 	'level=warn.*event=firewall.missing.*nft is not installed (install the package nftables)' "$(gateway_log)"
 equal "the status too" missing "$(status gw "$g" .gateway.firewall)"
+equal "in words" "missing, the log says why" "$(in_ns gw taltun status "$g" | sed -nE 's/^ *firewall +//p')"
 check "reload" in_ns gw taltun reload "$g"
 check "the warning is said again" said 2 event=firewall.missing
 equal "it forwards all the same" 1 "$(in_ns gw cat /proc/sys/net/ipv4/ip_forward)"

@@ -106,6 +106,23 @@ static void print_hub(const json_t *h)
 		cli_fact("seen from", "%s%s%s", v4, *v4 && *v6 ? ", " : "", v6);
 }
 
+static void print_gateway(const json_t *g)
+{
+	const char *is = get_str(g, "firewall");
+	long long times = get_num(g, "firewall_restored");
+	struct text t = {.len = 0};
+
+	if (!json_is_object(g))
+		return;
+	add(&t, "%s%s%s", strcmp(is, "missing") == 0 ? cli_colour(CLI_RED) : "", is,
+	    cli_colour(CLI_PLAIN));
+	if (strcmp(is, "missing") == 0)
+		add(&t, ", the log says why");
+	if (times)
+		add(&t, ", put back %lld time%s: others change it", times, plural((size_t)times));
+	cli_fact("firewall", "%s", t.buf);
+}
+
 static void print_drops(const json_t *drops)
 {
 	struct text t = {.len = 0};
@@ -133,6 +150,7 @@ void status_view_head(const json_t *s)
 	cli_fact("running for", "%s%s", cli_duration(up, (long long)get_real(s, "uptime_s")),
 		 get_num(s, "restarts") ? " (restarted after a crash; see the log)" : "");
 	print_hub(json_object_get(s, "hub"));
+	print_gateway(json_object_get(s, "gateway"));
 	print_drops(json_object_get(s, "drops"));
 }
 
