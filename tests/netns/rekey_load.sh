@@ -28,6 +28,7 @@ toml "$TT_WORK/gw.toml" "$g" gw 10.77.0.1/24 "listen_port = 51820"
 toml_datapath "$TT_WORK/gw.toml" "workers = 2"
 toml_peer "$TT_WORK/gw.toml" c 10.77.0.2/32
 check "gateway starts" tt_start gw "$TT_WORK/gw.toml"
+bg_ns gw "$TT_WORK/events" taltun events "$g" --json
 before=$(rss_kb "$(tt_pid gw "$g")")
 in_ns c "$TT_TOOLS/rekey_storm" "$(key_file c)" "$TT_WORK/gw.pub" 10.8.0.1 51820 \
 	10.77.0.2 10.77.0.1 "$rekeys" >"$TT_WORK/storm.json"
@@ -35,6 +36,9 @@ cat "$TT_WORK/storm.json"
 storm() { jq ".$1" "$TT_WORK/storm.json"; }
 
 equal "$rekeys handshakes" "$rekeys" "$(storm handshakes)"
+# who listens too slowly is let go, and misses the rest: some are enough
+told() { jq -se 'any(.[]; .event == "rekey" and .peer == "c" and .why != "")' "$TT_WORK/events" >/dev/null 2>&1; }
+check "its events tell of rekeys" wait_for 3 told
 equal "the gateway counts as many sessions" "$rekeys" "$(handshakes gw "$g" c)"
 less "with data all the time" $((rekeys * 10)) "$(storm sent)"
 for reason in data_unknown_index data_replayed data_too_old data_bad_auth data_expired_session \

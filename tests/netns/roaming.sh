@@ -31,6 +31,7 @@ if [ -n "$TT_MODE" ]; then
 	listener=c
 	TALTUN_DATAPATH_MODE=socket
 fi
+bg_ns s "$TT_WORK/events" taltun events "$ts" --json
 check "client" tt_start c "$TT_WORK/c.toml"
 check "ping" wait_for 15 can_ping c 10.77.0.2
 
@@ -53,6 +54,10 @@ check "from the server, too" can_ping s 10.77.0.1
 check "another port" in_ns c wg set "$tc" listen-port 51900
 check "traffic after the port changed" wait_for 10 can_ping c 10.77.0.2
 equal "the server followed to the port" 10.8.0.11:51900 "$(endpoint)"
+told() { jq -se "any(.[]; $1)" "$TT_WORK/events" >/dev/null 2>&1; }
+check "the server's events tell that the client is up" wait_for 3 told '.event == "peer_up" and .peer == "c" and .why != ""'
+check "and where it went, and from where" wait_for 3 told \
+	'.event == "roam" and .endpoint == "10.8.0.11:51900" and .endpoint_was == "10.8.0.11:51820" and .why != ""'
 # An answer that was under way when the client turned turns it back: it says so again then.
 turn_to() {
 	in_ns c wg set "$tc" peer "$(pub s)" endpoint "$1"

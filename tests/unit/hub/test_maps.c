@@ -13,6 +13,7 @@
 #define NODES  48
 #define GROUPS 5
 #define EVENTS 100000
+#define NOW_S  1000
 
 /* --- model ------------------------------------------------------------------------------------ */
 
@@ -115,6 +116,7 @@ static enum mesh_netmap_outcome apply(struct viewer *v, size_t len)
 			      MESH_HUB_OK);
 	updates++;
 	fulls += m->map_update->from_version == 0;
+	CU_ASSERT_EQUAL(m->map_update->valid_until, NOW_S + 7 * 86400);
 	return mesh_netmap_apply(&v->map, m->map_update, &v->rules, &listener);
 }
 
@@ -128,7 +130,7 @@ static void push(unsigned i)
 	if (!hub_map_begin(registry, n, v->epoch, v->version, &v->seen, &c))
 		return;
 	while (c.under_way) {
-		size_t len = hub_map_next(registry, n, &c, 1000, space, sizeof(space));
+		size_t len = hub_map_next(registry, n, &c, NOW_S, space, sizeof(space));
 		CU_ASSERT_FATAL(len > 0);
 		o = apply(v, len);
 	}
