@@ -118,8 +118,9 @@ check "over IPv6" can_ping h fd77::11
 check "TCP to the LAN" stream s1 h 10.9.0.2 300000
 before=$(dropped from_tunnel "not approved")
 in_ns w ip route add 10.77.0.0/24 via 203.0.113.1
+in_ns w ip -6 route add fd77::/64 via fdcb::1
 check "spoke 1 does not reach the world, which knows the way back; nor it spoke 1" \
-	reaches_none s1:203.0.113.2 w:10.77.0.11
+	reaches_none s1:203.0.113.2 s1:fdcb::2 w:10.77.0.11 w:fd77::11
 check "which is counted" more_dropped "$before" from_tunnel "not approved"
 
 echo "peer to peer:"
