@@ -161,9 +161,10 @@ int plat_xdp_view_queue_clear(struct plat_xdp_view *v, uint32_t queue)
 	return -ENOTSUP;
 }
 
-int plat_xdp_view_counters(struct plat_xdp_view *v, uint64_t *count, unsigned n)
+int plat_xdp_view_counters(struct plat_xdp_view *v, uint32_t queue, uint64_t *count, unsigned n)
 {
 	(void)v;
+	(void)queue;
 	(void)count;
 	(void)n;
 	return -ENOTSUP;
