@@ -14,6 +14,7 @@
 #include "mesh/relay_bind.h"
 #include "plat/clock.h"
 #include "plat/thread.h"
+#include "plat/udp_io.h"
 
 #define WAIT_MS	 10000
 #define QUIET_MS 30
@@ -560,8 +561,13 @@ static void say_probe(struct node *n, uint32_t tag, const char *text)
 /* They go on as data, from who is bound to who is bound, and so many a second. */
 static void probes(void)
 {
+	const struct plat_udp_dest nowhere = {0};
 	unsigned got = 0;
 
+	if (plat_udp_send_probe(-1, &nowhere, NULL, 0) == -ENOTSUP) {
+		tt_test_skip(1, "a datagram cannot be kept whole on this platform");
+		return;
+	}
 	bind_pair();
 	say_probe(&a, a.leg.tag, "whole");
 	CU_ASSERT(hears_data(&b, b.leg.tag, "whole"));
