@@ -212,6 +212,7 @@ void mesh_paths_network_changed(struct mesh_paths *ps, struct tt_mono now)
 
 		if (p->state == MESH_PATH_UNUSED || p->state == MESH_PATH_HINT)
 			continue;
+		p->narrow_until = (struct tt_mono){0};
 		if (p == used)
 			mesh_path_probe(p, now);
 		else
@@ -225,6 +226,16 @@ void mesh_paths_network_changed(struct mesh_paths *ps, struct tt_mono now)
 		ps->moved = true;
 		mesh_paths_suspect(ps, now);
 	}
+}
+
+bool mesh_paths_too_narrow(struct mesh_paths *ps, struct tt_mono now)
+{
+	struct mesh_path *p = mesh_path_selected(ps);
+
+	if (!p || p->kind == MESH_PATH_RELAY_TCP || mesh_path_is_narrow(p, now))
+		return false;
+	p->narrow_until = tt_mono_add_ns(now, MESH_NARROW_NS);
+	return true;
 }
 
 /* --- what comes by a path --------------------------------------------------------------------- */
@@ -419,6 +430,7 @@ const char *mesh_path_cause_text(enum mesh_path_cause cause)
 		[MESH_CAUSE_LEFT] = "the peer has left the path",
 		[MESH_CAUSE_RELAY_GONE] = "the relay is gone",
 		[MESH_CAUSE_NETWORK] = "the network changed",
+		[MESH_CAUSE_NARROW] = "the path carries too little for IPv6",
 		[MESH_CAUSE_NONE_LEFT] = "no path is left",
 	};
 
@@ -428,18 +440,22 @@ const char *mesh_path_cause_text(enum mesh_path_cause cause)
 const char *mesh_paths_why_not_direct(const struct mesh_paths *ps)
 {
 	const struct mesh_path *p = mesh_paths_selected(ps);
-	unsigned named = 0, probing = 0;
+	unsigned named = 0, probing = 0, narrow = 0;
 
 	if (p && !mesh_path_is_relay(p))
 		return "";
 	for (unsigned i = SLOT_ADDRESS; i < MESH_PATHS_MAX; i++) {
 		named += ps->path[i].named;
 		probing += ps->path[i].state == MESH_PATH_PROBING;
+		narrow += ps->path[i].state == MESH_PATH_ALIVE &&
+			  tt_mono_is_set(ps->path[i].narrow_until);
 	}
 	if (!tt_mono_is_set(ps->wanted_at))
 		return "nothing was sent to the peer yet";
 	if (ps->path[SLOT_RELAY_TCP].state == MESH_PATH_UNUSED && !ps->exchange_came)
 		return "the hub does not reach the peer";
+	if (narrow)
+		return "the direct path carries too little for IPv6";
 	if (probing)
 		return "checks are under way";
 	if (named)

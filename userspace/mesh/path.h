@@ -48,6 +48,7 @@ enum mesh_path_cause {
 	MESH_CAUSE_LEFT,	/* the peer has left the old one */
 	MESH_CAUSE_RELAY_GONE,	/* the old one was a relay that is no more */
 	MESH_CAUSE_NETWORK,	/* our addresses or routes have changed */
+	MESH_CAUSE_NARROW,	/* the old one carries less than has to pass whole */
 	MESH_CAUSE_NONE_LEFT,	/* there is none now */
 };
 
@@ -69,8 +70,9 @@ enum mesh_path_cause {
 #define MESH_DOUBTED_NS	   (200 * TT_NS_PER_MS)	 /* in doubt: to the next path, instead of SILENT */
 #define MESH_SETTLED_NS	   (2 * TT_NS_PER_SEC)	 /* both use it: nothing is under way elsewhere */
 #define MESH_FOLLOW_NS	   (10 * TT_NS_PER_SEC)	 /* between two times that a peer is followed */
-#define MESH_EXCHANGE_NS   TT_NS_PER_SEC	 /* between two exchanges, between two answers */
-#define MESH_REASK_NS	   (2 * TT_NS_PER_SEC)	 /* an exchange without answer; then twice that */
+#define MESH_NARROW_NS	   (3600 * TT_NS_PER_SEC) /* a path that carries too little */
+#define MESH_EXCHANGE_NS   TT_NS_PER_SEC	  /* between two exchanges, between two answers */
+#define MESH_REASK_NS	   (2 * TT_NS_PER_SEC)	  /* an exchange without answer; then twice that */
 #define MESH_REASKS_MAX	   2
 #define MESH_RELAY_ASK_NS  (10 * TT_NS_PER_SEC) /* for the UDP relay; doubles up to */
 #define MESH_RELAY_ASK_MAX (160 * TT_NS_PER_SEC)
@@ -91,17 +93,18 @@ struct mesh_check_sent {
 };
 
 struct mesh_path {
-	uint8_t kind;		   /* enum mesh_path_kind */
-	uint8_t state;		   /* enum mesh_path_state */
-	uint8_t tries;		   /* checks since the last answer */
-	uint8_t proofs;		   /* answers still wanted before it may be chosen */
-	bool named;		   /* in the peer's last exchange */
-	uint32_t rtt_us;	   /* smoothed; 0: not measured */
-	struct tt_endpoint remote; /* unset for relays */
-	struct tt_mono heard;	   /* last authenticated packet or answer over it */
-	struct tt_mono proved;	   /* last answer to a check of ours */
-	struct tt_mono checked;	   /* last check sent */
-	struct tt_mono check_at;   /* next check; 0: none planned */
+	uint8_t kind;		     /* enum mesh_path_kind */
+	uint8_t state;		     /* enum mesh_path_state */
+	uint8_t tries;		     /* checks since the last answer */
+	uint8_t proofs;		     /* answers still wanted before it may be chosen */
+	bool named;		     /* in the peer's last exchange */
+	uint32_t rtt_us;	     /* smoothed; 0: not measured */
+	struct tt_endpoint remote;   /* unset for relays */
+	struct tt_mono heard;	     /* last authenticated packet or answer over it */
+	struct tt_mono proved;	     /* last answer to a check of ours */
+	struct tt_mono checked;	     /* last check sent */
+	struct tt_mono check_at;     /* next check; 0: none planned */
+	struct tt_mono narrow_until; /* it carries too little: anything else is better */
 	struct mesh_check_sent sent[MESH_CHECKS_PENDING];
 	uint8_t sent_next;
 };
@@ -193,6 +196,10 @@ bool mesh_paths_check_answered(struct mesh_paths *ps, enum mesh_path_kind kind,
 /* Whether this id is of a check under way over this path: whose answer it may be. */
 bool mesh_paths_awaits(const struct mesh_paths *ps, enum mesh_path_kind kind,
 		       const struct tt_endpoint *remote, const uint8_t id[MESH_CHECK_ID_LEN]);
+/* What has to pass whole does not fit the path in use, as was measured: it is left, unless there is
+ * nothing else, and not taken again for MESH_NARROW_NS or until the network changes. False: that
+ * was known. */
+bool mesh_paths_too_narrow(struct mesh_paths *ps, struct tt_mono now);
 /* What we told the peer of ourselves is out of date: it is told anew where that may help. */
 void mesh_paths_offer_again(struct mesh_paths *ps);
 

@@ -21,6 +21,11 @@ static inline bool mesh_path_is_relay(const struct mesh_path *p)
 	return p->kind == MESH_PATH_RELAY_UDP || p->kind == MESH_PATH_RELAY_TCP;
 }
 
+static inline bool mesh_path_is_narrow(const struct mesh_path *p, struct tt_mono now)
+{
+	return tt_mono_before(now, p->narrow_until);
+}
+
 static inline struct mesh_path *mesh_path_selected(struct mesh_paths *ps)
 {
 	return ps->selected == MESH_PATH_NO ? NULL : &ps->path[ps->selected];

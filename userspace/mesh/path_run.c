@@ -51,8 +51,12 @@ static bool usable(const struct mesh_path *p, struct tt_mono now)
 	return tt_mono_is_set(p->proved) && tt_mono_since(now, p->proved) < fresh;
 }
 
-static bool better(const struct mesh_path *a, const struct mesh_path *b)
+static bool better(const struct mesh_path *a, const struct mesh_path *b, struct tt_mono now)
 {
+	bool a_narrow = mesh_path_is_narrow(a, now);
+
+	if (a_narrow != mesh_path_is_narrow(b, now))
+		return !a_narrow;
 	if (a->kind != b->kind)
 		return a->kind < b->kind;
 	return a->rtt_us && (!b->rtt_us || a->rtt_us < b->rtt_us);
@@ -66,7 +70,7 @@ static struct mesh_path *best(struct mesh_paths *ps, const struct mesh_path *old
 
 	for (unsigned i = 0; i < MESH_PATHS_MAX; i++) {
 		struct mesh_path *p = &ps->path[i];
-		if (p != old && usable(p, now) && (!b || better(p, b)))
+		if (p != old && usable(p, now) && (!b || better(p, b, now)))
 			b = p;
 	}
 	return b;
@@ -206,6 +210,17 @@ static void relay_is_gone(struct mesh_paths *ps, struct tt_mono now)
 	probe_all(ps, now);
 }
 
+/* Leaves a path that carries too little; false: there is nothing else. */
+static bool leave_narrow(struct mesh_paths *ps, struct mesh_path *old, struct tt_mono now)
+{
+	struct mesh_path *p = best(ps, old, now);
+
+	if (!p || mesh_path_is_narrow(p, now))
+		return false;
+	choose(ps, p, MESH_CAUSE_NARROW, now);
+	return true;
+}
+
 static void promote(struct mesh_paths *ps, struct tt_mono now)
 {
 	struct mesh_path *old = mesh_path_selected(ps), *p = best(ps, old, now);
@@ -218,6 +233,8 @@ static void promote(struct mesh_paths *ps, struct tt_mono now)
 		choose(ps, p, MESH_CAUSE_FIRST, now);
 	else if (ps->stuck)
 		fell_silent(ps, now);
+	else if (mesh_path_is_narrow(p, now))
+		return;
 	else if (p->kind < old->kind)
 		choose(ps, p, MESH_CAUSE_BETTER_KIND, now);
 	else if (p->kind == old->kind && faster(p, old))
@@ -263,6 +280,8 @@ static void watch_selected(struct mesh_paths *ps, const struct mesh_path_facts *
 		relay_is_gone(ps, now);
 		return;
 	}
+	if (mesh_path_is_narrow(p, now) && leave_narrow(ps, p, now))
+		return;
 	if (p->state == MESH_PATH_HINT || ps->stuck)
 		return;
 	if (ps->left) {

@@ -136,4 +136,17 @@ static inline uint16_t mesh_pmtu_inner(const struct mesh_pmtu *p)
 	return p->outer > around ? (uint16_t)(p->outer - around) : 0;
 }
 
+/* Inner IPv6 may always send this much (RFC 8200). */
+#define MESH_PMTU_INNER_V6_MIN 1280
+
+/*
+ * Inner IPv6 needs fragments of the outer packet, and no router makes them: only the kernel here,
+ * where it knows how little the path carries.
+ */
+static inline bool mesh_pmtu_is_narrow(const struct mesh_pmtu *p)
+{
+	return p->known && p->state == MESH_PMTU_REST && p->family == TT_FAMILY_V6 &&
+	       mesh_pmtu_inner(p) < MESH_PMTU_INNER_V6_MIN;
+}
+
 #endif

@@ -146,6 +146,16 @@ static bool busy(const struct mesh_path_facts *f, struct tt_mono now)
 	       tt_mono_since(now, f->last_data_tx) < NODE_MESH_BUSY_NS;
 }
 
+/* The path in use has turned out to be one to be left. */
+static bool is_too_narrow(struct node_mesh *m, struct node_mesh_peer *p, struct tt_mono now)
+{
+	const struct mesh_path *path = mesh_paths_selected(&p->paths);
+
+	return path && mesh_pmtu_is_narrow(&p->pmtu) && !tt_mono_before(now, path->narrow_until) &&
+	       p->pmtu.outer < link_mtu(m, p) - MESH_PMTU_STEP &&
+	       mesh_paths_too_narrow(&p->paths, now);
+}
+
 static void measure(struct node_mesh *m, struct node_mesh_peer *p, const struct mesh_path_facts *f,
 		    struct tt_mono now)
 {
@@ -224,6 +234,8 @@ void node_mesh_run_peer(struct node_mesh *m, struct node_mesh_peer *p)
 		act(m, p, &action[i], was);
 	measure(m, p, &f, now);
 	struct tt_mono next = mesh_paths_next_deadline(&p->paths, &f, now);
+	if (is_too_narrow(m, p, now))
+		next = tt_mono_add_ns(now, TT_NS_PER_MS);
 	struct tt_mono bind = mesh_relay_bind_deadline(&p->bind);
 
 	if (tt_mono_is_set(bind) && tt_mono_before(bind, next))

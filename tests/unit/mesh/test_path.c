@@ -298,6 +298,39 @@ static void forbidden_candidates(void)
 		CU_ASSERT_EQUAL(ps.path[i].state, MESH_PATH_UNUSED);
 }
 
+/* --- what carries too little --------------------------------------------------------------------
+ */
+
+static void too_narrow(void)
+{
+	direct();
+	CU_ASSERT(mesh_paths_too_narrow(&ps, now));
+	CU_ASSERT(!mesh_paths_too_narrow(&ps, now)); /* known */
+	run();
+	CU_ASSERT_EQUAL(kind(), MESH_PATH_RELAY_TCP);
+	CU_ASSERT_EQUAL(ps.cause, MESH_CAUSE_NARROW);
+	CU_ASSERT(!mesh_paths_too_narrow(&ps, now)); /* not of that kind */
+	selects = 0;
+	sending = data_comes = true;
+	pass(SEC(600));
+	CU_ASSERT_EQUAL(selects, 0); /* however often it answers */
+	CU_ASSERT_STRING_EQUAL(mesh_paths_why_not_direct(&ps),
+			       "the direct path carries too little for IPv6");
+	/* another direct one is taken */
+	way[6] = (struct way){true, MS(10)};
+	names(5, 2, MESH_CANDIDATE_HOST, false);
+	pass(SEC(2));
+	CU_ASSERT_EQUAL(remote(), 6);
+	/* where nothing else is left, it has to do */
+	mesh_paths_relay(&ps, MESH_PATH_RELAY_TCP, false, now);
+	way[6].open = false;
+	pass(SEC(10));
+	CU_ASSERT_EQUAL(remote(), 5);
+	/* another network: it is looked at with fresh eyes */
+	mesh_paths_network_changed(&ps, now);
+	CU_ASSERT(mesh_paths_too_narrow(&ps, now));
+}
+
 /* --- within a kind ---------------------------------------------------------------------------- */
 
 /* Path 5 with one round trip is in use, then 6 with another is proved. */
@@ -801,10 +834,11 @@ TT_TESTS("path", {"starts on relay_tcp", starts_on_relay_tcp},
 	 {"everything in parallel", everything_in_parallel},
 	 {"relay_udp is proved", relay_udp_is_proved},
 	 {"silent candidates fail", silent_candidates_fail},
-	 {"forbidden candidates", forbidden_candidates}, {"hysteresis", hysteresis},
-	 {"black hole", black_hole}, {"black hole in a relay", black_hole_in_relay},
-	 {"peer has left", peer_has_left}, {"peer prefers relay", peer_prefers_relay},
-	 {"peer uses both", peer_uses_both}, {"only answers end a doubt", only_answers_end_a_doubt},
+	 {"forbidden candidates", forbidden_candidates}, {"too narrow", too_narrow},
+	 {"hysteresis", hysteresis}, {"black hole", black_hole},
+	 {"black hole in a relay", black_hole_in_relay}, {"peer has left", peer_has_left},
+	 {"peer prefers relay", peer_prefers_relay}, {"peer uses both", peer_uses_both},
+	 {"only answers end a doubt", only_answers_end_a_doubt},
 	 {"peer has another port", peer_has_another_port}, {"one-way traffic", one_way_traffic},
 	 {"satellite", satellite}, {"late run", late_run}, {"flapping", flapping},
 	 {"peer is gone", peer_is_gone}, {"relay gone", relay_gone}, {"hub gone", hub_gone},
