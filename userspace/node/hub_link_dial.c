@@ -178,11 +178,12 @@ void node_hub_link_resolved(struct node_hub_link *l, const struct tt_endpoint *a
 		return;
 	l->addr_count = TT_MIN(count, (unsigned)NODE_HUB_LINK_ADDRESSES_MAX);
 	l->addr_next = 0;
-	memcpy(l->addr, addr, l->addr_count * sizeof(*addr));
-	if (!count)
+	if (!count) {
 		node_hub_link_lost(l, "the hub's name is not found", false);
-	else
-		connect_next(l);
+		return;
+	}
+	memcpy(l->addr, addr, l->addr_count * sizeof(*addr));
+	connect_next(l);
 }
 
 /* --- a change of the network ------------------------------------------------------------------ */
