@@ -76,8 +76,7 @@ check_not "nor reach each other" can_ping l1 "$L2"
 check "l1 and the gateway: directly" wait_for 8 direct
 had=$(of gw l1 handshakes)
 black() { box_drop b1 with "${nats_addr[gw]}"; }
-# said NODE WHY: why its path has changed, one time or another
-# said NODE CAUSE...: a path changed for one of these.
+# said NODE CAUSE...: its path has changed for one of these, one time or another.
 said() {
 	local node=$1
 	shift

@@ -101,7 +101,7 @@ for mtu in 1280 1124; do
 	if [ $mtu = 1280 ]; then
 		shrinks l gw "$(node_ip gw)"
 		knows_1124() { [ "$(mtu_of l gw)" -le 1064 ]; }
-		check "case 19: the sender knows" wait_for 15 knows_1124
+		check "case 19: the sender knows" wait_for 30 knows_1124
 		check "underlay of 1280 again" link_set bl mtu 1280
 	fi
 	box_drop bl with "${nats_addr[gw]}"

@@ -297,14 +297,29 @@ void hub_relay_close_node(struct hub_relay *r, uint32_t node)
 }
 
 /* One wait for all. */
-void hub_relay_close_all(struct hub_relay *r)
+void hub_relay_close_unless(struct hub_relay *r,
+			    bool (*allowed)(void *ctx, uint32_t node_a, uint32_t node_b), void *ctx)
 {
-	for (uint32_t i = 0; i < r->used_allocations; i++)
-		withdraw(r, i);
+	uint32_t next, closed = 0;
+
+	for (uint32_t c = 0; c < CHAINS; c++)
+		for (uint32_t i = r->pair_chain[c]; i != RELAY_NONE; i = r->allocation[i].next) {
+			const struct relay_allocation *a = &r->allocation[i];
+			if (allowed(ctx, a->node[0], a->node[1]))
+				continue;
+			withdraw(r, i);
+			closed++;
+		}
+	if (!closed)
+		return;
 	wait_for_turn(r);
-	for (uint32_t i = 0; i < CHAINS; i++)
-		while (r->pair_chain[i] != RELAY_NONE)
-			release(r, r->pair_chain[i]);
+	for (uint32_t c = 0; c < CHAINS; c++)
+		for (uint32_t i = r->pair_chain[c]; i != RELAY_NONE; i = next) {
+			const struct relay_allocation *a = &r->allocation[i];
+			next = a->next;
+			if (!allowed(ctx, a->node[0], a->node[1]))
+				release(r, i);
+		}
 }
 
 /* --- life ------------------------------------------------------------------------------------- */

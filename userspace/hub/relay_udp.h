@@ -49,7 +49,10 @@ bool hub_relay_open(struct hub_relay *r, uint32_t node_a, uint32_t node_b, struc
 /* Nothing is forwarded any more when it returns, which it does after one batch at the latest. */
 void hub_relay_close(struct hub_relay *r, uint32_t node_a, uint32_t node_b);
 void hub_relay_close_node(struct hub_relay *r, uint32_t node);
-void hub_relay_close_all(struct hub_relay *r);
+/* Those of pairs that are not allowed; the others do not notice. Asked twice for each pair. */
+void hub_relay_close_unless(struct hub_relay *r,
+			    bool (*allowed)(void *ctx, uint32_t node_a, uint32_t node_b),
+			    void *ctx);
 
 struct hub_relay_stats {
 	uint32_t allocations, bound_legs;

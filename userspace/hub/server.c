@@ -100,6 +100,14 @@ static void enforce(struct hub_server *s)
 	}
 }
 
+static bool may_relay(void *ctx, uint32_t node_a, uint32_t node_b)
+{
+	const struct hub_node *a = hub_registry_find(ctx, node_a);
+	const struct hub_node *b = hub_registry_find(ctx, node_b);
+
+	return a && b && hub_registry_sees(a, b);
+}
+
 static void on_loaded(void *ctx, struct hub_snapshot *snap)
 {
 	struct hub_server *s = ctx;
@@ -114,9 +122,8 @@ static void on_loaded(void *ctx, struct hub_snapshot *snap)
 	if (hub_registry_policy_differs(s->registry, &snap->policy)) {
 		hub_registry_set_policy(s->registry, &snap->policy,
 					hub_registry_epoch(s->registry) + 1);
-		/* pairs that were allowed may be so no more: they come back by asking */
 		if (s->opt.relay && s->loaded)
-			hub_relay_close_all(s->opt.relay);
+			hub_relay_close_unless(s->opt.relay, may_relay, s->registry);
 	}
 	enforce(s);
 	if (!s->loaded)

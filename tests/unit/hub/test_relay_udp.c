@@ -462,20 +462,35 @@ static void closed_at_once(void)
 	tear_down();
 }
 
-static void all_closed_at_once(void)
+static bool has_node(void *ctx, uint32_t node_a, uint32_t node_b)
 {
+	const uint32_t *node = ctx;
+
+	return node_a == *node || node_b == *node;
+}
+
+/* What a change of the policy does. */
+static void others_closed_at_once(void)
+{
+	uint32_t seven = 7, nobody = 0;
 	struct hub_leg x, y;
 
 	bind_pair();
 	for (uint32_t i = 0; i < 300; i++)
 		CU_ASSERT(hub_relay_open(relay, 100 + i % 17, 200 + i, &x, &y));
 	CU_ASSERT_EQUAL(stats().allocations, 301);
-	hub_relay_close_all(relay);
+	hub_relay_close_unless(relay, has_node, &seven);
+	CU_ASSERT_EQUAL(stats().allocations, 1);
+	CU_ASSERT_EQUAL(stats().bound_legs, 2);
+	say_data(&a, a.leg.tag, "as before");
+	CU_ASSERT(hears_data(&b, b.leg.tag, "as before"));
+	CU_ASSERT(hub_relay_open(relay, 100, 200, &x, &y));
+	hub_relay_close_unless(relay, has_node, &nobody);
 	CU_ASSERT_EQUAL(stats().allocations, 0);
 	CU_ASSERT_EQUAL(stats().bound_legs, 0);
 	say_data(&a, a.leg.tag, "too late");
 	CU_ASSERT(is_quiet(&b));
-	hub_relay_close_all(relay);
+	hub_relay_close_unless(relay, has_node, &nobody);
 	hub_relay_close_node(relay, 7);
 	CU_ASSERT(hub_relay_open(relay, 7, 9, &a.leg, &b.leg));
 	CU_ASSERT(binds(&a, &a.leg) && binds(&b, &b.leg));
@@ -836,7 +851,7 @@ TT_TESTS("relay_udp", {"both ways", both_ways}, {"the node's machine", the_nodes
 	 {"a cookie from another address", cookie_from_another_address},
 	 {"moving needs a cookie", moving_needs_a_cookie}, {"keepalives", keepalives},
 	 {"the other leg is unbound", other_leg_unbound}, {"closed at once", closed_at_once},
-	 {"all closed at once", all_closed_at_once},
+	 {"others closed at once", others_closed_at_once},
 	 {"idle legs are unbound", idle_legs_are_unbound}, {"a node's rate", rate},
 	 {"probes", probes}, {"no amplification", no_amplification},
 	 {"challenges are limited", challenges_are_limited},
