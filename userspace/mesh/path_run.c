@@ -95,8 +95,13 @@ static struct mesh_path *last_resort(struct mesh_paths *ps, struct tt_mono now)
 static void choose(struct mesh_paths *ps, struct mesh_path *p, enum mesh_path_cause cause,
 		   struct tt_mono now)
 {
+	/* what made it leave the path that was announced is told, not what came in the same turn */
+	bool on_the_way = ps->selected != ps->announced && ps->selected != MESH_PATH_NO && p &&
+			  (cause == MESH_CAUSE_BETTER_KIND || cause == MESH_CAUSE_FASTER);
+
 	ps->selected = p ? (uint8_t)(p - ps->path) : MESH_PATH_NO;
-	ps->cause = (uint8_t)(p ? cause : MESH_CAUSE_NONE_LEFT);
+	if (!on_the_way)
+		ps->cause = (uint8_t)(p ? cause : MESH_CAUSE_NONE_LEFT);
 	ps->selected_at = now;
 	ps->quiet_since = (struct tt_mono){0};
 	ps->stuck = 0;
