@@ -286,7 +286,7 @@ tier_cli() {
 }
 
 tier_netns() {
-	local t=() f seconds=240 soak=''
+	local t=() busy=() calm=() f seconds=240 soak=''
 	if [ "$(id -u)" -ne 0 ]; then
 		count_skip netns "needs root"
 		return
@@ -309,8 +309,12 @@ tier_netns() {
 		timeout -k 20 "$seconds" bash "$soak" >"$logs/netns-soak.log" 2>&1 </dev/null &
 		soak=$!
 	fi
-	# Most of the time is spent waiting for timers: two to a CPU.
-	run_programs netns $((2 * jobs)) "$seconds" bash "${t[@]}"
+	# Those of AF_XDP keep their CPUs busy. The others wait for timers most of the time: two to a CPU.
+	for f in "${t[@]}"; do
+		if [[ $f == */xdp_* ]]; then busy+=("$f"); else calm+=("$f"); fi
+	done
+	[ ${#busy[@]} -eq 0 ] || run_programs netns-xdp "$jobs" "$seconds" bash "${busy[@]}"
+	[ ${#calm[@]} -eq 0 ] || run_programs netns $((2 * jobs)) "$seconds" bash "${calm[@]}"
 	if [ -n "$soak" ]; then
 		wait "$soak"
 		record "netns soak" "$logs/netns-soak.log" $?
