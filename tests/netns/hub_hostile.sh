@@ -146,7 +146,7 @@ check "one byte more ends it" grep -q 'closed$' "$TT_WORK/bad.out"
 
 # --- who does not read ---------------------------------------------------------------------------------
 
-# Whether it is held, or stops to be read before, is up to the kernel's windows; play() bounds what the hub keeps.
+# Not held in every run, and why is not known; play() bounds what the hub keeps for it and what others feel.
 play bad mute
 check "who asks too much is not read for a while" test "$(counter .connections.held)" -gt 0
 SECONDS_OF=${TT_ALL:+45}
