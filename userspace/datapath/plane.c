@@ -131,6 +131,7 @@ int dp_plane_create(const struct dp_config *cfg, struct dp_plane **out)
 
 	pl->memory = memory;
 	pl->awaited.id = DP_PEERS_MAX;
+	dp_session_table_init(&pl->sessions);
 	plane_init(pl, cfg);
 	pl->doorbell.event = pl->relay_bell.event = (struct plat_event){-1, -1};
 	err = dp_doorbell_open(&pl->doorbell);

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Receiver index -> session: one array access, then a comparison of all 32 bits.
+ *
+ * The low bits of the index are the slot; as many of them as tell the live sessions apart, like in
+ * the table that draws the indices (wg/index.h). So few sessions touch little memory, however often
+ * they are replaced. One writer (the control thread); readers are the workers.
  */
 #ifndef TT_DATAPATH_SESSION_TABLE_H
 #define TT_DATAPATH_SESSION_TABLE_H
@@ -9,31 +13,31 @@
 #include "datapath/plane.h"
 #include "wg/session.h"
 
+#define DP_SESSION_SLOTS_MIN 1024u
+
 struct dp_session_table {
-	_Atomic(struct wg_session *) slot[DP_INDEX_SLOTS]; /* low bits of the index */
+	_Atomic uint32_t mask; /* slots in use - 1; it only grows */
+	_Atomic(struct wg_session *) slot[DP_INDEX_SLOTS];
 };
+
+/* The memory is zeroed. */
+static inline void dp_session_table_init(struct dp_session_table *t)
+{
+	atomic_init(&t->mask, DP_SESSION_SLOTS_MIN - 1);
+}
 
 /* Workers, inside the epoch. NULL: unknown. */
 static inline struct wg_session *dp_session_table_find(struct dp_session_table *t, uint32_t index)
 {
-	struct wg_session *s = tt_epoch_load(&t->slot[index & (DP_INDEX_SLOTS - 1)]);
+	uint32_t mask = atomic_load_explicit(&t->mask, memory_order_acquire);
+	struct wg_session *s = tt_epoch_load(&t->slot[index & mask]);
 
 	return s && s->local_index == index ? s : NULL;
 }
 
-/* Control. The index allocator never gives a slot twice, so what it replaces is nothing. */
-static inline void dp_session_table_put(struct dp_session_table *t, struct wg_session *s)
-{
-	tt_epoch_publish(&t->slot[s->local_index & (DP_INDEX_SLOTS - 1)], s);
-}
-
-/* Control. Leaves the slot alone where another session has it. */
-static inline void dp_session_table_remove(struct dp_session_table *t, struct wg_session *s)
-{
-	struct wg_session *expected = s;
-
-	atomic_compare_exchange_strong(&t->slot[s->local_index & (DP_INDEX_SLOTS - 1)], &expected,
-				       NULL);
-}
+/* Control. Takes s in; a session of the same index is replaced. */
+void dp_session_table_put(struct dp_session_table *t, struct wg_session *s);
+/* Control. Nothing in the table points to s afterwards. Other sessions stay. */
+void dp_session_table_remove(struct dp_session_table *t, struct wg_session *s);
 
 #endif

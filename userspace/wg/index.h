@@ -4,6 +4,11 @@
  * bits are a slot of the table, drawn uniformly among the free ones; the high bits are random. So a
  * look-up is one array access, and an index tells nothing about us.
  *
+ * A table begins with few slots and doubles when it is crowded, at most to its capacity: one more
+ * of the bits that were random then says the slot. So its memory is touched as the number of
+ * sessions needs it, and not, after some days of rekeys, all of it. No two live indices ever have
+ * the same low bits, with however many bits from WG_INDEX_SLOTS_MIN on they are compared.
+ *
  * A slot that carried a session rests for WG_INDEX_REST_NS before it is given out again: packets of
  * the old session that are still on their way then meet no other session. A slot of a handshake
  * that never became a session has no such packets and is free at once (otherwise unreachable peers,
@@ -19,6 +24,9 @@
 
 #define WG_INDEX_REST_NS     (180 * TT_NS_PER_SEC)
 #define WG_INDEX_REST_AGE_NS (5 * TT_NS_PER_SEC)
+
+/* Slots of a new table: what one laptop, or a gateway of some hundred peers, needs. */
+#define WG_INDEX_SLOTS_MIN 1024
 
 enum wg_index_kind {
 	WG_INDEX_FREE = 0,
@@ -36,7 +44,8 @@ struct wg_index_entry {
 struct wg_index_table {
 	struct wg_index_entry *entries; /* [capacity], caller's, zeroed */
 	uint32_t capacity;		/* a power of two, at most 2^24 */
-	uint32_t used;			/* entries that are not FREE */
+	uint32_t slots; /* in use now: a power of two, at most capacity; never less */
+	uint32_t used;	/* entries that are not FREE */
 };
 
 /* A hit. index 0 never occurs in a table: it means "none" in the structs that hold one. */
@@ -47,10 +56,10 @@ struct wg_index_ref {
 
 void wg_index_init(struct wg_index_table *t, struct wg_index_entry *entries, uint32_t capacity);
 
-/* Slot number of an index: its place in every array that mirrors this table. */
+/* Slot number of an index now. */
 static inline uint32_t wg_index_slot(const struct wg_index_table *t, uint32_t index)
 {
-	return index & (t->capacity - 1);
+	return index & (t->slots - 1);
 }
 
 /* A fresh index for the peer, or 0 where no slot is free. */

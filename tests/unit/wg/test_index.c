@@ -147,8 +147,69 @@ static void random_life(void)
 	CU_ASSERT_EQUAL(wrong, 0);
 }
 
+/* What is live keeps its index through all sizes, and no two ever share the low bits. */
+static void grows_with_what_is_live(void)
+{
+	enum { N = 5000 };
+	static uint32_t all[N];
+	uint32_t slots = 0, doubled = 0;
+
+	set_up(UINT32_C(1) << 14);
+	for (int i = 0; i < N; i++) {
+		doubled += t.slots != slots;
+		slots = t.slots;
+		all[i] = wg_index_add(&t, at(1), &rng, WG_INDEX_SESSION, (tt_peer_id)i);
+		CU_ASSERT_NOT_EQUAL_FATAL(all[i], 0);
+		CU_ASSERT(t.used * 8 <= t.slots + 8 || t.slots == t.capacity);
+	}
+	CU_ASSERT_EQUAL(doubled, 5); /* 1024 .. 16384 */
+	for (int i = 0; i < N; i++)
+		CU_ASSERT_EQUAL(wg_index_find(&t, all[i]).peer, (tt_peer_id)i);
+	for (int i = 0; i < N; i++)
+		wg_index_remove(&t, all[i], at(2));
+	CU_ASSERT_EQUAL(t.used, 0);
+}
+
+/* A laptop's rekeys of a year stay within the first slots. */
+static void rekeys_do_not_spread(void)
+{
+	uint32_t old = 0;
+
+	set_up(UINT32_C(1) << 18);
+	for (uint64_t s = 1; s < 365 * 86400; s += 120) {
+		uint32_t new = wg_index_add(&t, at(s), &rng, WG_INDEX_SESSION, 1);
+		wg_index_remove(&t, old, at(s + 1));
+		old = new;
+	}
+	CU_ASSERT_EQUAL(t.slots, WG_INDEX_SLOTS_MIN);
+}
+
+/* Slots that rest go on resting after the table has grown, in both halves. */
+static void rest_survives_growth(void)
+{
+	uint64_t wrong = 0;
+
+	set_up(UINT32_C(1) << 12);
+	for (int i = 0; i < 1024; i++) {
+		uint32_t index = wg_index_add(&t, at(1), &rng, WG_INDEX_SESSION, 1);
+		if (t.slots != WG_INDEX_SLOTS_MIN)
+			break; /* nearly all rest */
+		wg_index_remove(&t, index, at(2));
+	}
+	CU_ASSERT_EQUAL(t.slots, 2 * WG_INDEX_SLOTS_MIN);
+	for (uint32_t i = 0; i < WG_INDEX_SLOTS_MIN; i++)
+		wrong += t.entries[i].kind == WG_INDEX_FREE &&
+			 t.entries[i + WG_INDEX_SLOTS_MIN].kind == WG_INDEX_FREE &&
+			 t.entries[i].resting_until !=
+				 t.entries[i + WG_INDEX_SLOTS_MIN].resting_until;
+	CU_ASSERT_EQUAL(wrong, 0);
+}
+
 TT_TESTS("index", {"find compares all 32 bits", find_and_full_compare},
 	 {"case 06: 10,000 indices, chi-square and uniqueness", random_and_unique},
 	 {"no slot of a session is reused within 180 s", sessions_rest},
 	 {"slots of unanswered handshakes are free at once", handshakes_do_not_rest},
-	 {"uniform among the free ones", uniform_when_crowded}, {"random life", random_life})
+	 {"uniform among the free ones", uniform_when_crowded}, {"random life", random_life},
+	 {"grows with what is live", grows_with_what_is_live},
+	 {"rekeys do not spread", rekeys_do_not_spread},
+	 {"rest survives growth", rest_survives_growth})
