@@ -146,9 +146,11 @@ check "one byte more ends it" grep -q 'closed$' "$TT_WORK/bad.out"
 
 # --- who does not read ---------------------------------------------------------------------------------
 
-# Not held in every run, and why is not known; play() bounds what the hub keeps for it and what others feel.
+# Its receive buffer is small from the beginning (hub_talk.h says why), so that what it sends arrives
+# although it reads nothing: the hub holds it for what it asks, as it does one that reads.
+held=$(counter .connections.held)
 play bad mute
-check "who asks too much is not read for a while" test "$(counter .connections.held)" -gt 0
+check "who asks and does not read the answers is not read either" test "$(counter .connections.held)" -gt "$held"
 SECONDS_OF=${TT_ALL:+45}
 SECONDS_OF=${SECONDS_OF:-4}
 check "a laptop that does not read" start b deaf

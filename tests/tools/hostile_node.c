@@ -305,9 +305,6 @@ static void hello_twice(void)
 /* Asks, and never reads what is answered. */
 static void mute(void)
 {
-	int small = 4096;
-
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	while (now_us() < end_us) {
 		for (unsigned i = 0; i < BATCH; i++)
 			say_ping();
@@ -319,9 +316,6 @@ static void mute(void)
 /* Only stays, and never reads: others send to it. */
 static void deaf(void)
 {
-	int small = 4096;
-
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	while (now_us() < end_us)
 		usleep(10000);
 }
@@ -441,44 +435,41 @@ static void udp(void)
 	}
 }
 
+#define SMALL_BUFFER 4096 /* of who does not read: little waits in its own system */
+
 static const struct script {
 	const char *name;
 	void (*flood)(void);
 	void (*run)(void);
+	int receive_buffer; /* 0: the system's own */
 } scripts[] = {
-	{"signals", say_signal, NULL},
-	{"signals_nowhere", say_signal_nowhere, NULL},
-	{"opens", say_open, NULL},
-	{"opens_closes", say_open_and_close, NULL},
-	{"maps", say_request, NULL},
-	{"renewals", say_renew, NULL},
-	{"pings", say_ping, NULL},
-	{"largest", say_largest_packet, NULL},
-	{"smallest", say_smallest_packet, NULL},
-	{"nowhere", say_packet_nowhere, NULL},
-	{"initiations", say_initiation, NULL},
-	{"data", say_data, NULL},
-	{"checks", say_check, NULL},
-	{"hello_twice", NULL, hello_twice},
-	{"mute", NULL, mute},
-	{"deaf", NULL, deaf},
-	{"garbage", NULL, garbage},
-	{"longest", NULL, longest},
-	{"reconnect", NULL, reconnect},
-	{"udp", NULL, udp},
+	{"signals", say_signal, NULL, 0},
+	{"signals_nowhere", say_signal_nowhere, NULL, 0},
+	{"opens", say_open, NULL, 0},
+	{"opens_closes", say_open_and_close, NULL, 0},
+	{"maps", say_request, NULL, 0},
+	{"renewals", say_renew, NULL, 0},
+	{"pings", say_ping, NULL, 0},
+	{"largest", say_largest_packet, NULL, 0},
+	{"smallest", say_smallest_packet, NULL, 0},
+	{"nowhere", say_packet_nowhere, NULL, 0},
+	{"initiations", say_initiation, NULL, 0},
+	{"data", say_data, NULL, 0},
+	{"checks", say_check, NULL, 0},
+	{"hello_twice", NULL, hello_twice, 0},
+	{"mute", NULL, mute, SMALL_BUFFER},
+	{"deaf", NULL, deaf, SMALL_BUFFER},
+	{"garbage", NULL, garbage, 0},
+	{"longest", NULL, longest, 0},
+	{"reconnect", NULL, reconnect, 0},
+	{"udp", NULL, udp, 0},
 };
 
-static void play(const char *name)
+static const struct script *find_script(const char *name)
 {
-	for (size_t i = 0; i < TT_ARRAY_LEN(scripts); i++) {
-		if (strcmp(scripts[i].name, name) != 0)
-			continue;
-		if (scripts[i].run)
-			scripts[i].run();
-		else
-			flood(scripts[i].flood);
-		return;
-	}
+	for (size_t i = 0; i < TT_ARRAY_LEN(scripts); i++)
+		if (strcmp(scripts[i].name, name) == 0)
+			return &scripts[i];
 	die("script", name);
 }
 
@@ -499,11 +490,16 @@ int main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGALRM, on_alarm);
+	const struct script *script = find_script(argv[2]);
+	receive_buffer = script->receive_buffer;
 	begin();
 	printf("ready\n");
 	fflush(stdout);
 	end_us = now_us() + (uint64_t)seconds * 1000000;
 	alarm(seconds + 8);
-	play(argv[2]);
+	if (script->run)
+		script->run();
+	else
+		flood(script->flood);
 	finish();
 }

@@ -64,6 +64,11 @@ static const char *path_of(const char *dir, const char *name)
 
 /* --- connection ------------------------------------------------------------------------------- */
 
+/* 0: the system's own. Set before connect(): where it shrinks afterwards, what the hub sent into
+ * the larger window is beyond it, the kernel drops such segments with the acknowledgements in them,
+ * and what is sent to the hub stands still as well. */
+static int receive_buffer;
+
 static void dial(const char *host, uint16_t tcp_port)
 {
 	struct addrinfo hint = {.ai_socktype = SOCK_STREAM}, *list;
@@ -82,6 +87,8 @@ static void dial(const char *host, uint16_t tcp_port)
 	if (getaddrinfo(name, service, &hint, &list) != 0)
 		die("resolve", name);
 	fd = socket(list->ai_family, SOCK_STREAM, 0);
+	if (receive_buffer)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
 	if (connect(fd, list->ai_addr, list->ai_addrlen) < 0)
 		die("connect", strerror(errno));
 	freeaddrinfo(list);
