@@ -5,7 +5,7 @@
  * Every session gets its place among twice as many slots before the workers look there. Its old
  * place keeps pointing to it, for a worker that has read the old mask: such a copy is found by
  * nobody else, because its index is not the one that leads there, and the next session of that slot
- * replaces it.
+ * replaces it. Then that worker finds the new mask as well.
  */
 static void dp_session_table_grow(struct dp_session_table *t)
 {

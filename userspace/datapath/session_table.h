@@ -26,13 +26,30 @@ static inline void dp_session_table_init(struct dp_session_table *t)
 	atomic_init(&t->mask, DP_SESSION_SLOTS_MIN - 1);
 }
 
+/*
+ * Looks by `mask` first, and again where there is another one by then: between the load of a mask
+ * and that of a slot the session may have got a new place and another one its old.
+ */
+static inline struct wg_session *dp_session_table_find_by(struct dp_session_table *t,
+							  uint32_t index, uint32_t mask)
+{
+	for (;;) {
+		struct wg_session *s = tt_epoch_load(&t->slot[index & mask]);
+		uint32_t before = mask;
+
+		if (s && s->local_index == index)
+			return s;
+		mask = atomic_load_explicit(&t->mask, memory_order_acquire);
+		if (mask == before)
+			return NULL;
+	}
+}
+
 /* Workers, inside the epoch. NULL: unknown. */
 static inline struct wg_session *dp_session_table_find(struct dp_session_table *t, uint32_t index)
 {
-	uint32_t mask = atomic_load_explicit(&t->mask, memory_order_acquire);
-	struct wg_session *s = tt_epoch_load(&t->slot[index & mask]);
-
-	return s && s->local_index == index ? s : NULL;
+	return dp_session_table_find_by(t, index,
+					atomic_load_explicit(&t->mask, memory_order_acquire));
 }
 
 /* Control. Takes s in; a session of the same index is replaced. */

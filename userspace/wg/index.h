@@ -6,8 +6,8 @@
  *
  * A table begins with few slots and doubles when it is crowded, at most to its capacity: one more
  * of the bits that were random then says the slot. So its memory is touched as the number of
- * sessions needs it, and not, after some days of rekeys, all of it. No two live indices ever have
- * the same low bits, with however many bits from WG_INDEX_SLOTS_MIN on they are compared.
+ * sessions needs it, and not, after some days of rekeys, all of it. No two live indices have the
+ * same low bits, with as many of them compared as say the slot now, or with more.
  *
  * A slot that carried a session rests for WG_INDEX_REST_NS before it is given out again: packets of
  * the old session that are still on their way then meet no other session. A slot of a handshake

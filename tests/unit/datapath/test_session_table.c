@@ -103,6 +103,26 @@ static void old_places_are_free(void)
 	tear_down();
 }
 
+/* A worker that has read the mask and then has to wait, while the table grows for the session that
+ * gets the old place. */
+static void found_by_an_old_mask(void)
+{
+	const uint32_t old = DP_SESSION_SLOTS_MIN - 1;
+
+	set_up();
+	all[0].local_index = 1024 + 7;
+	all[1].local_index = 7;
+	dp_session_table_put(t, &all[0]);
+	dp_session_table_put(t, &all[1]);
+	CU_ASSERT_PTR_EQUAL(dp_session_table_find_by(t, 1024 + 7, old), &all[0]);
+	CU_ASSERT_PTR_EQUAL(dp_session_table_find_by(t, 7, old), &all[1]);
+	CU_ASSERT_PTR_NULL(dp_session_table_find_by(t, 2048 + 7, old));
+	dp_session_table_remove(t, &all[0]);
+	CU_ASSERT_PTR_NULL(dp_session_table_find_by(t, 1024 + 7, old));
+	tear_down();
+}
+
 TT_TESTS("session_table", {"grows, and finds all", grows_and_finds},
 	 {"does not grow for replacements", does_not_grow_for_replacements},
-	 {"old places are free", old_places_are_free})
+	 {"old places are free", old_places_are_free},
+	 {"found by an old mask", found_by_an_old_mask})
