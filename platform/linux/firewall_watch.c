@@ -38,8 +38,13 @@ int plat_firewall_watch_open(struct plat_firewall_watch *w)
 						       NETLINK_NETFILTER)};
 	if (w->fd < 0)
 		return -errno;
-	/* A smaller buffer only loses changes sooner, and that is told. */
-	(void)setsockopt(w->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	/*
+	 * The making of our own table has to fit, or it would be put back for ever: 590 KB where it
+	 * has most prefixes. With no right to more than the host's rmem_max, changes are lost
+	 * sooner, and that is told.
+	 */
+	if (setsockopt(w->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
+		(void)setsockopt(w->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	if (bind(w->fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
 	    setsockopt(w->fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0) {
 		int err = -errno;

@@ -12,22 +12,6 @@
 #include "node/config_load.h"
 #include "plat/memfile.h"
 
-static int write_all(int fd, const void *data, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = pwrite(fd, (const char *)data + done, len - done, (off_t)done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		done += (size_t)n;
-	}
-	return 0;
-}
-
 static void config_log_warnings(const struct node_config_error *err)
 {
 	uint32_t kept = TT_MIN(err->warning_count, (uint32_t)NODE_CONFIG_WARNINGS_MAX);
@@ -64,10 +48,18 @@ static void config_work(struct node_monitor *m, const struct node_monitor_job *j
 	memcpy(result->name, cfg->name, sizeof(result->name));
 	result->log_level = cfg->log_level;
 	result->log_format = cfg->log_format;
-	result->result = write_all(job->fd, cfg, cfg->size);
+	result->result = node_monitor_write(job->fd, cfg, cfg->size);
 	if (result->result)
 		snprintf(result->error, sizeof(result->error), "no memory for the configuration");
 	node_config_free(cfg);
+}
+
+static void config_drop_loaded(struct node_monitor *m)
+{
+	if (m->config_loaded >= 0)
+		close(m->config_loaded);
+	m->config_loaded = -1;
+	node_monitor_disallow(&m->allowed_loaded);
 }
 
 int node_monitor_config_load(struct node_monitor *m, const struct node_priv_request *req,
@@ -81,6 +73,8 @@ int node_monitor_config_load(struct node_monitor *m, const struct node_priv_requ
 		return node_monitor_fail(reply, -ENOENT, "started without a configuration file");
 	m->engine.config_given = true;
 	if (again && m->config_committed >= 0) {
+		/* what was refused, or taken into use in part, by an engine that is no more */
+		config_drop_loaded(m);
 		fds[0] = m->config_committed;
 		*nfds = 1;
 		return 0;
@@ -138,9 +132,7 @@ static int config_take(struct node_monitor *m, int fd, struct node_priv_reply *r
 	if (err)
 		return node_monitor_fail(reply, err, "cannot keep the configuration: %s",
 					 strerror(-err));
-	if (m->config_loaded >= 0)
-		close(m->config_loaded);
-	node_monitor_disallow(&m->allowed_loaded);
+	config_drop_loaded(m);
 	m->config_loaded = fd;
 	m->allowed_loaded = allowed;
 	return 0;
@@ -192,11 +184,9 @@ int node_monitor_config_commit(struct node_monitor *m, struct node_priv_reply *r
 
 void node_monitor_config_close(struct node_monitor *m)
 {
-	if (m->config_loaded >= 0)
-		close(m->config_loaded);
+	config_drop_loaded(m);
 	if (m->config_committed >= 0)
 		close(m->config_committed);
-	m->config_loaded = m->config_committed = -1;
-	node_monitor_disallow(&m->allowed_loaded);
+	m->config_committed = -1;
 	node_monitor_disallow(&m->allowed_committed);
 }

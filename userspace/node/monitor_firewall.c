@@ -8,9 +8,7 @@
 #include "node/monitor_impl.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "plat/clock.h"
@@ -36,6 +34,15 @@ static struct node_firewall_facts facts_of(const struct node_monitor *m)
 /* --- the file of what stands -------------------------------------------------------------------
  */
 
+/* Of this node or of one before it; where another one has the name, it is that one's. */
+static bool listing_is_there(const struct node_monitor *m)
+{
+	char path[MONITOR_PATH_MAX];
+
+	return m->lock_fd >= 0 && node_monitor_path(path, m->run_dir, m->name, ".nft") == 0 &&
+	       access(path, F_OK) == 0;
+}
+
 static void listing_remove(const struct node_monitor *m)
 {
 	char path[MONITOR_PATH_MAX];
@@ -44,43 +51,13 @@ static void listing_remove(const struct node_monitor *m)
 		(void)unlink(path);
 }
 
-static int write_all(int fd, const char *text)
-{
-	size_t left = strlen(text);
-
-	while (left) {
-		ssize_t n = write(fd, text, left);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		text += n;
-		left -= (size_t)n;
-	}
-	return 0;
-}
-
 static int listing_write(const struct node_monitor *m, const char *text)
 {
-	char path[MONITOR_PATH_MAX], temp[MONITOR_PATH_MAX + sizeof(".new")];
-	int err = node_monitor_path(path, m->run_dir, m->name, ".nft"), fd;
+	char path[MONITOR_PATH_MAX];
+	int err = node_monitor_path(path, m->run_dir, m->name, ".nft");
 
-	if (err)
-		return err;
-	snprintf(temp, sizeof(temp), "%s.new", path);
-	(void)unlink(temp);
-	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return -errno;
 	/* there is no secret in it, and whoever may not ask the kernel may read it */
-	err = fchmod(fd, 0644) < 0 ? -errno : write_all(fd, text);
-	close(fd);
-	if (!err && rename(temp, path) < 0)
-		err = -errno;
-	if (err)
-		(void)unlink(temp);
-	return err;
+	return err ? err : node_monitor_replace(path, text, 0644);
 }
 
 /* Counters and all: whoever compares leaves them out. */
@@ -140,7 +117,8 @@ static int table_make(struct node_monitor *m, char *reason, size_t cap)
 	err = plat_firewall_apply(script, reason, cap);
 	if (err) {
 		free(script);
-		if (!fw->script)
+		/* one that was killed may have been done */
+		if (!fw->script && err != -ETIMEDOUT)
 			listing_remove(m);
 		return err;
 	}
@@ -169,6 +147,12 @@ static int table_remove(struct node_monitor *m, char *reason, size_t cap)
 	return err;
 }
 
+/* Also one that could not be removed before, or that nft may have made before it was killed. */
+static bool table_may_stand(const struct node_monitor *m)
+{
+	return m->firewall.script || listing_is_there(m);
+}
+
 /* The table as the plan wants it, without doing again what is done. */
 static int table_apply(struct node_monitor *m, char *reason, size_t cap)
 {
@@ -179,7 +163,7 @@ static int table_apply(struct node_monitor *m, char *reason, size_t cap)
 
 	reason[0] = 0;
 	if (!fw->plan.wanted)
-		return fw->script ? table_remove(m, reason, cap) : 0;
+		return table_may_stand(m) ? table_remove(m, reason, cap) : 0;
 	script = fw->script ? node_firewall_script(&fw->plan, &facts) : NULL;
 	/* one that is to be put back is not there */
 	same = script && strcmp(script, fw->script) == 0 && !tt_mono_is_set(fw->again_at);
@@ -218,8 +202,13 @@ static int firewall_explain(struct node_monitor *m, struct node_priv_reply *repl
 					 "%s%s",
 					 reason, install);
 	snprintf(text, sizeof(text), "%s%s", reason, install);
-	tt_log(TT_LOG_WARN, "firewall.missing", TT_F_STR("reason", text),
-	       TT_F_STR("hint", WITHOUT));
+	if (!m->firewall.plan.wanted)
+		tt_log(TT_LOG_WARN, "firewall.left", TT_F_STR("reason", text),
+		       TT_F_STR("hint",
+				"it is no longer wanted; it is removed when the node stops"));
+	else
+		tt_log(TT_LOG_WARN, "firewall.missing", TT_F_STR("reason", text),
+		       TT_F_STR("hint", WITHOUT));
 	return 0;
 }
 
@@ -394,11 +383,10 @@ struct tt_mono node_monitor_firewall_timer(struct node_monitor *m, struct tt_mon
 
 void node_monitor_gateway_recover(struct node_monitor *m)
 {
-	char path[MONITOR_PATH_MAX], reason[NODE_PRIV_ERROR_MAX];
+	char reason[NODE_PRIV_ERROR_MAX] = "";
 
 	node_monitor_forward_recover(m);
-	if (m->firewall.script || node_monitor_path(path, m->run_dir, m->name, ".nft") ||
-	    access(path, F_OK) < 0)
+	if (m->firewall.script || !listing_is_there(m))
 		return;
 	if (table_remove(m, reason, sizeof(reason)) == 0)
 		tt_log(TT_LOG_INFO, "firewall.removed",
@@ -410,10 +398,10 @@ void node_monitor_gateway_recover(struct node_monitor *m)
 void node_monitor_gateway_undo(struct node_monitor *m)
 {
 	struct node_monitor_firewall *fw = &m->firewall;
-	char reason[NODE_PRIV_ERROR_MAX];
+	char reason[NODE_PRIV_ERROR_MAX] = "";
 
 	node_monitor_forward_undo(m);
-	if (fw->script && table_remove(m, reason, sizeof(reason)) != 0)
+	if (table_may_stand(m) && table_remove(m, reason, sizeof(reason)) != 0)
 		tt_log(TT_LOG_WARN, "firewall.left", TT_F_STR("reason", reason));
 	node_firewall_free(&fw->plan);
 	watch_close(fw);

@@ -30,11 +30,18 @@ static const struct {
 /* --- notes ---------------------------------------------------------------------------------------
  */
 
-/* Of several nodes, one looks and writes at a time. -1: no lock, which is as good as alone. */
+/*
+ * Of several nodes, one looks and writes at a time. -1: no lock, which is as good as alone. No
+ * interface is named so.
+ */
 static int notes_lock(const struct node_monitor *m)
 {
-	int fd = open(m->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char path[MONITOR_PATH_MAX];
+	int fd = -1;
 
+	/* a file of our own: anybody could hold the folder, and we would wait for ever */
+	if (node_monitor_path(path, m->run_dir, "", SUFFIX) == 0)
+		fd = open(path, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd >= 0)
 		(void)flock(fd, LOCK_EX);
 	return fd;
@@ -77,7 +84,7 @@ static unsigned note_own(const struct node_monitor *m)
 static int note_write(const struct node_monitor *m, unsigned bits)
 {
 	char path[MONITOR_PATH_MAX], text[16] = "";
-	int err = node_monitor_path(path, m->run_dir, m->name, SUFFIX), fd;
+	int err = node_monitor_path(path, m->run_dir, m->name, SUFFIX);
 
 	if (err)
 		return err;
@@ -88,12 +95,7 @@ static int note_write(const struct node_monitor *m, unsigned bits)
 			strcat(text, families[i].word);
 			strcat(text, "\n");
 		}
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	err = write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -EIO;
-	close(fd);
-	return err;
+	return node_monitor_replace(path, text, 0600);
 }
 
 /* A daemon of this name runs: it holds its lock. */
@@ -176,7 +178,7 @@ static int forward_on(struct node_monitor *m, size_t i, struct trouble *t)
 	if (is < 0)
 		return trouble_of_write(t, is);
 	/* on, and not by one of us: whoever has set it means it */
-	if (is == 1 && !(note_others(m, false) & bit))
+	if (is == 1 && (m->forward & bit || !(note_others(m, false) & bit)))
 		return 0;
 	if (is == 0 && plat_forwarding_costs_route(families[i].family, interface))
 		return trouble_of_route(t, name, interface);
@@ -238,7 +240,8 @@ int node_monitor_forward(struct node_monitor *m, const struct node_firewall *pla
 		bool want = plan->ip_forward && (families[i].family == TT_FAMILY_V4 || plan->v6);
 		struct trouble t = {0};
 
-		if (want && !(m->forward & families[i].bit))
+		/* also where it was set before: somebody may have taken it back */
+		if (want)
 			(void)forward_on(m, i, &t);
 		else if (!want)
 			forward_off(m, i);

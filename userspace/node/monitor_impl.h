@@ -373,11 +373,18 @@ void node_monitor_notify_alive(void);
 /* One daemon per interface name. 0, or -EBUSY and others with text (cap bytes). */
 int node_monitor_lock(struct node_monitor *m, char *text, size_t cap);
 void node_monitor_unlock(struct node_monitor *m);
+
+/* --- monitor_file.c --------------------------------------------------------------------------- */
+
 /* Makes one directory where it is missing. 0 or -errno. */
 int node_monitor_mkdir(const char *path, mode_t mode);
 /* Text into a buffer of MONITOR_PATH_MAX: DIR/NAME+suffix. 0 or -ENAMETOOLONG. */
 int node_monitor_path(char out[MONITOR_PATH_MAX], const char *dir, const char *name,
 		      const char *suffix);
+/* All of it. 0 or -errno. */
+int node_monitor_write(int fd, const void *data, size_t len);
+/* The file is the old one or the new one, never half; it need not outlive the host. 0 or -errno. */
+int node_monitor_replace(const char *path, const char *text, mode_t mode);
 
 /* --- monitor.c ----------------------------------------------------------------------------------
  */

@@ -11,23 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int node_monitor_mkdir(const char *path, mode_t mode)
-{
-	mode_t before = umask(0);
-	int err = mkdir(path, mode) < 0 && errno != EEXIST ? -errno : 0;
-
-	umask(before);
-	return err;
-}
-
-int node_monitor_path(char out[MONITOR_PATH_MAX], const char *dir, const char *name,
-		      const char *suffix)
-{
-	int n = snprintf(out, MONITOR_PATH_MAX, "%s/%s%s", dir, name, suffix);
-
-	return n < 0 || n >= MONITOR_PATH_MAX ? -ENAMETOOLONG : 0;
-}
-
 /* The file may be unlinked by its owner between our open and our lock: then it locks nothing. */
 static bool lock_is_of_path(int fd, const char *path)
 {
@@ -40,7 +23,8 @@ static bool lock_is_of_path(int fd, const char *path)
 static int lock_acquire(const char *path)
 {
 	for (;;) {
-		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+		/* whoever may open it may hold it, also after a kill, and keep us from starting */
+		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 		if (fd < 0)
 			return -errno;

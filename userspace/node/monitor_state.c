@@ -41,21 +41,6 @@ static int state_path(const struct node_monitor *m, enum node_state_kind kind,
 	return 0;
 }
 
-static int state_write(int to, const char *data, size_t len)
-{
-	while (len) {
-		ssize_t n = write(to, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 /* One certificate in PEM and nothing else, as far as that can be said without parsing. */
 static bool looks_like_certificate(const char *text, size_t len)
 {
@@ -89,7 +74,7 @@ static int state_copy(int from, int to, enum node_state_kind kind, uint32_t len)
 		if (kind == NODE_STATE_KIND_CERT &&
 		    ((uint32_t)n != len || !looks_like_certificate(buf, (size_t)n)))
 			return -EINVAL;
-		err = state_write(to, buf, (size_t)n);
+		err = node_monitor_write(to, buf, (size_t)n);
 		if (err)
 			return err;
 		at += (uint32_t)n;

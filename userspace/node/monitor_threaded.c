@@ -30,27 +30,6 @@ static size_t journal_text(const struct node_monitor *m, char *text, size_t size
 	return len;
 }
 
-static int journal_write(const char *path, const char *text, size_t len)
-{
-	char temp[MONITOR_PATH_MAX + sizeof(".new")];
-	int fd, err = 0;
-
-	snprintf(temp, sizeof(temp), "%s.new", path);
-	(void)unlink(temp);
-	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	ssize_t n = write(fd, text, len);
-	if (n != (ssize_t)len)
-		err = n < 0 ? -errno : -EIO;
-	close(fd);
-	if (!err && rename(temp, path) < 0)
-		err = -errno;
-	if (err)
-		(void)unlink(temp);
-	return err;
-}
-
 static int journal_save(const struct node_monitor *m)
 {
 	char path[MONITOR_PATH_MAX], text[2 * MONITOR_XDP_MAX * (PLAT_IFNAME_MAX + 16)];
@@ -60,7 +39,7 @@ static int journal_save(const struct node_monitor *m)
 	if (err)
 		return err;
 	if (len)
-		return journal_write(path, text, len);
+		return node_monitor_replace(path, text, 0600);
 	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
