@@ -2,7 +2,6 @@
  *
  * [gateway]: the monitor does it, the engine says when, and tells who listens.
  */
-#include <errno.h>
 #include <stdio.h>
 
 #include "base/log.h"
@@ -23,12 +22,11 @@ static int ask(struct node_engine *e, struct node_priv_reply *reply)
 	*reply = (struct node_priv_reply){0};
 	e->gateway.asked = true;
 	err = node_priv_call(e->priv, &req, -1, reply, NULL);
-	/* it goes on at the monitor, and its log says how it ended */
-	if (err && !reply->error[0])
-		snprintf(reply->error, sizeof(reply->error), "the monitor did not answer: %s",
-			 strerror(-err));
-	else
+	/* no answer: it goes on at the monitor, and its log says how it ended */
+	if (reply->op == NODE_PRIV_GATEWAY)
 		remember(e, reply);
+	else
+		e->gateway.firewall = NODE_GATEWAY_MISSING;
 	return err;
 }
 

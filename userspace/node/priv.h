@@ -257,9 +257,10 @@ bool node_priv_has_answers(const struct node_priv_client *c);
 /* Runs those callbacks of such replies that have this arg. */
 void node_priv_deliver(struct node_priv_client *c, const void *arg);
 /*
- * Sends and waits, 5 s at most (40 s for NODE_PRIV_CONFIG_LOAD), then -ETIMEDOUT. Returns
- * reply->result. fds has room for NODE_PRIV_FDS_MAX; NULL: descriptors are closed. Callbacks of
- * other replies that arrive meanwhile wait for the next node_priv_dispatch().
+ * Sends and waits, 5 s at most (12 s for NODE_PRIV_GATEWAY, 40 s for NODE_PRIV_CONFIG_LOAD), then
+ * -ETIMEDOUT. Returns reply->result; reply->op is 0 where there was no answer. fds has room for
+ * NODE_PRIV_FDS_MAX; NULL: descriptors are closed. Callbacks of other replies that arrive meanwhile
+ * wait for the next node_priv_dispatch().
  */
 int node_priv_call(struct node_priv_client *c, struct node_priv_request *req, int fd_to_send,
 		   struct node_priv_reply *reply, int *fds);

@@ -16,10 +16,12 @@
 #include "node/priv_wire.h"
 
 #define CLIENT_WAITING_MAX 4096
-/* How long a call waits. The loader has 30 s of its own (monitor_job.c). */
-#define CALL_MS	     5000
-#define CALL_LOAD_MS 40000
-#define CALL_TURN_MS 100
+/* How long a call waits. The loader has 30 s of its own (monitor_job.c), and each of the firewall
+ * program's two runs 5 (plat/firewall.h). */
+#define CALL_MS		5000
+#define CALL_LOAD_MS	40000
+#define CALL_GATEWAY_MS 12000
+#define CALL_TURN_MS	100
 
 enum client_state { CLIENT_UNSENT, CLIENT_SENT, CLIENT_ANSWERED };
 
@@ -261,13 +263,25 @@ void node_priv_deliver(struct node_priv_client *c, const void *arg)
 
 /* --- calls ------------------------------------------------------------------------------------ */
 
+static int client_patience_ms(uint32_t op)
+{
+	switch (op) {
+	case NODE_PRIV_CONFIG_LOAD:
+		return CALL_LOAD_MS;
+	case NODE_PRIV_GATEWAY:
+		return CALL_GATEWAY_MS;
+	default:
+		return CALL_MS;
+	}
+}
+
 /*
  * Counts turns of poll instead of looking at a clock: a machine or a process that slept has not
  * waited.
  */
 static int client_wait_for(struct node_priv_client *c, const struct client_request *r)
 {
-	int turns = (r->req.op == NODE_PRIV_CONFIG_LOAD ? CALL_LOAD_MS : CALL_MS) / CALL_TURN_MS;
+	int turns = client_patience_ms(r->req.op) / CALL_TURN_MS;
 	int err = c->broken ? -EPIPE : 0;
 
 	while (!err && r->state != CLIENT_ANSWERED) {
