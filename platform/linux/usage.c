@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -34,6 +35,19 @@ static uint64_t now_ms(clockid_t clock)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / TT_NS_PER_MS;
 }
 
+/* Who counts changes of it counts restarts: only a step of the wall clock moves it, and not what
+ * passes between the looks at two clocks. */
+static uint64_t steady(uint64_t started_ms)
+{
+	static _Atomic uint64_t told;
+	uint64_t was = atomic_load(&told);
+
+	if (started_ms < was + 1000 && was < started_ms + 1000)
+		return was;
+	atomic_store(&told, started_ms);
+	return started_ms;
+}
+
 /* Memory, and the start in ticks since boot: fields 22 to 24. */
 static void from_stat(struct plat_usage *out)
 {
@@ -52,7 +66,7 @@ static void from_stat(struct plat_usage *out)
 		   &start, &size, &pages) != 3)
 		return;
 	uint64_t age_ms = now_ms(CLOCK_BOOTTIME) - start * 1000 / (unsigned long)ticks;
-	out->started_ms = now_ms(CLOCK_REALTIME) - age_ms;
+	out->started_ms = steady(now_ms(CLOCK_REALTIME) - age_ms);
 	out->virtual_bytes = size;
 	out->resident_bytes = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
