@@ -128,8 +128,8 @@ static struct MHD_Response *response_of(struct page *p, const struct tt_text *t)
 	return response;
 }
 
-/* True: p->ready is a new one. */
-static bool render(struct page *p)
+/* p->ready is a new one, or none where that failed, which took its time as well. */
+static void render(struct page *p)
 {
 	struct wire_http *h = p->server;
 	struct tt_text t = tt_text_init(realloc, h->page_max);
@@ -141,31 +141,32 @@ static bool render(struct page *p)
 	uint64_t took = uv_hrtime() - began;
 	h->stats.renderings++;
 	h->stats.render_ns += took;
-	if (t.full) {
-		free(t.buf);
-		return false;
-	}
-	struct MHD_Response *r = response_of(p, &t);
-	if (!r)
-		return false;
 	forget(p);
-	p->ready = r;
+	if (t.full)
+		free(t.buf);
+	else
+		p->ready = response_of(p, &t);
 	p->status = status;
 	p->last_len = t.len;
 	p->fresh_until_ms = uv_now(h->loop) + TT_MAX((uint64_t)WIRE_HTTP_REUSE_MS,
 						     took * WIRE_HTTP_REUSE_FACTOR / TT_NS_PER_MS);
-	return true;
 }
 
 static void start_cleanup(struct wire_http *h);
 
+static bool is_fresh(const struct page *p)
+{
+	return uv_now(p->server->loop) < p->fresh_until_ms;
+}
+
 static enum MHD_Result serve(struct page *p, struct MHD_Connection *c)
 {
 	struct wire_http *h = p->server;
-	bool fresh = p->ready && uv_now(h->loop) < p->fresh_until_ms;
 
 	/* clients that do not read get no more memory: others see what is there for a while */
-	if (!fresh && p->alive < WIRE_HTTP_RENDERINGS_MAX && !render(p))
+	if (!is_fresh(p) && p->alive < WIRE_HTTP_RENDERINGS_MAX)
+		render(p);
+	if (!p->ready && is_fresh(p))
 		return refuse(h, c, MHD_HTTP_INTERNAL_SERVER_ERROR,
 			      "the page is too long, or there is no memory\n");
 	if (!p->ready)

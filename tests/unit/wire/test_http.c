@@ -275,6 +275,10 @@ static void too_long(void)
 	start(false, 5000, 0);
 	big_len = 20000;
 	CU_ASSERT_EQUAL(get("/big"), 500);
+	/* it took its time: a flood of requests for it must not take the loop's */
+	for (int i = 0; i < 20; i++)
+		CU_ASSERT_EQUAL(get("/big"), 500);
+	CU_ASSERT(renders < 10);
 	CU_ASSERT_EQUAL(get("/metrics"), 200);
 	stop();
 }
