@@ -3,7 +3,8 @@
 #
 # Sourced after lib.sh by tests that move data and look at a daemon.
 #
-#   tcp_copy FROM TO ADDRESS [BYTES]   one TCP stream of random bytes; 0 where the checksums match
+#   tcp_copy FROM TO ADDRESS [BYTES]   one TCP stream of random bytes; 0 where the checksums match.
+#                                      With TT_TCP_SNDBUF, twice that is on its way at most
 #   node_config NS FILE IFNAME KEY ADDRESS PORT [LINE]...      an [interface] in TOML; lines after it
 #   node_peer FILE KEY ALLOWED_IPS [LINE]...                   appends a [[peer]]
 #   status NS IFNAME JQ                one value of the daemon's status
@@ -28,7 +29,8 @@ tcp_copy() {
 		>"$TT_WORK/sum.$port" &
 	pid=$!
 	wait_for 5 listening "$to" "$port" || return 1
-	in_ns "$from" timeout 60 socat -u "OPEN:$TT_WORK/data.$bytes" "$connect:$addr:$port" || {
+	in_ns "$from" timeout 60 socat -u "OPEN:$TT_WORK/data.$bytes" \
+		"$connect:$addr:$port${TT_TCP_SNDBUF:+,sndbuf=$TT_TCP_SNDBUF}" || {
 		wait "$pid"
 		return 1
 	}
