@@ -30,6 +30,7 @@ int hub_listen_tcp(const struct tt_endpoint *at)
 	if (is_v6) {
 		v6->sin6_family = AF_INET6;
 		v6->sin6_port = htons(at->udp_port);
+		v6->sin6_scope_id = at->ip.scope_id;
 		memcpy(&v6->sin6_addr, at->ip.b, 16);
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	} else {
@@ -52,15 +53,19 @@ static bool address(const char *path, struct sockaddr_un *un)
 	return true;
 }
 
-static bool answers(const char *path)
+/* 0: nobody listens there any more; -EADDRINUSE, or why that is not known. Does not wait. */
+static int nobody_answers(const struct sockaddr_un *un)
 {
-	struct sockaddr_un un;
-	int fd = address(path, &un) ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
-	bool yes = fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof(un)) == 0;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err = 0;
 
-	if (fd >= 0)
-		close(fd);
-	return yes;
+	if (fd < 0)
+		return -errno;
+	/* a full queue (EAGAIN) has somebody behind it as well */
+	if (connect(fd, (const struct sockaddr *)un, sizeof(*un)) == 0 || errno == EAGAIN)
+		err = -EADDRINUSE;
+	else if (errno != ECONNREFUSED && errno != ENOENT)
+		err = -errno;
+	return close_with(fd, err);
 }
 
 int hub_listen_unix(const char *path, mode_t mode)
@@ -73,8 +78,9 @@ int hub_listen_unix(const char *path, mode_t mode)
 	if (lstat(path, &st) == 0) {
 		if (!S_ISSOCK(st.st_mode))
 			return -EEXIST;
-		if (answers(path))
-			return -EADDRINUSE;
+		int answer = nobody_answers(&un);
+		if (answer)
+			return answer;
 		unlink(path);
 	}
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
