@@ -84,7 +84,8 @@ static void values(void)
 	CU_ASSERT_EQUAL(
 		load("[hub]\nlisten = [\"0.0.0.0:8443\", \"[::]:8443\"]\nuser = \"hub\"\n"
 		     "certificate_days = 7\n[stun]\nudp_port = 0\n[relay]\nudp_port = 4000\n"
-		     "public = [\"203.0.113.5:4000\"]\ntcp_mbit_per_node = 8\n[limits]\n"
+		     "public = [\"203.0.113.5:4000\"]\ntcp_mbit_per_node = 8\n"
+		     "udp_pairs_per_node = 7\n[limits]\n"
 		     "connections = 10\nrelay_mib = 4095\ncontrol_kib = 512\n[log]\n"
 		     "level = \"debug\"\nformat = \"json\"\n",
 		     &c),
@@ -97,6 +98,7 @@ static void values(void)
 	CU_ASSERT_EQUAL(c.relay_udp_port, 4000);
 	CU_ASSERT_EQUAL(c.relay_at_count, 1);
 	CU_ASSERT_EQUAL(c.relay_tcp_bytes_per_s, 1000000);
+	CU_ASSERT_EQUAL(c.relay_udp_pairs, 7);
 	CU_ASSERT_EQUAL(c.limits.connections, 10);
 	CU_ASSERT_EQUAL(c.limits.packet_bytes, 4095u * 1024 * 1024);
 	CU_ASSERT_EQUAL(c.limits.control_bytes, 512u * 1024);
@@ -182,5 +184,31 @@ static void bucket(void)
 	CU_ASSERT_FALSE(hub_bucket_take(&b, 201, 50, 200, tt_mono_add_ns(now, TT_NS_PER_SEC)));
 }
 
+/* What is taken from a bucket of this rate in 1000 s by whoever always wants more and asks at this
+ * interval. */
+static uint64_t taken_by(uint64_t rate, uint64_t ask_ns)
+{
+	struct hub_bucket b = {0};
+	uint64_t taken = 0;
+
+	for (uint64_t ns = 1; ns < 1000 * TT_NS_PER_SEC; ns += ask_ns)
+		while (hub_bucket_take(&b, 1, rate, 5, (struct tt_mono){ns}))
+			taken++;
+	return taken;
+}
+
+/* However unlucky the moments are at which it is asked. */
+static void bucket_at_any_time(void)
+{
+	CU_ASSERT(taken_by(20, 99 * TT_NS_PER_MS) >= 19900);
+	CU_ASSERT(taken_by(20, 99 * TT_NS_PER_MS) <= 20005);
+	CU_ASSERT(taken_by(3, 400 * TT_NS_PER_MS) >= 2985);
+	CU_ASSERT(taken_by(3, 400 * TT_NS_PER_MS) <= 3005);
+	/* between two whole milliseconds */
+	CU_ASSERT(taken_by(1000, 1900 * TT_NS_PER_US) >= 995000);
+	CU_ASSERT(taken_by(1, 1999 * TT_NS_PER_MS) >= 995);
+}
+
 TT_TESTS("hub_config", {"defaults", defaults}, {"values", values}, {"metrics", metrics},
-	 {"refusals", refusals}, {"paths", paths}, {"token bucket", bucket})
+	 {"refusals", refusals}, {"paths", paths}, {"token bucket", bucket},
+	 {"token bucket at any time", bucket_at_any_time})
