@@ -19,7 +19,7 @@ uint64_t mesh_source_of_ip(const struct tt_ip *ip)
 	struct tt_ip n = mesh_address_normalise(ip);
 
 	/* no /64 begins with zeroes: see MESH_ADDRESS_RESERVED */
-	return n.family == TT_FAMILY_V4 ? tt_load_le32(n.b) : tt_load_le64(n.b);
+	return n.family == TT_FAMILY_V4 ? tt_load_be32(n.b) : tt_load_be64(n.b);
 }
 
 uint64_t mesh_source_of_node(uint32_t node_id)

@@ -78,6 +78,10 @@ static void sources(void)
 	CU_ASSERT_EQUAL(source("::ffff:192.0.2.1"), source("192.0.2.1"));
 	CU_ASSERT_NOT_EQUAL(source("192.0.2.1"), source("192.0.2.2"));
 	CU_ASSERT_NOT_EQUAL(source("0.0.0.7"), mesh_source_of_node(7));
+	/* whoever sends as the one takes nothing from the other, in either order of the bytes */
+	CU_ASSERT_NOT_EQUAL(source("2001:db8::1"), source("32.1.13.184"));
+	CU_ASSERT_NOT_EQUAL(source("2001:db8::1"), source("184.13.1.32"));
+	CU_ASSERT_NOT_EQUAL(source("700:0:100::1"), mesh_source_of_node(7));
 }
 
 TT_TESTS("source_rate", {"one source", one_source}, {"sustained", sustained}, {"others", others},
