@@ -300,8 +300,8 @@ bool hub_signer_sign(struct hub_signer *s, const struct hub_sign_request *req,
 	return ask(SIGN, (void *)done, ctx, cookie) != NULL;
 }
 
-bool hub_relay_open(struct hub_relay *r, uint32_t node_a, uint32_t node_b, struct hub_leg *a,
-		    struct hub_leg *b)
+enum hub_relay_outcome hub_relay_open(struct hub_relay *r, uint32_t node_a, uint32_t node_b,
+				      struct hub_leg *a, struct hub_leg *b)
 {
 	const struct hub_node *x = hub_registry_find(server.registry, node_a);
 	const struct hub_node *y = hub_registry_find(server.registry, node_b);
@@ -310,7 +310,7 @@ bool hub_relay_open(struct hub_relay *r, uint32_t node_a, uint32_t node_b, struc
 	require(x && y && hub_registry_sees(x, y) && x->session && y->session);
 	*a = (struct hub_leg){.tag = node_a, .key = {1}};
 	*b = (struct hub_leg){.tag = node_b, .key = {2}};
-	return node_a != node_b;
+	return node_a != node_b ? HUB_RELAY_OPENED : HUB_RELAY_SAME_NODE;
 }
 
 void hub_relay_close(struct hub_relay *r, uint32_t node_a, uint32_t node_b)

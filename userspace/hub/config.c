@@ -38,6 +38,7 @@ void hub_config_defaults(struct hub_config *c)
 	c->stun_udp_port = 3478;
 	c->relay_udp_port = 3479;
 	c->relay_tcp_bytes_per_s = 16 * 1024 * 1024;
+	c->relay_udp_pairs = HUB_RELAY_PAIRS_PER_NODE;
 	c->log_level = TT_LOG_INFO;
 	c->log_format = TT_LOG_LOGFMT;
 	memcpy(c->user, "taltun-hub", 11);
@@ -118,6 +119,7 @@ static const struct number_key numbers[] = {
 	{"stun", "udp_port", FIELD(stun_udp_port), 0, 65535, 1},
 	{"relay", "udp_port", FIELD(relay_udp_port), 0, 65535, 1},
 	{"relay", "udp_mbit_per_node", FIELD(relay_udp_bytes_per_s), 0, 1000000, BYTES_PER_MB},
+	{"relay", "udp_pairs_per_node", FIELD(relay_udp_pairs), 0, HUB_RELAY_ALLOCATIONS_MAX, 1},
 	{"relay", "tcp_mbit_per_node", FIELD(relay_tcp_bytes_per_s), 0, 1000000, BYTES_PER_MB},
 	{"limits", "connections", LIMIT(connections), 1, 100000, 1},
 	{"limits", "strangers_per_source", LIMIT(per_source), 1, 100000, 1},

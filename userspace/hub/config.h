@@ -7,6 +7,7 @@
 #define TT_HUB_CONFIG_H
 
 #include "hub/conn.h"
+#include "hub/relay_udp.h"
 #include "mesh/hub_codec.h"
 
 #define HUB_PATH_MAX	      512
@@ -16,6 +17,9 @@
 #define HUB_NODE_CERT_DAYS    30
 #define HUB_SERVER_CERT_YEARS 5
 #define HUB_CA_YEARS	      20
+/* A gateway may be in use by as many laptops that only a relay reaches, and sixteen like it by
+ * theirs. */
+#define HUB_RELAY_PAIRS_PER_NODE 4096
 
 /* Files. dir NULL: /etc/taltun and /var/lib/taltun-hub; otherwise all of it below dir. */
 struct hub_paths {
@@ -40,10 +44,11 @@ struct hub_config {
 	struct tt_endpoint relay_at[MESH_HUB_ENDPOINTS_MAX]; /* what nodes are told; none: found */
 	unsigned relay_at_count;
 	uint64_t relay_udp_bytes_per_s, relay_tcp_bytes_per_s; /* of one node; 0: any */
-	struct tt_endpoint metrics_at;			       /* port 0: not by TCP */
-	char metrics_path[108];				       /* of a Unix socket; "": none */
-	int log_level;					       /* enum tt_log_level */
-	int log_format;					       /* enum tt_log_format */
+	uint32_t relay_udp_pairs;      /* that one node may have opened; 0: any */
+	struct tt_endpoint metrics_at; /* port 0: not by TCP */
+	char metrics_path[108];	       /* of a Unix socket; "": none */
+	int log_level;		       /* enum tt_log_level */
+	int log_format;		       /* enum tt_log_format */
 };
 
 void hub_config_defaults(struct hub_config *c);

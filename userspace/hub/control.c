@@ -78,10 +78,15 @@ static json_t *conn_stats(const struct hub_conn_stats *c)
 	return o;
 }
 
-static json_t *relay_stats(const struct hub_relay_stats *r)
+static json_t *relay_stats(const struct hub_server_stats *st)
 {
-	json_t *o = json_object();
+	const struct hub_relay_stats *r = &st->relay;
+	json_t *o = json_object(), *refused = json_object();
 
+	for (unsigned i = 0; i < HUB_RELAY_REFUSAL_COUNT; i++)
+		put(refused, hub_relay_refusal_name((enum hub_relay_refusal)i),
+		    st->relay_not_opened[i]);
+	json_object_set_new(o, "refused", refused);
 	put(o, "allocations", r->allocations);
 	put(o, "bound_legs", r->bound_legs);
 	put(o, "rx_packets", r->rx_packets);
@@ -167,7 +172,7 @@ static char *status_text(const struct hub_control_sources *f)
 	json_object_set_new(o, "signer", json_boolean(hub_signer_works(f->signer)));
 	json_object_set_new(o, "counters", counters(&st));
 	json_object_set_new(o, "connections", conn_stats(&st.conns));
-	json_object_set_new(o, "relay", relay_stats(&st.relay));
+	json_object_set_new(o, "relay", relay_stats(&st));
 	if (f->stun)
 		json_object_set_new(o, "stun", stun_stats(f->stun));
 	hub_server_each_online(f->server, add_online, online);

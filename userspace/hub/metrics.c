@@ -130,6 +130,17 @@ static void relay_traffic(struct tt_prom *p, const struct hub_server_stats *st)
 			"Datagrams that were answered with a challenge.", st->relay.challenged);
 }
 
+static void relay_refusals(struct tt_prom *p, const struct hub_server_stats *st)
+{
+	struct count list[HUB_RELAY_REFUSAL_COUNT];
+
+	for (unsigned i = 0; i < HUB_RELAY_REFUSAL_COUNT; i++)
+		list[i] = (struct count){hub_relay_refusal_name((enum hub_relay_refusal)i),
+					 st->relay_not_opened[i]};
+	counters(p, "taltun_hub_relay_refusals_total", "UDP relays that were not opened.", "reason",
+		 list, TT_ARRAY_LEN(list));
+}
+
 static void relay_drops(struct tt_prom *p, const struct hub_server_stats *st)
 {
 	const struct hub_relay_stats *r = &st->relay;
@@ -229,6 +240,7 @@ static unsigned metrics_page(void *ctx, struct tt_text *out)
 	strangers(&p, &st);
 	service(&p, &st);
 	relay_traffic(&p, &st);
+	relay_refusals(&p, &st);
 	relay_drops(&p, &st);
 	stun(&p, m->from.stun);
 	certificates(&p, m->from.server);

@@ -60,13 +60,16 @@ struct relay_allocation {
 	uint32_t next_of[2], prev_of[2]; /* in the node's list, as 2i + side */
 	uint32_t next;			 /* in its hash chain, or of the free ones */
 	uint16_t last_random[2];	 /* of the tags that this place had last */
+	uint8_t opener;			 /* 0 or 1: whose of the two it is */
 	struct tt_mono opened;
 };
 
 struct relay_node {
 	uint32_t id;
-	uint32_t first; /* 2i + side */
-	uint32_t next;	/* in its hash chain, or of the free ones */
+	uint32_t first, last;  /* 2i + side; the newest is the first */
+	uint32_t opened;       /* how many of them count as its own */
+	struct tt_mono looked; /* for idle ones among them */
+	uint32_t next;	       /* in its hash chain, or of the free ones */
 };
 
 struct relay_queue {

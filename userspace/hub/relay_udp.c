@@ -15,6 +15,7 @@
 /* Where all are in use: so many are looked at for one that is wanted, and so many given up. */
 #define RECLAIM_SCAN 8192u
 #define RECLAIM_MAX  64u
+#define RECLAIM_REST TT_NS_PER_SEC /* of a node that has no room, between looks */
 
 static uint32_t chain_of(uint32_t a, uint32_t b)
 {
@@ -71,7 +72,8 @@ static uint32_t node_get(struct hub_relay *r, uint32_t id)
 	if (n != RELAY_NONE)
 		return n;
 	n = node_take(r);
-	r->node[n] = (struct relay_node){.id = id, .first = RELAY_NONE, .next = RELAY_NONE};
+	r->node[n] = (struct relay_node){
+		.id = id, .first = RELAY_NONE, .last = RELAY_NONE, .next = RELAY_NONE};
 	r->bucket[n] = (struct relay_bucket){0};
 	*node_slot(r, id) = n; /* the end of its chain */
 	return n;
@@ -86,20 +88,27 @@ static void link_to_node(struct hub_relay *r, uint32_t leg)
 	a->next_of[leg & 1] = n->first;
 	if (n->first != RELAY_NONE)
 		r->allocation[n->first / 2].prev_of[n->first & 1] = leg;
+	else
+		n->last = leg;
 	n->first = leg;
+	n->opened += a->opener == (leg & 1);
 }
 
 static void unlink_from_node(struct hub_relay *r, uint32_t leg)
 {
 	struct relay_allocation *a = &r->allocation[leg / 2];
+	struct relay_node *n = &r->node[a->owner[leg & 1]];
 	uint32_t prev = a->prev_of[leg & 1], next = a->next_of[leg & 1];
 
 	if (prev != RELAY_NONE)
 		r->allocation[prev / 2].next_of[prev & 1] = next;
 	else
-		r->node[a->owner[leg & 1]].first = next;
+		n->first = next;
 	if (next != RELAY_NONE)
 		r->allocation[next / 2].prev_of[next & 1] = prev;
+	else
+		n->last = prev;
+	n->opened -= a->opener == (leg & 1);
 }
 
 /* --- allocations ------------------------------------------------------------------------------ */
@@ -172,6 +181,24 @@ static void give_back(struct hub_relay *r, uint32_t i)
 				      memory_order_seq_cst);
 }
 
+static bool is_idle(struct hub_relay *r, uint32_t i, struct tt_mono now)
+{
+	return is_unbound(r, i) && tt_mono_since(now, r->allocation[i].opened) >= r->opt.idle_ns;
+}
+
+/* Those that are withdrawn, unless somebody was faster. */
+static void release_idle(struct hub_relay *r, const uint32_t *idle, uint32_t n)
+{
+	if (n)
+		wait_for_turn(r);
+	for (uint32_t k = 0; k < n; k++) {
+		if (is_unbound(r, idle[k]))
+			release(r, idle[k]);
+		else
+			give_back(r, idle[k]);
+	}
+}
+
 /*
  * A pair keeps its allocation when it has gone silent, or direct, and so all of them are in use one
  * day. Those that nobody has bound for long make room; who still wants one asks again.
@@ -185,20 +212,58 @@ static void reclaim(struct hub_relay *r)
 		uint32_t i = r->reclaim_at;
 
 		r->reclaim_at = (i + 1) % HUB_RELAY_ALLOCATIONS_MAX;
-		if (!is_unbound(r, i) ||
-		    tt_mono_since(now, r->allocation[i].opened) < r->opt.idle_ns)
+		if (!is_idle(r, i, now))
 			continue;
 		withdraw(r, i);
 		idle[n++] = i;
 	}
-	if (n)
-		wait_for_turn(r);
-	for (uint32_t k = 0; k < n; k++) {
-		if (is_unbound(r, idle[k]))
-			release(r, idle[k]);
-		else
-			give_back(r, idle[k]);
+	release_idle(r, idle, n);
+}
+
+/* The same of those that a node has opened, the oldest first; not each time that it asks. */
+static void reclaim_of(struct hub_relay *r, struct relay_node *node)
+{
+	struct tt_mono now = plat_clock_mono();
+	uint32_t idle[RECLAIM_MAX], n = 0, leg = node->last;
+
+	if (tt_mono_is_set(node->looked) && tt_mono_since(now, node->looked) < RECLAIM_REST)
+		return;
+	node->looked = now;
+	for (uint32_t k = 0; leg != RELAY_NONE && k < RECLAIM_SCAN && n < RECLAIM_MAX; k++) {
+		const struct relay_allocation *a = &r->allocation[leg / 2];
+
+		if (a->opener == (leg & 1) && is_idle(r, leg / 2, now)) {
+			withdraw(r, leg / 2);
+			idle[n++] = leg / 2;
+		}
+		leg = a->prev_of[leg & 1];
 	}
+	release_idle(r, idle, n);
+}
+
+static bool may_open(struct hub_relay *r, uint32_t id)
+{
+	uint32_t n = *node_slot(r, id);
+
+	if (!r->opt.node_allocations || n == RELAY_NONE)
+		return true;
+	if (r->node[n].opened >= r->opt.node_allocations)
+		reclaim_of(r, &r->node[n]);
+	return r->node[n].opened < r->opt.node_allocations;
+}
+
+/* RELAY_NONE: all are in use. */
+static uint32_t allocation_take(struct hub_relay *r)
+{
+	if (r->free_allocation == RELAY_NONE && r->used_allocations == HUB_RELAY_ALLOCATIONS_MAX)
+		reclaim(r);
+	uint32_t i = r->free_allocation;
+
+	if (i != RELAY_NONE)
+		r->free_allocation = r->allocation[i].next;
+	else if (r->used_allocations < HUB_RELAY_ALLOCATIONS_MAX)
+		i = r->used_allocations++;
+	return i;
 }
 
 /* Not the one that this place had before, so that nobody talks on with what was closed. */
@@ -233,27 +298,30 @@ static void open_leg(struct hub_relay *r, uint32_t leg, struct hub_leg *out)
 	l->batch = 0;
 }
 
-bool hub_relay_open(struct hub_relay *r, uint32_t node_a, uint32_t node_b, struct hub_leg *a,
-		    struct hub_leg *b)
+enum hub_relay_outcome hub_relay_open(struct hub_relay *r, uint32_t node_a, uint32_t node_b,
+				      struct hub_leg *a, struct hub_leg *b)
 {
 	uint32_t low = TT_MIN(node_a, node_b), high = TT_MAX(node_a, node_b);
 	bool swapped = low != node_a;
+	uint8_t opener = swapped;
 
-	hub_relay_close(r, node_a, node_b);
-	if (r->free_allocation == RELAY_NONE && r->used_allocations == HUB_RELAY_ALLOCATIONS_MAX)
-		reclaim(r);
-	uint32_t i = r->free_allocation;
+	if (low == high)
+		return HUB_RELAY_SAME_NODE;
+	uint32_t i = *pair_slot(r, low, high);
 
-	if (low == high || (i == RELAY_NONE && r->used_allocations == HUB_RELAY_ALLOCATIONS_MAX))
-		return false;
 	if (i != RELAY_NONE)
-		r->free_allocation = r->allocation[i].next;
-	else
-		i = r->used_allocations++;
+		opener = r->allocation[i].opener;
+	else if (!may_open(r, node_a))
+		return HUB_RELAY_NODE_FULL;
+	hub_relay_close(r, node_a, node_b);
+	i = allocation_take(r);
+	if (i == RELAY_NONE)
+		return HUB_RELAY_FULL;
 	struct relay_allocation *e = &r->allocation[i];
 
 	e->node[0] = low;
 	e->node[1] = high;
+	e->opener = opener;
 	e->opened = plat_clock_mono();
 	e->next = r->pair_chain[chain_of(low, high)];
 	r->pair_chain[chain_of(low, high)] = i;
@@ -263,7 +331,7 @@ bool hub_relay_open(struct hub_relay *r, uint32_t node_a, uint32_t node_b, struc
 	atomic_fetch_add_explicit(&r->allocations, 1, memory_order_relaxed);
 	atomic_store_explicit(&r->leg[2 * i].tag, (swapped ? b : a)->tag, memory_order_seq_cst);
 	atomic_store_explicit(&r->leg[2 * i + 1].tag, (swapped ? a : b)->tag, memory_order_seq_cst);
-	return true;
+	return HUB_RELAY_OPENED;
 }
 
 void hub_relay_close(struct hub_relay *r, uint32_t node_a, uint32_t node_b)

@@ -20,7 +20,8 @@ struct hub_relay_options {
 	unsigned listen_count;
 	uint64_t node_bytes_per_s; /* token bucket of what a node's legs send; 0: none */
 	uint64_t node_burst_bytes;
-	uint64_t idle_ns; /* of a bound leg; 0: MESH_RELAY_LEG_IDLE_NS */
+	uint32_t node_allocations; /* that a node may have opened at a time; 0: any */
+	uint64_t idle_ns;	   /* of a bound leg; 0: MESH_RELAY_LEG_IDLE_NS */
 	/* Legs may also be bound from addresses that are no targets, loopback above all: for tests.
 	 */
 	bool any_source;
@@ -40,12 +41,21 @@ struct hub_leg {
 	uint8_t key[MESH_RELAY_KEY_LEN];
 };
 
+enum hub_relay_outcome {
+	HUB_RELAY_OPENED,
+	HUB_RELAY_SAME_NODE,
+	HUB_RELAY_NODE_FULL, /* the node has as many open as it may */
+	HUB_RELAY_FULL,
+};
+
 /*
- * Loop's thread, as the two below. An allocation for two nodes; one that exists gets new tags and
- * keys. False: full, or it is the same node twice.
+ * Loop's thread, as the two below. An allocation for two nodes, which counts as node_a's; one that
+ * exists gets new tags and keys and stays whose it was. Where there is no room for another one,
+ * those that nobody has bound for idle_ns make some: the node's own where it is the node that has
+ * no room. Refused, nothing has changed.
  */
-bool hub_relay_open(struct hub_relay *r, uint32_t node_a, uint32_t node_b, struct hub_leg *a,
-		    struct hub_leg *b);
+enum hub_relay_outcome hub_relay_open(struct hub_relay *r, uint32_t node_a, uint32_t node_b,
+				      struct hub_leg *a, struct hub_leg *b);
 /* Nothing is forwarded any more when it returns, which it does after one batch at the latest. */
 void hub_relay_close(struct hub_relay *r, uint32_t node_a, uint32_t node_b);
 void hub_relay_close_node(struct hub_relay *r, uint32_t node);

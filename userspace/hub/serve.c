@@ -226,6 +226,7 @@ static enum hub_serve_outcome start_relay(struct serve *s)
 			   {.ip = {.family = TT_FAMILY_V6}, .udp_port = s->config.relay_udp_port}},
 		.listen_count = 2,
 		.node_bytes_per_s = s->config.relay_udp_bytes_per_s,
+		.node_allocations = s->config.relay_udp_pairs,
 		.node_burst_bytes = TT_MAX(s->config.relay_udp_bytes_per_s / 4, 1u << 20)};
 
 	if (!s->config.relay_udp_port)

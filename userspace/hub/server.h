@@ -46,6 +46,19 @@ void hub_server_set_relay_at(struct hub_server *s, const struct tt_endpoint *at,
 void hub_server_stop(struct hub_server *s, void (*done)(void *arg), void *arg);
 void hub_server_destroy(struct hub_server *s);
 
+/* Why a node got no UDP relay; its packets go by TCP. */
+enum hub_relay_refusal {
+	HUB_RELAY_REFUSAL_DISABLED,
+	HUB_RELAY_REFUSAL_UNKNOWN, /* not in its map */
+	HUB_RELAY_REFUSAL_OFFLINE,
+	HUB_RELAY_REFUSAL_RATE,	       /* it asked too often */
+	HUB_RELAY_REFUSAL_NOT_READING, /* too much waits for the other node */
+	HUB_RELAY_REFUSAL_NODE_FULL,   /* it has as many as it may */
+	HUB_RELAY_REFUSAL_FULL,	       /* the relay has no room */
+	HUB_RELAY_REFUSAL_COUNT,
+};
+const char *hub_relay_refusal_name(enum hub_relay_refusal why); /* "node_full"; never NULL */
+
 struct hub_server_stats {
 	struct hub_conn_stats conns;
 	struct hub_relay_stats relay;
@@ -54,6 +67,7 @@ struct hub_server_stats {
 	uint64_t enrolled, enrol_refused_token, enrol_refused_proof, enrol_refused_other;
 	uint64_t renewed, signals, signals_refused, map_frames, relay_refused_policy,
 		relay_refused_rate;
+	uint64_t relay_not_opened[HUB_RELAY_REFUSAL_COUNT];
 	uint64_t limited; /* requests of nodes that came too often, and were not served */
 };
 

@@ -359,13 +359,38 @@ static void take_signal(struct hub_session *e, const Taltun__Hub__V1__Signal *in
 	}
 }
 
-static void relay_refused(struct hub_session *e, uint32_t id, Taltun__Hub__V1__RelayRefusal why)
+const char *hub_relay_refusal_name(enum hub_relay_refusal why)
 {
+	static const char *const name[] = {"disabled",	  "unknown",   "offline", "rate",
+					   "not_reading", "node_full", "full"};
+
+	return (unsigned)why < TT_ARRAY_LEN(name) ? name[why] : "unknown";
+}
+
+/* What the node is told. It keeps to TCP in any case, and asks again in its own time. */
+static void relay_refused(struct hub_session *e, uint32_t id, enum hub_relay_refusal why)
+{
+	static const Taltun__Hub__V1__RelayRefusal said[] = {
+		[HUB_RELAY_REFUSAL_DISABLED] =
+			TALTUN__HUB__V1__RELAY_REFUSAL__RELAY_REFUSAL_DISABLED,
+		[HUB_RELAY_REFUSAL_UNKNOWN] = TALTUN__HUB__V1__RELAY_REFUSAL__RELAY_REFUSAL_UNKNOWN,
+		[HUB_RELAY_REFUSAL_OFFLINE] = TALTUN__HUB__V1__RELAY_REFUSAL__RELAY_REFUSAL_OFFLINE,
+		[HUB_RELAY_REFUSAL_RATE] = TALTUN__HUB__V1__RELAY_REFUSAL__RELAY_REFUSAL_BUSY,
+		[HUB_RELAY_REFUSAL_NOT_READING] =
+			TALTUN__HUB__V1__RELAY_REFUSAL__RELAY_REFUSAL_BUSY,
+		[HUB_RELAY_REFUSAL_NODE_FULL] = TALTUN__HUB__V1__RELAY_REFUSAL__RELAY_REFUSAL_BUSY,
+		[HUB_RELAY_REFUSAL_FULL] = TALTUN__HUB__V1__RELAY_REFUSAL__RELAY_REFUSAL_BUSY,
+	};
 	to_node m = TALTUN__HUB__V1__TO_NODE__INIT;
 	Taltun__Hub__V1__RelayRefused r = TALTUN__HUB__V1__RELAY_REFUSED__INIT;
 
+	e->server->stats.relay_not_opened[why]++;
+	if (why >= HUB_RELAY_REFUSAL_NODE_FULL)
+		tt_log_limited(TT_LOG_WARN, "hub.relay_full", hub_relay_refusal_name(why),
+			       plat_clock_mono(), 1, TT_F_STR("node", e->node->is.name),
+			       TT_F_STR("why", hub_relay_refusal_name(why)));
 	r.node_id = id;
-	r.reason = why;
+	r.reason = said[why];
 	m.message_case = TALTUN__HUB__V1__TO_NODE__MESSAGE_RELAY_REFUSED;
 	m.relay_refused = &r;
 	hub_session_send(e, &m);
@@ -405,29 +430,51 @@ static void tell_leg(struct hub_session *e, uint32_t other, struct hub_leg *leg)
 	hub_session_send(e, &m);
 }
 
-static void take_relay_open(struct hub_session *e, const Taltun__Hub__V1__RelayOpen *m)
+/* HUB_RELAY_REFUSAL_COUNT: it is open. */
+static enum hub_relay_refusal open_relay(struct hub_session *e, struct hub_node *n,
+					 struct hub_leg *mine, struct hub_leg *theirs)
 {
 	struct hub_server *s = e->server;
+
+	if (!has_room(n->session))
+		return HUB_RELAY_REFUSAL_NOT_READING;
+	if (!hub_bucket_take(&e->signals, 1, HUB_SIGNALS_PER_S, HUB_SIGNALS_BURST,
+			     hub_server_now(s)))
+		return HUB_RELAY_REFUSAL_RATE;
+	switch (hub_relay_open(s->opt.relay, e->node->is.id, n->is.id, mine, theirs)) {
+	case HUB_RELAY_OPENED:
+		break;
+	case HUB_RELAY_SAME_NODE:
+		return HUB_RELAY_REFUSAL_UNKNOWN;
+	case HUB_RELAY_NODE_FULL:
+		return HUB_RELAY_REFUSAL_NODE_FULL;
+	case HUB_RELAY_FULL:
+		return HUB_RELAY_REFUSAL_FULL;
+	}
+	return HUB_RELAY_REFUSAL_COUNT;
+}
+
+static void take_relay_open(struct hub_session *e, const Taltun__Hub__V1__RelayOpen *m)
+{
 	struct hub_leg mine, theirs;
 	bool offline;
 	struct hub_node *n = other_end(e, m->node_id, &offline);
+	enum hub_relay_refusal why;
 
-	if (!s->opt.relay)
-		relay_refused(e, m->node_id,
-			      TALTUN__HUB__V1__RELAY_REFUSAL__RELAY_REFUSAL_DISABLED);
+	if (!e->server->opt.relay)
+		why = HUB_RELAY_REFUSAL_DISABLED;
 	else if (!n)
-		relay_refused(e, m->node_id, TALTUN__HUB__V1__RELAY_REFUSAL__RELAY_REFUSAL_UNKNOWN);
+		why = HUB_RELAY_REFUSAL_UNKNOWN;
 	else if (offline)
-		relay_refused(e, m->node_id, TALTUN__HUB__V1__RELAY_REFUSAL__RELAY_REFUSAL_OFFLINE);
-	else if (!has_room(n->session) ||
-		 !hub_bucket_take(&e->signals, 1, HUB_SIGNALS_PER_S, HUB_SIGNALS_BURST,
-				  hub_server_now(s)) ||
-		 !hub_relay_open(s->opt.relay, e->node->is.id, n->is.id, &mine, &theirs))
-		relay_refused(e, m->node_id, TALTUN__HUB__V1__RELAY_REFUSAL__RELAY_REFUSAL_BUSY);
-	else {
-		tell_leg(e, n->is.id, &mine);
-		tell_leg(n->session, e->node->is.id, &theirs);
+		why = HUB_RELAY_REFUSAL_OFFLINE;
+	else
+		why = open_relay(e, n, &mine, &theirs);
+	if (why != HUB_RELAY_REFUSAL_COUNT) {
+		relay_refused(e, m->node_id, why);
+		return;
 	}
+	tell_leg(e, n->is.id, &mine);
+	tell_leg(n->session, e->node->is.id, &theirs);
 }
 
 static void take_relay_close(struct hub_session *e, const Taltun__Hub__V1__RelayClose *m)

@@ -70,6 +70,11 @@ static void tear_down(void)
 	memset(&options, 0, sizeof(options));
 }
 
+static bool opens(uint32_t node_a, uint32_t node_b, struct hub_leg *of_a, struct hub_leg *of_b)
+{
+	return hub_relay_open(relay, node_a, node_b, of_a, of_b) == HUB_RELAY_OPENED;
+}
+
 static struct hub_relay_stats stats(void)
 {
 	struct hub_relay_stats s;
@@ -193,7 +198,7 @@ static bool binds(struct node *n, const struct hub_leg *leg)
 static void open_pair(void)
 {
 	set_up();
-	CU_ASSERT_FATAL(hub_relay_open(relay, 7, 9, &a.leg, &b.leg));
+	CU_ASSERT_FATAL(opens(7, 9, &a.leg, &b.leg));
 }
 
 static void bind_pair(void)
@@ -275,7 +280,7 @@ static void both_families(void)
 	if (six.fd < 0 || connect(six.fd, (struct sockaddr *)&hub, sizeof(hub)) < 0) {
 		tt_test_skip(1, "no IPv6 here");
 	} else {
-		CU_ASSERT(hub_relay_open(relay, 7, 9, &a.leg, &six.leg));
+		CU_ASSERT(opens(7, 9, &a.leg, &six.leg));
 		CU_ASSERT(binds(&a, &a.leg));
 		CU_ASSERT(binds(&six, &six.leg));
 		say_data(&a, a.leg.tag, "to the other family");
@@ -449,7 +454,7 @@ static void closed_at_once(void)
 	/* the same place again, with other tags and keys */
 	struct hub_leg old = a.leg;
 
-	CU_ASSERT(hub_relay_open(relay, 9, 7, &b.leg, &a.leg));
+	CU_ASSERT(opens(9, 7, &b.leg, &a.leg));
 	CU_ASSERT_NOT_EQUAL(old.tag, a.leg.tag);
 	CU_ASSERT(binds(&a, &a.leg));
 	CU_ASSERT(binds(&b, &b.leg));
@@ -458,7 +463,7 @@ static void closed_at_once(void)
 	hub_relay_close_node(relay, 9);
 	say_data(&a, a.leg.tag, "too late");
 	CU_ASSERT(is_quiet(&b));
-	CU_ASSERT(!hub_relay_open(relay, 3, 3, &a.leg, &b.leg));
+	CU_ASSERT(!opens(3, 3, &a.leg, &b.leg));
 	tear_down();
 }
 
@@ -477,14 +482,14 @@ static void others_closed_at_once(void)
 
 	bind_pair();
 	for (uint32_t i = 0; i < 300; i++)
-		CU_ASSERT(hub_relay_open(relay, 100 + i % 17, 200 + i, &x, &y));
+		CU_ASSERT(opens(100 + i % 17, 200 + i, &x, &y));
 	CU_ASSERT_EQUAL(stats().allocations, 301);
 	hub_relay_close_unless(relay, has_node, &seven);
 	CU_ASSERT_EQUAL(stats().allocations, 1);
 	CU_ASSERT_EQUAL(stats().bound_legs, 2);
 	say_data(&a, a.leg.tag, "as before");
 	CU_ASSERT(hears_data(&b, b.leg.tag, "as before"));
-	CU_ASSERT(hub_relay_open(relay, 100, 200, &x, &y));
+	CU_ASSERT(opens(100, 200, &x, &y));
 	hub_relay_close_unless(relay, has_node, &nobody);
 	CU_ASSERT_EQUAL(stats().allocations, 0);
 	CU_ASSERT_EQUAL(stats().bound_legs, 0);
@@ -492,7 +497,7 @@ static void others_closed_at_once(void)
 	CU_ASSERT(is_quiet(&b));
 	hub_relay_close_unless(relay, has_node, &nobody);
 	hub_relay_close_node(relay, 7);
-	CU_ASSERT(hub_relay_open(relay, 7, 9, &a.leg, &b.leg));
+	CU_ASSERT(opens(7, 9, &a.leg, &b.leg));
 	CU_ASSERT(binds(&a, &a.leg) && binds(&b, &b.leg));
 	say_data(&a, a.leg.tag, "again");
 	CU_ASSERT(hears_data(&b, b.leg.tag, "again"));
@@ -550,7 +555,7 @@ static void rate(void)
 	CU_ASSERT_EQUAL(got, 46); /* 65536 bytes */
 	CU_ASSERT_EQUAL(stats().dropped_rate, N - got);
 	/* and opening again fills nothing */
-	CU_ASSERT(hub_relay_open(relay, 7, 9, &a.leg, &b.leg));
+	CU_ASSERT(opens(7, 9, &a.leg, &b.leg));
 	CU_ASSERT(binds(&a, &a.leg) && binds(&b, &b.leg));
 	mesh_relay_data_write(d, a.leg.tag);
 	say(&a, d, sizeof(d));
@@ -687,7 +692,7 @@ static void case_23_loopback_is_no_source(void)
 	close(a.fd);
 	relay_at.udp_port = hub_relay_udp_port(relay);
 	node_open(&a);
-	CU_ASSERT(hub_relay_open(relay, 7, 9, &a.leg, &b.leg));
+	CU_ASSERT(opens(7, 9, &a.leg, &b.leg));
 	say_request(&a, a.leg.tag);
 	CU_ASSERT(is_quiet(&a));
 	CU_ASSERT_EQUAL(stats().dropped_source, 1);
@@ -737,7 +742,7 @@ static void many_allocations(void)
 
 	set_up();
 	for (uint32_t i = 0; i < MANY; i++)
-		CU_ASSERT_FATAL(hub_relay_open(relay, 1, 2 + i, &legs[i][0], &legs[i][1]));
+		CU_ASSERT_FATAL(opens(1, 2 + i, &legs[i][0], &legs[i][1]));
 	CU_ASSERT_EQUAL(stats().allocations, MANY);
 	for (uint32_t i = 0; i < MANY; i += 997) {
 		CU_ASSERT(binds(&a, &legs[i][0]));
@@ -757,13 +762,12 @@ static void full(void)
 	uint32_t n = 0;
 
 	set_up();
-	while (n < HUB_RELAY_ALLOCATIONS_MAX + 1 &&
-	       hub_relay_open(relay, 2 * n + 1, 2 * n + 2, &x, &y))
+	while (n < HUB_RELAY_ALLOCATIONS_MAX + 1 && opens(2 * n + 1, 2 * n + 2, &x, &y))
 		n++;
 	CU_ASSERT_EQUAL(n, HUB_RELAY_ALLOCATIONS_MAX);
 	hub_relay_close_node(relay, 4);
-	CU_ASSERT(hub_relay_open(relay, 500000, 500001, &x, &y));
-	CU_ASSERT(!hub_relay_open(relay, 500002, 500003, &x, &y));
+	CU_ASSERT(opens(500000, 500001, &x, &y));
+	CU_ASSERT(!opens(500002, 500003, &x, &y));
 	tear_down();
 }
 
@@ -784,15 +788,15 @@ static void full_of_idle_ones(void)
 	options.idle_ns = TT_NS_PER_SEC;
 	set_up();
 	for (; n < HUB_RELAY_ALLOCATIONS_MAX; n++)
-		CU_ASSERT_FATAL(hub_relay_open(relay, 2 * n + 1000, 2 * n + 1001, &x, &y));
-	CU_ASSERT_FATAL(hub_relay_open(relay, 7, 9, &a.leg, &b.leg));
+		CU_ASSERT_FATAL(opens(2 * n + 1000, 2 * n + 1001, &x, &y));
+	CU_ASSERT_FATAL(opens(7, 9, &a.leg, &b.leg));
 	CU_ASSERT(binds(&a, &a.leg) && binds(&b, &b.leg));
 	for (unsigned i = 0; i < 11; i++) {
 		usleep(100000);
 		stays_busy();
 	}
 	for (n = 0; n < HUB_RELAY_ALLOCATIONS_MAX / 4; n++) {
-		CU_ASSERT_FATAL(hub_relay_open(relay, 2 * n + 900000, 2 * n + 900001, &x, &y));
+		CU_ASSERT_FATAL(opens(2 * n + 900000, 2 * n + 900001, &x, &y));
 		if (n % 256 == 0)
 			stays_busy();
 	}
@@ -830,7 +834,7 @@ static void changes_under_traffic(void)
 	done = false;
 	CU_ASSERT_EQUAL_FATAL(plat_thread_start(&t, "flood", flood, NULL), 0);
 	for (uint32_t i = 0; i < 3000; i++) {
-		CU_ASSERT(hub_relay_open(relay, 100 + i % 17, 200 + i % 23, &x, &y));
+		CU_ASSERT(opens(100 + i % 17, 200 + i % 23, &x, &y));
 		if (i % 5 == 0)
 			hub_relay_close_node(relay, 100 + i % 17);
 	}
