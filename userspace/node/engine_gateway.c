@@ -35,7 +35,8 @@ int node_engine_gateway_start(struct node_engine *e, char *error, size_t cap)
 	struct node_priv_reply reply;
 	int err;
 
-	if (!e->config->gateway.given)
+	/* one that crashed in the middle of a reload may have had another file */
+	if (!e->config->gateway.given && !e->start->restarts)
 		return 0;
 	err = ask(e, &reply);
 	/* anything else is in the monitor's log; after a crash the tunnel goes on */

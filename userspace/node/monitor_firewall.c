@@ -123,6 +123,7 @@ static int table_make(struct node_monitor *m, char *reason, size_t cap)
 		return err;
 	}
 	fw->expected += fw->watch.fd >= 0;
+	fw->again_at = (struct tt_mono){0};
 	if (!fw->script)
 		tt_log(TT_LOG_INFO, "firewall.made", TT_F_STR("interface", m->name));
 	free(fw->script);

@@ -232,6 +232,7 @@ void node_monitor_state_saved(struct node_monitor *m, enum node_state_kind kind)
 	struct node_monitor_job *job = &s->job;
 	uint32_t id = job->id;
 	bool wanted = job->wanted;
+	int err = 0;
 
 	node_monitor_job_finish(m, job, &result);
 	close(job->fd);
@@ -242,12 +243,17 @@ void node_monitor_state_saved(struct node_monitor *m, enum node_state_kind kind)
 		int fd = s->next_fd;
 
 		s->next_fd = -1;
-		if (state_start(m, kind, s->next_id, fd, s->next_len) < 0)
+		err = state_start(m, kind, s->next_id, fd, s->next_len);
+		if (err)
 			tt_log(TT_LOG_WARN, "state.not_saved",
 			       TT_F_STR("reason", "cannot start the saver"));
 	}
 	if (wanted && m->channel.fd >= 0)
 		node_monitor_reply(m, NODE_PRIV_STATE_SAVE, id, &reply, NULL, 0, false);
+	if (err && wanted && m->channel.fd >= 0 && !m->channel.blocked) {
+		node_monitor_fail(&reply, err, "cannot start the saver: %s", strerror(-err));
+		node_monitor_reply(m, NODE_PRIV_STATE_SAVE, s->next_id, &reply, NULL, 0, false);
+	}
 }
 
 int node_monitor_state_load(struct node_monitor *m, const struct node_priv_request *req,
