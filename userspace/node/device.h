@@ -216,6 +216,8 @@ void node_device_look(struct node_device *d, struct node_peer *p);
  */
 void node_device_resolved(struct node_device *d, uint32_t query, const struct tt_endpoint *addr,
 			  unsigned count);
+/* Says so in the log where the query is still the peer's; node_device_resolved() comes besides. */
+void node_device_unresolved(struct node_device *d, uint32_t query, const char *error);
 /* A local address vanished: sources that use it are forgotten. */
 void node_device_address_gone(struct node_device *d, const struct tt_ip *ip);
 /*

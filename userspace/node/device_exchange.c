@@ -18,6 +18,7 @@ static void drop(struct node_device *d, enum tt_drop reason)
 /* Sends to the peer's endpoint; true where it left. */
 static bool send_to_peer(struct node_device *d, struct node_peer *p, const void *data, size_t len)
 {
+	struct node_peer_label label;
 	bool lost_source = false;
 	int err;
 
@@ -35,7 +36,7 @@ static bool send_to_peer(struct node_device *d, struct node_peer *p, const void 
 		return true;
 	drop(d, TT_DROP_TX_SOCKET);
 	tt_log_limited(TT_LOG_WARN, "send.failed", NULL, plat_clock_mono(), 1,
-		       TT_F_STR("peer", p->name ? p->name : ""),
+		       TT_F_STR("peer", node_peer_label(p, &label)),
 		       TT_F_ENDPOINT("endpoint", &p->dest.to), TT_F_ERRNO("error", err));
 	return false;
 }
@@ -43,8 +44,11 @@ static bool send_to_peer(struct node_device *d, struct node_peer *p, const void 
 /* One line a second over all peers. */
 static void warn_clock(const struct node_peer *p, const char *what)
 {
+	struct node_peer_label label;
+
 	tt_log_limited(TT_LOG_WARN, "handshake.clock", what, plat_clock_mono(), 1,
-		       TT_F_STR("peer", p && p->name ? p->name : ""), TT_F_STR("what", what));
+		       TT_F_STR("peer", p ? node_peer_label(p, &label) : ""),
+		       TT_F_STR("what", what));
 }
 
 /* --- sending ---------------------------------------------------------------------------------- */
@@ -146,6 +150,8 @@ static void tell_roam(struct node_device *d, const struct node_peer *p,
 void node_peer_move(struct node_device *d, struct node_peer *p, const struct tt_endpoint *src,
 		    const struct tt_ip *dst, uint32_t ifindex)
 {
+	struct node_peer_label label;
+
 	ifindex = sticky_ifindex(dst, ifindex);
 	if (p->fixed && !tt_endpoint_equal(&p->dest.to, src))
 		return;
@@ -154,7 +160,7 @@ void node_peer_move(struct node_device *d, struct node_peer *p, const struct tt_
 		return;
 	if (!tt_endpoint_equal(&p->dest.to, src)) {
 		tt_log_limited(TT_LOG_DEBUG, "peer.moved", NULL, plat_clock_mono(), 50,
-			       TT_F_STR("peer", p->name ? p->name : ""),
+			       TT_F_STR("peer", node_peer_label(p, &label)),
 			       TT_F_ENDPOINT("from", &p->dest.to), TT_F_ENDPOINT("to", src));
 		d->changes++;
 		if (tt_endpoint_is_set(&p->dest.to))
@@ -204,12 +210,13 @@ static void session_ready(struct node_device *d, struct node_peer *p, struct wg_
 			  struct tt_mono now)
 {
 	uint64_t took = tt_mono_since(now, p->initiation_sent);
+	struct node_peer_label label;
 
 	p->handshake_rtt_us = (uint32_t)(took / TT_NS_PER_US);
 	tt_histogram_add(&d->handshakes.duration, node_handshake_bounds_ns, NODE_HANDSHAKE_BOUNDS,
 			 took);
 	tt_log_limited(TT_LOG_DEBUG, "handshake.done", NULL, plat_clock_mono(), 50,
-		       TT_F_STR("peer", p->name ? p->name : ""), TT_F_STR("role", "initiator"),
+		       TT_F_STR("peer", node_peer_label(p, &label)), TT_F_STR("role", "initiator"),
 		       TT_F_U64("rtt_us", p->handshake_rtt_us));
 	if (p->handshakes)
 		node_peer_tell_rekey(d, p, "we asked for it", p->handshake_rtt_us);

@@ -89,6 +89,12 @@ struct node_device {
 /* device.c: zeroed locked memory, or NULL; it comes back through node_device_unpublish(). */
 struct wg_session *node_session_alloc(void);
 
+/* What the log calls a peer: its name, or what `--peer` takes, the beginning of its public key. */
+struct node_peer_label {
+	char key[9];
+};
+const char *node_peer_label(const struct node_peer *p, struct node_peer_label *buf);
+
 /* Fills in what is known of the peer, and tells. */
 void node_peer_tell(struct node_device *d, const struct node_peer *p, struct node_event *e);
 void node_peer_tell_rekey(struct node_device *d, const struct node_peer *p, const char *why,

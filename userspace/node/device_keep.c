@@ -3,7 +3,9 @@
  * Upkeep of peers: the workers' facts go into the timers, the timers' actions come out.
  */
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/b64.h"
 #include "base/log.h"
 #include "node/device_impl.h"
 #include "plat/clock.h"
@@ -25,6 +27,18 @@ static struct wg_facts facts_of(const struct dp_peer *dp)
 		.unanswered_tx_since = at(&dp->unanswered_tx_since),
 		.unanswered_rx_since = at(&dp->unanswered_rx_since),
 	};
+}
+
+const char *node_peer_label(const struct node_peer *p, struct node_peer_label *buf)
+{
+	char key[TT_KEY_B64_LEN + 1];
+
+	if (p->name)
+		return p->name;
+	tt_key_to_b64(p->wg->remote.public_key, key);
+	memcpy(buf->key, key, sizeof(buf->key) - 1);
+	buf->key[sizeof(buf->key) - 1] = 0;
+	return buf->key;
 }
 
 /* --- names ------------------------------------------------------------------------------------ */
@@ -56,11 +70,23 @@ static void resolve_again(struct node_device *d, struct node_peer *p, struct tt_
 	node_peer_resolve(d, p, now);
 }
 
+void node_device_unresolved(struct node_device *d, uint32_t query, const char *error)
+{
+	struct node_peer *p = node_device_peer_by_id(d, query & 0xffff);
+	struct node_peer_label label;
+
+	if (p && p->host && p->query == query)
+		tt_log_limited(TT_LOG_WARN, "resolver.failed", NULL, plat_clock_mono(), 4,
+			       TT_F_STR("peer", node_peer_label(p, &label)),
+			       TT_F_STR("host", p->host), TT_F_STR("error", error));
+}
+
 void node_device_resolved(struct node_device *d, uint32_t query, const struct tt_endpoint *addr,
 			  unsigned count)
 {
 	struct node_peer *p = node_device_peer_by_id(d, query & 0xffff);
 	struct tt_mono now = plat_clock_mono();
+	struct node_peer_label label;
 
 	if (!p || !p->host || p->query != query)
 		return;
@@ -76,7 +102,7 @@ void node_device_resolved(struct node_device *d, uint32_t query, const struct tt
 		if (tt_endpoint_equal(&p->dest.to, &addr[i]))
 			return;
 	tt_log_limited(TT_LOG_INFO, "peer.resolved", NULL, plat_clock_mono(), 20,
-		       TT_F_STR("peer", p->name ? p->name : ""), TT_F_STR("host", p->host),
+		       TT_F_STR("peer", node_peer_label(p, &label)), TT_F_STR("host", p->host),
 		       TT_F_ENDPOINT("endpoint", &addr[0]));
 	node_peer_set_endpoint(d, p, &addr[0]);
 }
@@ -125,12 +151,13 @@ static void tell_status(struct node_device *d, const struct node_peer *p)
 static void log_status(struct node_device *d, struct node_peer *p, enum wg_peer_status now_is)
 {
 	static const char *const name[] = {"never", "online", "idle", "offline"};
+	struct node_peer_label label;
 
 	if (p->status == now_is)
 		return;
 	bool matters = now_is == WG_PEER_ONLINE || now_is == WG_PEER_OFFLINE;
 	tt_log_limited(matters ? TT_LOG_INFO : TT_LOG_DEBUG, "peer.status", name[now_is],
-		       plat_clock_mono(), 50, TT_F_STR("peer", p->name ? p->name : ""),
+		       plat_clock_mono(), 50, TT_F_STR("peer", node_peer_label(p, &label)),
 		       TT_F_U64("id", p->id), TT_F_STR("was", name[p->status]),
 		       TT_F_STR("is", name[now_is]), TT_F_ENDPOINT("endpoint", &p->dest.to));
 	p->status = now_is;
@@ -166,11 +193,13 @@ static void set_deadline(struct node_device *d, struct node_peer *p, const struc
 
 static void promoted(struct node_device *d, struct node_peer *p)
 {
+	struct node_peer_label label;
+
 	p->handshakes++;
 	d->handshakes.completed++;
 	d->changes++;
 	tt_log_limited(TT_LOG_DEBUG, "handshake.done", NULL, plat_clock_mono(), 50,
-		       TT_F_STR("peer", p->name ? p->name : ""), TT_F_STR("role", "responder"));
+		       TT_F_STR("peer", node_peer_label(p, &label)), TT_F_STR("role", "responder"));
 	if (p->handshakes > 1)
 		node_peer_tell_rekey(d, p, "the peer asked for it", 0);
 }

@@ -24,6 +24,7 @@
 /* GRO is on for every member of the group (the kernel looks at any of them when it coalesces), so a
  * flood of handshakes from one source arrives as one super-datagram. */
 #define UDP_BUFFER 65536
+#define UDP_USUAL  2048
 
 /* --- UDP -------------------------------------------------------------------------------------- */
 
@@ -268,6 +269,16 @@ void node_engine_resolve(void *ctx, uint32_t query, const char *host, uint16_t u
 		node_device_resolved(e->device, query, &none, 0);
 }
 
+static void say_unresolved(struct node_engine *e, const struct node_resolver_answer *a)
+{
+	if (a->id != NODE_ENGINE_HUB_QUERY || !e->config)
+		node_device_unresolved(e->device, a->id, a->error);
+	else
+		tt_log_limited(TT_LOG_WARN, "resolver.failed", NULL, plat_clock_mono(), 4,
+			       TT_F_STR("host", node_config_str(e->config, e->config->hub.host)),
+			       TT_F_STR("error", a->error));
+}
+
 static void on_resolver(uv_poll_t *h, int status, int events)
 {
 	struct node_engine *e = h->data;
@@ -278,8 +289,7 @@ static void on_resolver(uv_poll_t *h, int status, int events)
 	(void)events;
 	for (int i = 0; i < 64 && (err = node_resolver_read(e->start->resolver_fd, &a)) == 0; i++) {
 		if (a.result)
-			tt_log_limited(TT_LOG_WARN, "resolver.failed", NULL, plat_clock_mono(), 4,
-				       TT_F_U64("peer", a.id & 0xffff), TT_F_STR("error", a.error));
+			say_unresolved(e, &a);
 		if (a.id == NODE_ENGINE_HUB_QUERY && e->mesh)
 			node_mesh_resolved(e->mesh, a.addr, a.result ? 0 : a.count);
 		else
@@ -492,6 +502,9 @@ int node_engine_io_start(struct node_engine *e)
 	e->udp_buffers = malloc(UDP_BATCH * UDP_BUFFER);
 	if (!e->udp_buffers)
 		return -ENOMEM;
+	/* into memory now, what a control message needs: it does not grow with the longest batch */
+	for (unsigned i = 0; i < UDP_BATCH; i++)
+		memset(e->udp_buffers + i * UDP_BUFFER, 0, UDP_USUAL);
 	watch_fd(e, &e->poll_priv, node_priv_client_fd(e->priv), on_priv);
 	watch_fd(e, &e->poll_signal, e->start->signal_fd, on_signal);
 	watch_fd(e, &e->poll_resolver, e->start->resolver_fd, on_resolver);
