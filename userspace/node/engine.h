@@ -31,6 +31,7 @@ struct node_engine_start {
 	const char *
 		config_path; /* NODE_MODE_CONFIG; absolute. For people to read, never opened here */
 	unsigned restarts;   /* 0: first start; otherwise the last engine crashed */
+	bool unattended;     /* nobody waits for us who would run hooks and set name servers */
 	/* NODE_MODE_UAPI: [datapath] by environment and flags; NULL: the defaults */
 	const struct node_config *settings;
 };

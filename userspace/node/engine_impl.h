@@ -173,6 +173,8 @@ void node_engine_config_forget_keys(struct node_config *cfg);
 /* engine_log.c; reload: the file's level counts again, whatever was said since. */
 void node_engine_log_configure(const struct node_engine *e, const struct node_config *cfg,
 			       bool reload);
+/* Names what the file has and a daemon does not do, where nobody is there who does. */
+void node_engine_log_undone(const struct node_engine *e, const struct node_config *cfg);
 /* In all processes, until the next reload. 0 or -errno. */
 int node_engine_log_level(void *ctx, enum tt_log_level level);
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "node/engine_impl.h"
 #include "node/resolver.h"
 
@@ -25,6 +26,27 @@ void node_engine_log_configure(const struct node_engine *e, const struct node_co
 	if (e->start->restarts && !reload)
 		level = tt_log_get_level();
 	log_setup(e, level, (enum tt_log_format)cfg->log_format);
+}
+
+void node_engine_log_undone(const struct node_engine *e, const struct node_config *cfg)
+{
+	char buf[64];
+	struct tt_text t = {.buf = buf, .cap = sizeof(buf) - 1, .max = sizeof(buf) - 1};
+
+	if (!e->start->unattended || e->start->restarts)
+		return;
+	for (int i = 0; i < NODE_HOOK_COUNT; i++)
+		if (cfg->hooks[i].count) {
+			tt_text_str(&t, t.len ? " " : "");
+			tt_text_str(&t, node_hook_name((enum node_hook)i));
+		}
+	if (cfg->dns.count || cfg->dns_search.count)
+		tt_text_str(&t, t.len ? " dns" : "dns");
+	buf[t.len] = 0;
+	if (t.len)
+		tt_log(TT_LOG_WARN, "config.not_done", TT_F_STR("what", buf),
+		       TT_F_STR("hint", "commands and name servers are for `taltun up`, or for a "
+					"drop-in of the unit"));
 }
 
 int node_engine_log_level(void *ctx, enum tt_log_level level)

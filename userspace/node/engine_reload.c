@@ -84,9 +84,11 @@ int node_engine_load_config(struct node_engine *e, struct node_config **out, cha
 
 	node_priv_call(e->priv, &req, -1, &reply, fds);
 	int err = take_reply(&reply, fds, out, error, cap);
-	if (!err)
-		node_engine_log_configure(e, *out, false);
-	return err;
+	if (err)
+		return err;
+	node_engine_log_configure(e, *out, false);
+	node_engine_log_undone(e, *out);
+	return 0;
 }
 
 /* --- reload ----------------------------------------------------------------------------------- */

@@ -158,6 +158,7 @@ int node_monitor_engine_start(struct node_monitor *m)
 					  .memory_fd = e->memory_fd,
 					  .config_path = m->opt->config_path,
 					  .restarts = e->restarts,
+					  .unattended = m->opt->ready_fd < 0,
 					  .settings = m->opt->settings};
 	pid_t parent = getpid();
 	int priv[2], sig[2], err;
