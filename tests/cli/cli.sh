@@ -42,6 +42,7 @@ status "--help" 0 taltun --help
 status "version" 0 taltun version
 says "version" out '^taltun [0-9]+\.[0-9]+\.[0-9]+$'
 status "taltund --help" 0 taltund --help
+status "version with an argument" 2 taltun version --json
 status "taltund --version" 0 taltund --version
 says "taltund --version" out '^taltund [0-9]+\.[0-9]+\.[0-9]+$'
 equal "both have one version" "$(taltun version | cut -d' ' -f2)" "$(taltund --version | cut -d' ' -f2)"
@@ -184,6 +185,7 @@ taltun check-config --dump "$TT_WORK/wg5.conf" >"$TT_WORK/before"
 taltun check-config --dump "$TT_WORK/wg5.toml" >"$TT_WORK/after"
 check "and means the same" diff "$TT_WORK/before" "$TT_WORK/after"
 status "an existing file is not overwritten" 1 taltun import "$TT_WORK/wg5.conf" "$TT_WORK/wg5.toml"
+says "and named" err "cannot create .*wg5.toml: File exists; move it away"
 status "to standard output" 0 taltun import "$TT_WORK/wg5.conf"
 check "it is the same text" cmp "$TT_WORK/out" "$TT_WORK/wg5.toml"
 status "import of a broken file" 78 taltun import "$invalid/mtu-575.toml"

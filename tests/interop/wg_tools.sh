@@ -301,6 +301,31 @@ else
 	check "by name" grep -q "resolvconf" "$TT_WORK/dns.out"
 	check_not "and nothing was started" in_ns a ip link show "$ta"
 fi
+# A program of ours in its place: what it was told, and then an error in the file, which must not leave name servers.
+mkdir "$TT_WORK/bin"
+printf '#!/bin/sh\necho "$@" >>%s\n' "$dir/resolvconf" >"$TT_WORK/bin/resolvconf"
+chmod +x "$TT_WORK/bin/resolvconf"
+with_dns() { in_ns a env "PATH=$TT_WORK/bin:$PATH" timeout 30 "$@"; }
+quick_file "$ta" a 10.77.0.1/32 b 10.77.0.2/32 no.such.invalid "DNS = 10.77.0.2" "PostDown = echo post-down >>$dir/hooks"
+: >"$dir/hooks"
+check "DNS by resolvconf" with_dns taltun up "$dir/$ta.conf"
+sed -i 's/^DNS/DSN/' "$dir/$ta.conf"
+with_dns taltun down "$ta" 2>"$TT_WORK/down.err"
+equal "down with an error in the file" 78 $?
+check "says where" grep -q "$ta.conf:.*\"DSN\"" "$TT_WORK/down.err"
+check "and what was not done" grep -q "without the pre_down and post_down of $dir/$ta.conf" "$TT_WORK/down.err"
+check_not "the interface is gone" in_ns a ip link show "$ta"
+equal "and so are the name servers" "-a $ta -m 0 -x|-d $ta -f" "$(paste -sd'|' "$dir/resolvconf")"
+equal "no hook was guessed" "" "$(cat "$dir/hooks")"
+sed -i 's/^DSN/DNS/' "$dir/$ta.conf"
+bg_ns a "$TT_WORK/alone.log" "$TT_BIN/taltund" -f --config "$dir/$ta.conf"
+said() { grep -qE -- "$1" "$TT_WORK/alone.log"; }
+check "the daemon alone names what it does not do" wait_for 10 said \
+	'level=warn.*event=config.not_done what="post_down dns"'
+check "a name that is not found is named, with its peer's key" wait_for 10 said \
+	"event=resolver.failed peer=$(pub b | cut -c1-8) host=no.such.invalid error="
+kill_pids 3 "$BG_PID"
+
 check "a hook that fails takes the interface down" quick_file "$ta" a 10.77.0.1/32 b 10.77.0.2/32 10.8.0.2 \
 	"PostUp = false"
 check_not "up says so" in_ns a timeout 30 taltun up "$dir/$ta.conf"

@@ -187,6 +187,10 @@ int cli_main(const struct cli_program *p, int argc, char **argv)
 		return c ? command_help(c) : unknown(argv[2]);
 	}
 	if (is(argv[1], "version", "--version")) {
+		if (argc > 2)
+			return is(argv[2], "--help", "-h")
+				       ? help()
+				       : cli_fail(CLI_USAGE, "version takes no arguments");
 		printf("%s %s\n", program->name, TALTUN_VERSION);
 		return CLI_OK;
 	}

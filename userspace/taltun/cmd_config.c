@@ -2,6 +2,7 @@
  *
  * check-config, import, reload.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -81,8 +82,8 @@ static int import(int argc, char **argv)
 		return status;
 	FILE *out = argc == 3 ? open_output(argv[2]) : stdout;
 	if (!out) {
-		status = cli_fail(CLI_FAILED, "cannot create %s: it exists, or the folder does not",
-				  argv[2]);
+		status = cli_fail(CLI_FAILED, "cannot create %s: %s%s", argv[2], strerror(errno),
+				  errno == EEXIST ? "; move it away, or choose another name" : "");
 	} else {
 		if (node_config_to_toml(cfg, out) != 0 || fflush(out) != 0)
 			status = cli_fail(CLI_FAILED, "writing failed: is the disk full?");

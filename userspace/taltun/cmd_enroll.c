@@ -246,6 +246,26 @@ static void print_text(const struct enroll *e, const struct enroll_files *f, boo
 		printf("Next: taltun up %s\n", f->path[ENROLL_FILE_CONFIG]);
 }
 
+/* It works all the same, as far as the hub's clock counts; the log of the node is what suffers. */
+static void warn_clock(const struct enroll_result *r)
+{
+	time_t now = time(NULL), from = (time_t)r->info.not_before_s,
+	       to = (time_t)r->info.not_after_s;
+	char text[3][32] = {"?", "?", "?"};
+	const time_t *t[] = {&now, &from, &to};
+	struct tm tm;
+
+	if (now >= from && now <= to)
+		return;
+	for (size_t i = 0; i < TT_ARRAY_LEN(t); i++)
+		if (gmtime_r(t[i], &tm))
+			strftime(text[i], sizeof(text[i]), "%Y-%m-%d %H:%M UTC", &tm);
+	fprintf(stderr,
+		"taltun: this machine's clock says %s, and by the hub's the certificate is valid "
+		"from %s to %s: set the clock that is wrong\n",
+		text[0], text[1], text[2]);
+}
+
 /* --- the command ---------------------------------------------------------------------------------
  */
 
@@ -288,6 +308,7 @@ static int finish(const struct enroll *e, const struct enroll_files *f)
 		print_json(e, f, e->start && !status);
 	else
 		print_text(e, f, e->start && !status);
+	warn_clock(&e->result);
 	if (status)
 		fprintf(stderr,
 			"taltun: the node is enrolled, but its interface did not come up; see "

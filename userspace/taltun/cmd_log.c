@@ -40,6 +40,12 @@ static int log_level(int argc, char **argv)
 		return cli_usage(argv[0], "the level is error, warn, info or debug, not \"%s\"",
 				 level);
 	bool named = argc == 3 || (argc == 2 && !level);
+	if (argc == 2 && named &&
+	    !cli_is_up(cli_interface_of(argv[1], interface, sizeof(interface))))
+		return cli_fail(CLI_NOT_RUNNING,
+				"%s is no interface that is up, and no level: error, warn, info, "
+				"debug",
+				argv[1]);
 	int status =
 		cli_choose_interface(argv[0], named ? argv[1] : NULL, interface, sizeof(interface));
 	return status == CLI_OK ? ask(interface, level, json) : status;

@@ -228,7 +228,10 @@ static int failed(const struct stun_run *run)
 	if (c->failure == MESH_STUN_FAILURE_REFUSED)
 		return cli_fail(CLI_FAILED, "%s: %s (error %u)", server,
 				mesh_stun_failure_text(c->failure), c->error_code);
-	return cli_fail(CLI_FAILED, "%s: %s", server, mesh_stun_failure_text(c->failure));
+	return cli_fail(CLI_FAILED, "%s: %s%s", server, mesh_stun_failure_text(c->failure),
+			c->failure == MESH_STUN_FAILURE_TIMEOUT
+				? "; it is no STUN server, or UDP to it or back is blocked"
+				: "");
 }
 
 /* An address that cannot be sent to makes room for the next; a server that is silent does not. */

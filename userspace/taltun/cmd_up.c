@@ -177,21 +177,37 @@ static int up(int argc, char **argv)
 	return cli_up(path);
 }
 
-/* The file an interface was brought up from, as the daemon says; NULL where it has none. */
-static struct node_config *config_of(const char *name, char *path, size_t cap)
+/*
+ * The file an interface was brought up from, as the daemon says; NULL where it has none, or with
+ * CLI_CONFIG in *status where it is no longer valid: then nobody knows what was to be done.
+ */
+static struct node_config *config_of(const char *name, char *path, size_t cap, int *status)
 {
-	int status;
-	json_t *reply = cli_request(name, "status", 5, &status);
+	json_t *reply = cli_request(name, "status", 5, status);
 	const char *file =
 		json_string_value(json_object_get(json_object_get(reply, "status"), "config_file"));
 	struct node_config *cfg = NULL;
 
+	*status = CLI_OK;
 	if (file && *file) {
 		snprintf(path, cap, "%s", file);
-		cfg = load(path, &status);
+		cfg = load(path, status);
 	}
 	json_decref(reply);
 	return cfg;
+}
+
+/* An error in the file must not keep the interface up, nor its name servers. */
+static int down_blind(const char *name, const char *path)
+{
+	int status;
+
+	fprintf(stderr, "taltun: %s goes down without the pre_down and post_down of %s\n", name,
+		path);
+	status = stop_daemon(name);
+	if (status == CLI_OK)
+		hooks_dns_forget(name);
+	return status ? status : CLI_CONFIG;
 }
 
 static int down(int argc, char **argv)
@@ -203,7 +219,11 @@ static int down(int argc, char **argv)
 				"one interface, or the file it was brought up from") != CLI_OK)
 		return CLI_USAGE;
 	cli_interface_of(argv[1], name, sizeof(name));
-	struct node_config *cfg = cli_is_up(name) ? config_of(name, path, sizeof(path)) : NULL;
+	status = CLI_OK;
+	struct node_config *cfg =
+		cli_is_up(name) ? config_of(name, path, sizeof(path), &status) : NULL;
+	if (status == CLI_CONFIG)
+		return down_blind(name, path);
 	if (cfg && cfg->save_config && hooks_save(cfg, path) != 0)
 		fprintf(stderr, "taltun: %s was not saved\n", path);
 	if (cfg && hooks_run(cfg, NODE_HOOK_PRE_DOWN) != 0)

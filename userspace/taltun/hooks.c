@@ -106,12 +106,23 @@ int hooks_dns_set(const struct node_config *cfg)
 	return status == 0 ? 0 : cli_fail(CLI_FAILED, "resolvconf refused the DNS servers");
 }
 
-int hooks_dns_unset(const struct node_config *cfg)
+static int dns_unset(const char *name)
 {
 	char command[64];
 
+	snprintf(command, sizeof(command), "resolvconf -d %s -f", name);
+	return system(command) == 0 ? 0 : -1;
+}
+
+int hooks_dns_unset(const struct node_config *cfg)
+{
 	if (!cfg->dns.count && !cfg->dns_search.count)
 		return 0;
-	snprintf(command, sizeof(command), "resolvconf -d %s -f", cfg->name);
-	return system(command) == 0 ? 0 : -1;
+	return dns_unset(cfg->name);
+}
+
+void hooks_dns_forget(const char *name)
+{
+	if (in_path("resolvconf"))
+		(void)dns_unset(name);
 }

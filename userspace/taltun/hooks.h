@@ -17,6 +17,8 @@ bool hooks_possible(const struct node_config *cfg);
 
 int hooks_dns_set(const struct node_config *cfg); /* through resolvconf(8) */
 int hooks_dns_unset(const struct node_config *cfg);
+/* The same where it is not known whether there were any; nothing where resolvconf(8) is missing. */
+void hooks_dns_forget(const char *name);
 
 /* SaveConfig: writes what is in force now back to the file, atomically. 0 or -1, message printed.
  */
