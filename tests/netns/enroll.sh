@@ -139,6 +139,12 @@ rm "$C/$I.key"
 
 check "enrolled and up" enroll "$(token --name desk)"
 check "the interface is there" in_ns a ip link show "$I"
+here() { hub node list --json | jq -e '.[] | select(.name == "desk") | .connected == true' >/dev/null; }
+check "the list of nodes says that it is connected" wait_for 5 here
+check "and that it is seen now" sh -c "'$HUB' node list --dir '$D' | grep -q 'desk.* now '"
+check "another hub at its port is told what to do" sh -c \
+	"! ip netns exec $(ns_name a) '$HUB' serve --dir '$D' 2>&1 | tee '$TT_WORK/second' | grep -q hub.ready &&
+	grep -q 'cannot listen at $AT: another program has this port' '$TT_WORK/second'"
 addr=$(in_ns a ip -4 -o addr show "$I" | awk '{print $4}')
 case $addr in
 10.90.*/32) pass "with its address" ;;
@@ -154,6 +160,8 @@ told() { grep '"event":"hub_down"' "$TT_WORK/events" | jq -e '.why != "" and .v 
 check "taltun events tells that the hub has gone" wait_for 10 told
 gone_from_status() { ! hub_is_up; }
 check "and so does the status" wait_for 5 gone_from_status
+equal "a hub that is gone: nobody knows who is connected" null \
+	"$(hub node list --json | jq '.[] | select(.name == "desk") | .connected')"
 check "down" in_ns a "$TT_BIN/taltun" down "$I"
 
 finish

@@ -61,6 +61,29 @@ static enum hub_serve_outcome refuse(const char *what, const char *path, const c
 	return HUB_SERVE_FAILED;
 }
 
+/* What to do about a port that cannot be had. */
+static const char *why_no_port(int err)
+{
+	switch (err) {
+	case -EADDRINUSE:
+		return "another program has this port; `ss -lptun` shows which";
+	case -EACCES:
+		return "not allowed: a port below 1024 needs root, or CAP_NET_BIND_SERVICE";
+	case -EADDRNOTAVAIL:
+		return "this machine does not have that address";
+	default:
+		return strerror(-err);
+	}
+}
+
+static enum hub_serve_outcome refuse_udp(const char *what, uint16_t udp_port, int err)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "UDP port %u", udp_port);
+	return refuse(what, text, why_no_port(err));
+}
+
 /* --- before the loop -------------------------------------------------------------------------- */
 
 static int load_files(struct serve *s)
@@ -84,6 +107,25 @@ static void look_at_certificate(const struct serve *s)
 	tt_log(TT_LOG_WARN, "hub.certificate_ends",
 	       TT_F_U64("days", end > now ? (end - now) / 86400 : 0),
 	       TT_F_STR("hint", "run taltun-hub renew-server"));
+}
+
+/* Nodes refuse a certificate from the future, and so do we refuse theirs: it cannot work. */
+static void look_at_clock(const struct serve *s)
+{
+	struct tls_cert_info info;
+	time_t now = time(NULL);
+	char text[32] = "";
+	struct tm tm;
+
+	if (tls_cert_parse(s->opt.cert.bytes, s->opt.cert.len, &info) != 0 ||
+	    (uint64_t)now >= info.not_before_s)
+		return;
+	if (gmtime_r(&now, &tm))
+		strftime(text, sizeof(text), "%Y-%m-%d %H:%M UTC", &tm);
+	tt_log(TT_LOG_ERROR, "hub.clock_behind", TT_F_STR("clock", text),
+	       TT_F_STR("hint",
+			"the hub's certificate is not valid yet: set the clock, or where it "
+			"is right run taltun-hub renew-server"));
 }
 
 static void on_day(uv_timer_t *t)
@@ -183,7 +225,7 @@ static enum hub_serve_outcome listen_metrics(struct serve *s)
 		return refuse("cannot serve metrics at",
 			      c->metrics_path[0] ? c->metrics_path
 						 : tt_endpoint_format(&c->metrics_at, text),
-			      strerror(-err));
+			      why_no_port(err));
 	if (!c->metrics_path[0] && !is_loopback(&c->metrics_at.ip))
 		tt_log(TT_LOG_WARN, "metrics.public", TT_F_ENDPOINT("listen", &c->metrics_at),
 		       TT_F_STR("hint", "plain HTTP, for whoever can reach it: a firewall's, or a "
@@ -204,7 +246,7 @@ static enum hub_serve_outcome bind_all(struct serve *s)
 		if (fd < 0)
 			return refuse("cannot listen at",
 				      tt_endpoint_format(&s->config.listen[i], text),
-				      strerror(-fd));
+				      why_no_port(fd));
 		s->listeners[s->listener_count++] = fd;
 	}
 	if (s->config.metrics_at.udp_port && listen_metrics(s) != HUB_SERVE_ENDED)
@@ -212,7 +254,7 @@ static enum hub_serve_outcome bind_all(struct serve *s)
 	if (s->config.stun_udp_port) {
 		int err = hub_stun_open(s->config.stun_udp_port, &s->stun);
 		if (err)
-			return refuse("cannot serve STUN", NULL, strerror(-err));
+			return refuse_udp("cannot serve STUN at", s->config.stun_udp_port, err);
 		s->opt.stun_udp_port = hub_stun_udp_port(s->stun);
 	}
 	return HUB_SERVE_ENDED;
@@ -233,7 +275,7 @@ static enum hub_serve_outcome start_relay(struct serve *s)
 		return HUB_SERVE_ENDED;
 	int err = hub_relay_start(&o, &s->relay);
 	if (err)
-		return refuse("cannot relay by UDP", NULL, strerror(-err));
+		return refuse_udp("cannot relay at", s->config.relay_udp_port, err);
 	s->opt.relay = s->relay;
 	s->opt.relay_at_only = s->config.relay_at_count > 0;
 	s->opt.relay_at_count = s->config.relay_at_count;
@@ -462,6 +504,7 @@ static enum hub_serve_outcome run(struct serve *s)
 	uv_timer_init(&s->loop, &s->day);
 	s->day.data = s;
 	look_at_certificate(s);
+	look_at_clock(s);
 	uv_timer_start(&s->day, on_day, DAY_MS, DAY_MS);
 	tt_log(TT_LOG_INFO, "hub.ready", TT_F_STR("name", s->opt.settings.name),
 	       TT_F_ENDPOINT("listen", &s->config.listen[0]),

@@ -91,6 +91,7 @@ static void leave(struct hub_session *e)
 	tt_list_del(&e->link);
 	tt_list_del(&e->curious);
 	if (e->node && e->node->session == e) {
+		hub_store_seen(s->store, e->node->is.id, hub_wall_s());
 		hub_registry_set_session(s->registry, e->node, NULL);
 		hub_server_changed(s);
 	}

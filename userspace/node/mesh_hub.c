@@ -101,9 +101,15 @@ static void on_up(void *ctx, const Taltun__Hub__V1__Welcome *w)
 static void on_down(void *ctx, const char *why)
 {
 	struct node_mesh *m = ctx;
+	struct node_hub_link_info info;
 
+	node_hub_link_get_info(m->link, &info);
 	tt_log_limited(TT_LOG_WARN, "hub.down", NULL, plat_clock_mono(), 2, TT_F_STR("why", why),
-		       TT_F_STR("hint", "tunnels go on; the map at hand stays in force"));
+		       TT_F_STR("hint",
+				info.state == NODE_HUB_STOPPED
+					? "others leave this node out: a new token of the hub, "
+					  "and `taltun enroll`, make it a member again"
+					: "tunnels go on; the map at hand stays in force"));
 	m->opt.watch_relay(m->opt.ctx, true);
 	node_mesh_map_touch(m);
 	m->renewing = false;

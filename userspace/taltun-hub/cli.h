@@ -32,6 +32,9 @@ struct hub_db *cli_open(void);
 /* Prints what went wrong; CLI_OK where nothing did. */
 int cli_outcome(struct hub_db *db, enum hub_db_outcome o);
 
+/* What the hub says of itself, or NULL where none runs; nothing is printed (cmd_status.c). */
+json_t *cli_hub_status(void);
+
 /* --- output (output.c) ---------------------------------------------------------------------------
  */
 

@@ -11,10 +11,33 @@ struct looking {
 	bool as_rows;	  /* of the table, not objects */
 	const char *name; /* NULL: all */
 	bool with_revoked;
+	json_t *connected; /* names of those that are here now; NULL: no hub runs */
 	unsigned seen;
 };
 
-static json_t *node_json(const struct hub_db_node *n)
+/* Keys are the names of the nodes that are connected; NULL where no hub runs. */
+static json_t *who_is_here(void)
+{
+	json_t *status = cli_hub_status(), *names = status ? json_object() : NULL, *n;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "connected"), i, n)
+	{
+		const char *name = json_string_value(json_object_get(n, "name"));
+		if (name)
+			json_object_set_new(names, name, json_true());
+	}
+	json_decref(status);
+	return names;
+}
+
+static bool is_here(const struct looking *l, const struct hub_db_node *n)
+{
+	/* the name of a revoked one may be another's by now */
+	return !n->facts.revoked && json_object_get(l->connected, n->facts.name);
+}
+
+static json_t *node_json(const struct looking *l, const struct hub_db_node *n)
 {
 	const struct hub_node_facts *f = &n->facts;
 	char text[TT_CIDR_TEXT_MAX], key[TT_KEY_B64_LEN + 1];
@@ -34,6 +57,8 @@ static json_t *node_json(const struct hub_db_node *n)
 	json_object_set_new(o, "public_key", json_string(key));
 	json_object_set_new(o, "enrolled", json_integer((json_int_t)n->enrolled_s));
 	json_object_set_new(o, "revoked", json_integer((json_int_t)n->revoked_s));
+	json_object_set_new(o, "connected",
+			    l->connected ? json_boolean(is_here(l, n)) : json_null());
 	json_object_set_new(o, "last_seen", json_integer((json_int_t)n->seen_s));
 	json_object_set_new(o, "certificate_until", json_integer((json_int_t)n->cert_until_s));
 	json_object_set_new(o, "version", json_string(n->version));
@@ -51,7 +76,7 @@ static const struct cli_column columns[] = {
 	{.title = "GROUPS", .least = 8, .leave = 2},
 };
 
-static json_t *node_row(const struct hub_db_node *n)
+static json_t *node_row(const struct looking *l, const struct hub_db_node *n)
 {
 	char id[16], address[2][TT_IP_TEXT_MAX] = {"", ""}, seen[32];
 
@@ -60,7 +85,7 @@ static json_t *node_row(const struct hub_db_node *n)
 		tt_ip_format(&n->facts.addresses[i], address[i]);
 	return json_pack("[s,s,s,s,s,s,s]", id, n->facts.name,
 			 n->facts.revoked ? "revoked" : cli_role(n->facts.role), address[0],
-			 address[1], cli_time(seen, n->seen_s), n->groups);
+			 address[1], is_here(l, n) ? "now" : cli_time(seen, n->seen_s), n->groups);
 }
 
 static void on_node(void *ctx, struct hub_db_node *n)
@@ -70,7 +95,7 @@ static void on_node(void *ctx, struct hub_db_node *n)
 		      (!n->facts.revoked || l->with_revoked);
 
 	if (wanted)
-		json_array_append_new(l->list, l->as_rows ? node_row(n) : node_json(n));
+		json_array_append_new(l->list, l->as_rows ? node_row(l, n) : node_json(l, n));
 	l->seen += wanted;
 	free(n->facts.subnets);
 }
@@ -83,8 +108,10 @@ static int list(bool json, bool all)
 	if (!db)
 		return CLI_FAILED;
 	l.list = json_array();
+	l.connected = who_is_here();
 	int status = cli_outcome(db, hub_db_nodes(db, on_node, &l));
 	hub_db_close(db);
+	json_decref(l.connected);
 	if (!json && !l.seen && status == CLI_OK)
 		puts("no nodes");
 	if (json)
@@ -122,11 +149,13 @@ static void print_node(json_t *o)
 	{
 		if (json_is_array(v))
 			print_list(key, v);
+		else if (json_is_boolean(v))
+			printf("  %-18s %s\n", key, json_is_true(v) ? "yes" : "no");
 		else if (json_is_integer(v) && strcmp(key, "id") != 0)
 			print_times(key, v);
 		else if (json_is_integer(v))
 			printf("  %-18s %lld\n", key, (long long)json_integer_value(v));
-		else if (strcmp(key, "name") != 0)
+		else if (json_is_string(v) && strcmp(key, "name") != 0)
 			printf("  %-18s %s\n", key,
 			       cli_printable(safe, sizeof(safe), json_string_value(v)));
 	}
@@ -140,8 +169,10 @@ static int show(const char *name, bool json)
 
 	if (!db)
 		return CLI_FAILED;
+	l.connected = who_is_here();
 	int status = cli_outcome(db, hub_db_nodes(db, on_node, &l));
 	hub_db_close(db);
+	json_decref(l.connected);
 	if (status == CLI_OK && !l.seen)
 		status = cli_fail(CLI_FAILED, "there is no node \"%s\"", name);
 	json_t *last = l.seen ? json_array_get(l.list, l.seen - 1) : NULL;
@@ -187,7 +218,8 @@ const struct cli_command cli_commands_node[] = {
 	 "List and show nodes, and take one out of the network.",
 	 "A revoked node loses its connection and leaves everybody's map within two seconds.\n"
 	 "Its name is free at once; its addresses rest for a week, but for a node of that name.\n"
-	 "--all lists revoked nodes as well.",
+	 "--all lists revoked nodes as well. LAST SEEN is \"now\" where the node is connected, or\n"
+	 "when it came or left.",
 	 run},
 	{0},
 };

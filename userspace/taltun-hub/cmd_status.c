@@ -10,38 +10,69 @@
 
 #define WAIT_S 5
 
-static json_t *ask(const char *request, int *status)
+/* The socket, or -errno. */
+static int connect_to_hub(void)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	struct timeval wait = {.tv_sec = WAIT_S};
-	json_error_t error;
 
-	if (strlen(cli_paths.control) >= sizeof(un.sun_path)) {
-		*status = cli_fail(CLI_USAGE, "the name of the directory is too long");
-		return NULL;
-	}
+	if (strlen(cli_paths.control) >= sizeof(un.sun_path))
+		return -ENAMETOOLONG;
 	memcpy(un.sun_path, cli_paths.control, strlen(cli_paths.control) + 1);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0) {
-		*status =
-			errno == EACCES
-				? cli_fail(CLI_FAILED, "%s: permission denied: run it as root",
-					   cli_paths.control)
-				: cli_fail(CLI_NOT_RUNNING,
-					   "no hub answers at %s: %s; `systemctl start taltun-hub` "
-					   "or `taltun-hub serve` starts it",
-					   cli_paths.control, strerror(errno));
-		if (fd >= 0)
-			close(fd);
-		return NULL;
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0) {
+		int err = -errno;
+		close(fd);
+		return err;
 	}
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
+	return fd;
+}
+
+static json_t *talk(int fd, const char *request)
+{
 	size_t len = strlen(request);
+	json_error_t error;
 	json_t *o = send(fd, request, len, MSG_NOSIGNAL) == (ssize_t)len
 			    ? json_loadfd(fd, 0, &error)
 			    : NULL;
+
 	close(fd);
+	return o;
+}
+
+static int fail_connect(int err)
+{
+	if (err == -EACCES)
+		return cli_fail(CLI_FAILED, "%s: permission denied: run it as root",
+				cli_paths.control);
+	if (err == -ENAMETOOLONG)
+		return cli_fail(CLI_USAGE, "the name of the directory is too long");
+	return cli_fail(CLI_NOT_RUNNING,
+			"no hub answers at %s: %s; `systemctl start taltun-hub` or "
+			"`taltun-hub serve` starts it",
+			cli_paths.control, strerror(-err));
+}
+
+json_t *cli_hub_status(void)
+{
+	int fd = connect_to_hub();
+
+	return fd < 0 ? NULL : talk(fd, "{\"op\":\"status\"}\n");
+}
+
+static json_t *ask(const char *request, int *status)
+{
+	int fd = connect_to_hub();
+
+	if (fd < 0) {
+		*status = fail_connect(fd);
+		return NULL;
+	}
+	json_t *o = talk(fd, request);
 	if (!o)
 		*status = cli_fail(CLI_NOT_RUNNING, "the hub at %s gives no answer",
 				   cli_paths.control);
