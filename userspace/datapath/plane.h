@@ -183,6 +183,8 @@ struct dp_relay_message {
 	const uint8_t *bytes;
 };
 
+/* Before the first path over the connection to the hub: takes the memory of its queues. */
+void dp_plane_relay_prepare(struct dp_plane *pl);
 /*
  * Readable while messages of workers (DP_VIA_RELAY_TCP) may wait. Each worker's queue is bounded:
  * what finds no room is dropped and counted (TX_RELAY_FULL), so that control may leave them there

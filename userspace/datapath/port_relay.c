@@ -37,6 +37,12 @@ static int queue_init(struct dp_relay_queue *q)
 	return q->frame ? 0 : -ENOMEM;
 }
 
+void dp_port_relay_prepare(struct dp_port_relay *r)
+{
+	memset(r->out.frame, 0, sizeof(*r->out.frame) * DP_RELAY_FRAMES);
+	memset(r->in.frame, 0, sizeof(*r->in.frame) * DP_RELAY_FRAMES);
+}
+
 /* --- sending ---------------------------------------------------------------------------------- */
 
 static inline struct dp_port_relay *relay_of(struct dp_outer_port *port)

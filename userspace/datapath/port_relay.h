@@ -48,6 +48,11 @@ struct dp_port_relay {
 };
 
 int dp_port_relay_init(struct dp_port_relay *r); /* 0 or -ENOMEM */
+/*
+ * Control, before the first message: takes the memory of both queues, which go round and would
+ * touch all of it sooner or later, in the packet path. A node without a hub never needs it.
+ */
+void dp_port_relay_prepare(struct dp_port_relay *r);
 void dp_port_relay_destroy(struct dp_port_relay *r);
 
 /* Control. Copies; f->len <= DP_RELAY_MESSAGE_MAX. false: full. true: it is in; *wake says whether

@@ -323,7 +323,10 @@ int dp_port_udp_init(struct dp_port_udp *u, unsigned udp_flags)
 		dp_port_udp_destroy(u);
 		return -ENOMEM;
 	}
+	/* What any traffic needs: memory and first packets do not depend on how long batches were.
+	 */
 	for (unsigned i = 0; i < DP_UDP_MESSAGES; i++) {
+		memset(u->rx_buf + (size_t)i * DP_UDP_RX_STRIDE, 0, DP_UDP_RX_USUAL);
 		u->rx[i].buf = u->rx_buf + (size_t)i * DP_UDP_RX_STRIDE;
 		u->rx[i].cap = DP_UDP_RX_BUFFER;
 	}

@@ -12,6 +12,7 @@
 #define DP_UDP_RX_BUFFER 65536u
 /* Distance of receive buffers: an odd number of cache lines, so that they spread over cache sets.
  */
+#define DP_UDP_RX_USUAL	 8192u /* of a buffer, in memory from the start */
 #define DP_UDP_RX_STRIDE (DP_UDP_RX_BUFFER + TT_CACHELINE)
 #define DP_UDP_TX_ARENA	 (256u * 1024)
 

@@ -51,6 +51,12 @@ int dp_plane_set_relays(struct dp_plane *pl, const struct tt_endpoint *relays, u
 
 /* --- through the connection to the hub -------------------------------------------------------- */
 
+void dp_plane_relay_prepare(struct dp_plane *pl)
+{
+	for (unsigned i = 0; i < pl->workers; i++)
+		dp_port_relay_prepare(&pl->worker[i]->relay);
+}
+
 int dp_plane_relay_fd(const struct dp_plane *pl)
 {
 	return pl->relay_bell.event.fd;

@@ -368,6 +368,7 @@ void node_engine_mesh_start(struct node_engine *e)
 {
 	if (!e->mesh)
 		return;
+	dp_plane_relay_prepare(e->plane);
 	e->poll_relay = calloc(1, sizeof(*e->poll_relay));
 	if (e->poll_relay) {
 		uv_poll_init(&e->loop, e->poll_relay, dp_plane_relay_fd(e->plane));
