@@ -95,20 +95,20 @@ def grew(many, column):
 
 
 def processes(samples, warm_up, bad):
-    print(f"\n{'process':16} {'lives':>5} {'RssAnon KiB: first .. most, last':>33} {'but tables':>10} {'KiB/h':>6}"
-          f" {'VmData KiB/h':>12} {'over h':>6} {'descriptors':>11} {'threads':>7}")
+    print(f"\n{'process':16} {'lives':>5} {'RssAnon KiB: first .. most, last':>33} {'KiB/h':>6}"
+          f" {'but tables':>10} {'KiB/h':>6} {'VmData KiB/h':>12} {'over h':>6} {'descriptors':>11} {'threads':>7}")
     for (node, role), by_pid in sorted(lives(samples).items()):
         name = f"{node} {role}"
         warm = [w for w in (without_warm_up(life, warm_up) for life in by_pid.values()) if w]
         every = [x for life in by_pid.values() for x in life]
-        rates = {"memory": slope(warm, 1), "mapped data": slope(warm, 5)}
+        rates = {"all memory": slope(warm, 4), "memory": slope(warm, 1), "mapped data": slope(warm, 5)}
         newest = max(by_pid.values(), key=lambda life: life[-1][0])
         told = ["-" if rate is None else f"{rate:.0f}" for rate, _ in rates.values()]
-        print(f"{name:16} {len(by_pid):5} {every[0][4]:13} ..{max(x[4] for x in every):6} {newest[-1][4]:10} {newest[-1][1]:10}"
-              f" {told[0]:>6} {told[1]:>12} {rates['memory'][1]:6.2f}"
+        print(f"{name:16} {len(by_pid):5} {every[0][4]:13} ..{max(x[4] for x in every):6} {newest[-1][4]:10} {told[0]:>6}"
+              f" {newest[-1][1]:10} {told[1]:>6} {told[2]:>12} {rates['memory'][1]:6.2f}"
               f" {usual([x[2] for x in every]):4} ..{max(x[2] for x in every):5} {usual([x[3] for x in every]):7}")
         for what, (rate, hours) in rates.items():
-            if rate is not None and rate >= SLOPE_KIB_H and rate * hours >= GROWTH_KIB:
+            if what != "all memory" and rate is not None and rate >= SLOPE_KIB_H and rate * hours >= GROWTH_KIB:
                 bad.append(f"{what} of {name} grows by {rate:.0f} KiB an hour")
         for column, what in ((2, "descriptors"), (3, "threads")):
             g = grew(warm, column)
