@@ -112,6 +112,8 @@ hub_stop
 gone() { ! up; }
 check "the hub is gone" wait_for 10 gone
 before=$(rss)
+echo 5 >"/proc/$engine/clear_refs" # the peak from here on
+peak() { awk '/^VmHWM/{print $2}' "/proc/$engine/status"; }
 scripts=${TT_SCRIPTS:-garbage garbage_early wrong_kind overlong noise early welcome_twice
 	welcome_strange map_own_key map_own_id map_own_address map_same_key map_same_address
 	map_zero_key map_default map_public map_nul map_long map_million map_no_end map_back
@@ -122,9 +124,10 @@ crt=$(in_ns n sha256sum /var/lib/taltun/tt0.hub/node.crt)
 for s in $scripts; do
 	play "$s"
 done
-after=$(rss)
-# The last map may be one of a thousand strangers, 10 KiB each, and all that a map can be was touched.
-sanitized || less "memory has not grown by more than 24 MiB, KiB" $((after - before)) 24576
+# At any moment: 10 MiB of a thousand strangers (10 KiB each, of which the paths are 3), 3 MiB of tables that a
+# map of a million touches, and 8 MiB of the strangers of maps before: the workers' part of a peer, 2 KiB, is
+# freed when no worker can see it any more, and 4096 of those wait at most (base/epoch.h). Seen: 13 to 16 MiB.
+sanitized || less "memory never grew by more than 24 MiB, KiB" $(($(peak) - before)) 24576
 equal "its certificate is the one it had" "$crt" "$(in_ns n sha256sum /var/lib/taltun/tt0.hub/node.crt)"
 
 # The certificate of a hub that is not this hub's.
@@ -146,6 +149,7 @@ check "the node is connected" wait_for 10 up
 check "and its map is the hub's" wait_for 5 map_is_good
 check "directly" wait_for 8 path_is n gw direct
 # What they took is not kept for others that may come; the tables of a map stay.
-shrunk() { [ $(($(rss) - before)) -lt 12288 ]; }
+shrunk() { [ $(($(rss) - before)) -lt 8192 ]; }
 sanitized || check "their memory is given back" wait_for 10 shrunk
+echo "        it keeps $(($(rss) - before)) KiB"
 mesh_finish
