@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 #define LINE_MAX_BYTES 4096
 #define STR_MAX_BYTES  512
 /* room that fields leave free for what ends a line that was cut */
@@ -63,29 +65,13 @@ __attribute__((format(printf, 2, 3))) static void add_fmt(struct line *l, const 
 	add_bytes(l, tmp, (size_t)n);
 }
 
-/* Bytes of the well-formed UTF-8 character at s (RFC 3629), or 0. */
-static size_t utf8_len(const uint8_t *s, size_t left)
-{
-	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-
-	if (n == 0 || n > left || s[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
-
 /*
  * One character of a quoted string; returns how many bytes of it were used. Control characters,
  * the C1 ones included, never reach a terminal; what is not UTF-8 becomes U+FFFD.
  */
 static size_t add_escaped_char(struct line *l, const uint8_t *s, size_t left)
 {
-	size_t n = utf8_len(s, left);
+	size_t n = tt_utf8_len(s, left);
 
 	if (n == 0) {
 		add_str(l, "\\ufffd");

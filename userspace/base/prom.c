@@ -3,27 +3,10 @@
 
 /* --- labels ----------------------------------------------------------------------------------- */
 
-/* Bytes of the character at s (len > 0) where it is well-formed UTF-8 and no control character,
- * otherwise 0. */
+/* Bytes of the character at s (len > 0); 0: it is none, or a control character. */
 static size_t character(const uint8_t *s, size_t len)
 {
-	size_t n;
-
-	if (s[0] < 0x80)
-		return s[0] >= 0x20 && s[0] != 0x7f;
-	if (s[0] < 0xc2 || s[0] > 0xf4)
-		return 0;
-	n = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	if (len < n)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	/* longer than need be, surrogates, past U+10FFFF */
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
+	return s[0] < 0x20 || s[0] == 0x7f ? 0 : tt_utf8_len(s, len);
 }
 
 static void put_escaped(struct tt_text *t, const char *value)

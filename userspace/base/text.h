@@ -37,4 +37,8 @@ void tt_text_u64(struct tt_text *t, uint64_t v);
 /* v / 10^digits without trailing zeros: (1500000, 6) is "1.5". digits <= 18. */
 void tt_text_decimal(struct tt_text *t, int64_t v, unsigned digits);
 
+/* Bytes of the well-formed UTF-8 character at s (RFC 3629), of which `left` (> 0) are there; 0:
+ * none, or a zero byte. */
+size_t tt_utf8_len(const uint8_t *s, size_t left);
+
 #endif

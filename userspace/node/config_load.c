@@ -3,6 +3,8 @@
 
 #include <ctype.h>
 #include <errno.h>
+
+#include "base/text.h"
 #include "node/config_file.h"
 #include "node/config_schema.h"
 #include "toml/toml.h"
@@ -270,7 +272,7 @@ static int apply_setting(struct node_draft *d, const struct node_schema_key *k, 
 			       .len = strlen(eq + 1)};
 
 	for (size_t i = 0, n; i < v.len; i += n) {
-		n = node_utf8_len((const uint8_t *)v.text + i, v.len - i);
+		n = tt_utf8_len((const uint8_t *)v.text + i, v.len - i);
 		if (n == 0)
 			return node_draft_fail(d, v.at, "%s is not valid UTF-8", v.label);
 	}

@@ -124,9 +124,6 @@ int node_parse_ifnames(struct node_draft *d, const struct node_value *v,
 /* 1 to 65535, or -1. */
 int64_t node_parse_port_number(const char *text, size_t len);
 
-/* Length of the UTF-8 character at p, or 0 where there is none (or a zero byte). */
-size_t node_utf8_len(const uint8_t *p, size_t left);
-
 /* Whether `name` can name an interface; NULL, or why not. */
 const char *node_ifname_complaint(const char *name, size_t len);
 

@@ -23,23 +23,6 @@ static const struct node_item *item_at(const struct node_draft *d, uint32_t i)
 	return (const struct node_item *)d->items.base + i;
 }
 
-size_t node_utf8_len(const uint8_t *p, size_t left)
-{
-	uint32_t c = p[0];
-	size_t len = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-
-	if (len == 0 || len > left || c == 0)
-		return 0;
-	c &= len == 1 ? 0x7f : 0x7fU >> len;
-	for (size_t i = 1; i < len; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3f);
-	}
-	bool shortest = len < 3 || c >= (len == 3 ? 0x800U : 0x10000U);
-	return shortest && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff) ? len : 0;
-}
-
 /* --- names ----------------------------------------------------------------------------------- */
 
 const char *node_ifname_complaint(const char *name, size_t len)

@@ -8,6 +8,8 @@
 #include <ctype.h>
 #include <errno.h>
 #include <strings.h>
+
+#include "base/text.h"
 #include "node/config_schema.h"
 
 struct reader;
@@ -235,7 +237,7 @@ static int check_bytes(struct node_draft *d, uint32_t number, const char *line, 
 	struct node_where at = {d->path, number, 0, NODE_LEVEL_FILE};
 
 	for (size_t i = 0, n; i < len; i += n) {
-		n = node_utf8_len((const uint8_t *)line + i, len - i);
+		n = tt_utf8_len((const uint8_t *)line + i, len - i);
 		if (n == 0)
 			return node_draft_fail(
 				d, at, line[i] ? "not valid UTF-8" : "holds a NUL character");

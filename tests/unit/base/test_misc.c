@@ -8,6 +8,7 @@
 #include "base/cursor.h"
 #include "base/drop.h"
 #include "base/rng.h"
+#include "base/text.h"
 #include "tt_test.h"
 
 static void rng_is_deterministic(void)
@@ -139,7 +140,40 @@ static void assert_says_where_and_aborts(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(buf, "some/file.c:42: assertion failed: 1 == 2\n"));
 }
 
+/* By the definition: decode, encode again. */
+static size_t utf8_by_decoding(const uint8_t *s, size_t left)
+{
+	size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc0 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+	uint32_t c = len == 1 ? s[0] : s[0] & (0x7fu >> len);
+
+	if (len == 0 || len > left || s[0] == 0 || s[0] >= 0xf8)
+		return 0;
+	for (size_t i = 1; i < len; i++) {
+		if (s[i] >> 6 != 2)
+			return 0;
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	size_t shortest = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+	return shortest == len && c <= 0x10ffff && c >> 11 != 0xd800 >> 11 ? len : 0;
+}
+
+static void utf8(void)
+{
+	static const uint8_t edges[] = {0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff};
+	unsigned wrong = 0;
+
+	for (uint32_t i = 0; i < 1u << 16; i++)
+		for (unsigned k = 0; k < TT_ARRAY_LEN(edges) * TT_ARRAY_LEN(edges); k++) {
+			const uint8_t s[] = {(uint8_t)i, (uint8_t)(i >> 8),
+					     edges[k % TT_ARRAY_LEN(edges)],
+					     edges[k / TT_ARRAY_LEN(edges)]};
+			for (size_t left = 1; left <= sizeof(s); left++)
+				wrong += tt_utf8_len(s, left) != utf8_by_decoding(s, left);
+		}
+	CU_ASSERT_EQUAL(wrong, 0);
+}
+
 TT_TESTS("base/misc", {"rng is deterministic", rng_is_deterministic},
 	 {"rng below is uniform", rng_below_is_uniform}, {"rng below rejects", rng_below_rejects},
-	 {"cursor", cursor}, {"bytes and clocks", bytes_and_clocks}, {"drop names", drop_names},
-	 {"assert says where and aborts", assert_says_where_and_aborts})
+	 {"utf8", utf8}, {"cursor", cursor}, {"bytes and clocks", bytes_and_clocks},
+	 {"drop names", drop_names}, {"assert says where and aborts", assert_says_where_and_aborts})
