@@ -126,6 +126,13 @@ static inline bool node_config_has_metrics(const struct node_config_metrics *m)
 	return m->path[0] || tt_endpoint_is_set(&m->address);
 }
 
+/* Whether both are served at the same place. */
+static inline bool node_config_metrics_same(const struct node_config_metrics *a,
+					    const struct node_config_metrics *b)
+{
+	return strcmp(a->path, b->path) == 0 && tt_endpoint_equal(&a->address, &b->address);
+}
+
 struct node_config {
 	uint32_t magic;
 	uint32_t version;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "node/control_mesh.h"
 
+#include "node/control_status.h"
 #include "plat/clock.h"
 
 static json_t *count(uint64_t v)
@@ -27,16 +28,6 @@ static json_t *seconds_since(struct tt_mono at)
 	return json_real((double)tt_mono_since(plat_clock_mono(), at) / TT_NS_PER_SEC);
 }
 
-static json_t *drops(const uint64_t drop[TT_DROP_COUNT])
-{
-	json_t *o = json_object();
-
-	for (unsigned i = 1; i < TT_DROP_COUNT; i++)
-		if (drop[i])
-			json_object_set_new(o, tt_drop_name((enum tt_drop)i), count(drop[i]));
-	return o;
-}
-
 static void add_map(const struct node_mesh *mesh, json_t *o)
 {
 	struct node_mesh_map_info map;
@@ -49,7 +40,7 @@ static void add_map(const struct node_mesh *mesh, json_t *o)
 	json_object_set_new(o, "map_valid_until", count_or_null(map.valid_until_s));
 	json_object_set_new(o, "reflexive_v4", endpoint(&map.reflexive[0]));
 	json_object_set_new(o, "reflexive_v6", endpoint(&map.reflexive[1]));
-	json_object_set_new(o, "drops", drops(map.drops));
+	json_object_set_new(o, "drops", node_control_drops(map.drops));
 }
 
 json_t *node_control_hub(const struct node_mesh *mesh)

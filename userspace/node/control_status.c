@@ -84,8 +84,7 @@ static json_t *peers(struct node_device *d, const struct node_mesh *mesh, bool w
 	return list;
 }
 
-/* Only reasons that occurred: the full list is in the documentation. */
-static json_t *drops(const uint64_t drop[TT_DROP_COUNT])
+json_t *node_control_drops(const uint64_t drop[TT_DROP_COUNT])
 {
 	json_t *o = json_object();
 
@@ -190,7 +189,8 @@ json_t *node_control_status(const struct node_control_ops *ops, bool with_allowe
 			 "fwmark", (json_int_t)info.fwmark, "mtu", (int)about.mtu, "restarts",
 			 (int)about.restarts, "uptime_s", (double)about.uptime_ns / 1e9,
 			 "future_stamps", (json_int_t)info.future_stamps, "datapath",
-			 datapath(node_device_plane(ops->device), &about), "drops", drops(drop),
-			 "hub", node_control_hub(about.mesh), "gateway", gateway(&about), "peers",
+			 datapath(node_device_plane(ops->device), &about), "drops",
+			 node_control_drops(drop), "hub", node_control_hub(about.mesh), "gateway",
+			 gateway(&about), "peers",
 			 peers(ops->device, about.mesh, with_allowed_ips));
 }

@@ -15,5 +15,7 @@
  * than all the rest: peers have them only where they are asked for.
  */
 json_t *node_control_status(const struct node_control_ops *ops, bool allowed_ips);
+/* Only reasons that occurred: the full list is in the documentation. New reference. */
+json_t *node_control_drops(const uint64_t drop[TT_DROP_COUNT]);
 
 #endif

@@ -67,11 +67,6 @@ static struct node_config_metrics wanted(const struct node_engine *e)
 	return cfg ? cfg->metrics : (struct node_config_metrics){0};
 }
 
-static bool same_place(const struct node_config_metrics *a, const struct node_config_metrics *b)
-{
-	return strcmp(a->path, b->path) == 0 && tt_endpoint_equal(&a->address, &b->address);
-}
-
 /* The socket comes from the monitor, which knows where; none where there is nothing to serve. */
 static int serve(struct node_engine *e, char *error, size_t cap)
 {
@@ -111,7 +106,7 @@ static int try_to_serve(struct node_engine *e, char *error, size_t cap)
 int node_engine_metrics_configure(struct node_engine *e, char *error, size_t cap)
 {
 	struct node_config_metrics want = wanted(e);
-	bool same = same_place(&want, &e->metrics.at);
+	bool same = node_config_metrics_same(&want, &e->metrics.at);
 
 	e->metrics.at = want;
 	if (same && (e->metrics.http || !node_config_has_metrics(&want)))

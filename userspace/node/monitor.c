@@ -225,13 +225,6 @@ static void monitor_tear_down(struct node_monitor *m)
 /* Channel, loader, addresses of the host, its firewall, savers. */
 #define MONITOR_FDS (4 + NODE_STATE_KIND_COUNT)
 
-static struct tt_mono sooner(struct tt_mono a, struct tt_mono b)
-{
-	if (!tt_mono_is_set(a) || (tt_mono_is_set(b) && tt_mono_before(b, a)))
-		return b;
-	return a;
-}
-
 static bool job_due(const struct node_monitor_job *job, struct tt_mono now)
 {
 	return node_monitor_job_runs(job) && !tt_mono_before(now, job->deadline);
@@ -241,8 +234,8 @@ static bool job_due(const struct node_monitor_job *job, struct tt_mono now)
 static void monitor_wait(struct node_monitor *m, struct pollfd p[MONITOR_FDS])
 {
 	struct tt_mono now = plat_clock_mono();
-	struct tt_mono next =
-		sooner(node_monitor_child_timers(m, now), node_monitor_notify_timer(m, now));
+	struct tt_mono next = node_monitor_sooner(node_monitor_child_timers(m, now),
+						  node_monitor_notify_timer(m, now));
 	/* an answer needs room in the channel: jobs wait while it is blocked */
 	bool jobs = !m->channel.blocked;
 	struct timespec ts, *timeout = NULL;
@@ -251,16 +244,16 @@ static void monitor_wait(struct node_monitor *m, struct pollfd p[MONITOR_FDS])
 	p[1] = (struct pollfd){jobs ? m->load.pipe : -1, POLLIN, 0};
 	p[2] = (struct pollfd){m->xdp.watch, POLLIN, 0};
 	p[3] = (struct pollfd){m->firewall.watch.fd, POLLIN, 0};
-	next = sooner(next, node_monitor_firewall_timer(m, now));
+	next = node_monitor_sooner(next, node_monitor_firewall_timer(m, now));
 	for (unsigned k = 0; k < NODE_STATE_KIND_COUNT; k++)
 		p[4 + k] = (struct pollfd){jobs ? m->save[k].job.pipe : -1, POLLIN, 0};
 	if (jobs && node_monitor_job_runs(&m->load))
-		next = sooner(next, m->load.deadline);
+		next = node_monitor_sooner(next, m->load.deadline);
 	for (unsigned k = 0; jobs && k < NODE_STATE_KIND_COUNT; k++)
 		if (node_monitor_job_runs(&m->save[k].job))
-			next = sooner(next, m->save[k].job.deadline);
+			next = node_monitor_sooner(next, m->save[k].job.deadline);
 	if (tt_log_flush(now))
-		next = sooner(next, tt_mono_add_ns(now, TT_NS_PER_SEC));
+		next = node_monitor_sooner(next, tt_mono_add_ns(now, TT_NS_PER_SEC));
 	if (m->done)
 		next = now;
 	if (tt_mono_is_set(next)) {

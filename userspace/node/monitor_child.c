@@ -311,13 +311,6 @@ void node_monitor_reap(struct node_monitor *m)
 	}
 }
 
-static struct tt_mono earlier(struct tt_mono a, struct tt_mono b)
-{
-	if (!tt_mono_is_set(a) || (tt_mono_is_set(b) && tt_mono_before(b, a)))
-		return b;
-	return a;
-}
-
 static bool due(struct tt_mono at, struct tt_mono now)
 {
 	return tt_mono_is_set(at) && !tt_mono_before(now, at);
@@ -344,5 +337,6 @@ struct tt_mono node_monitor_child_timers(struct node_monitor *m, struct tt_mono 
 	}
 	if (due(m->resolver_start_at, now) && resolver_fork(m) < 0)
 		m->resolver_start_at = tt_mono_add_ns(now, TT_NS_PER_SEC);
-	return earlier(earlier(e->kill_at, e->start_at), m->resolver_start_at);
+	return node_monitor_sooner(node_monitor_sooner(e->kill_at, e->start_at),
+				   m->resolver_start_at);
 }

@@ -374,6 +374,14 @@ void node_monitor_notify_alive(void);
 int node_monitor_lock(struct node_monitor *m, char *text, size_t cap);
 void node_monitor_unlock(struct node_monitor *m);
 
+/* The earlier of two deadlines; 0 is none. */
+static inline struct tt_mono node_monitor_sooner(struct tt_mono a, struct tt_mono b)
+{
+	if (!tt_mono_is_set(a) || (tt_mono_is_set(b) && tt_mono_before(b, a)))
+		return b;
+	return a;
+}
+
 /* --- monitor_file.c --------------------------------------------------------------------------- */
 
 /* Makes one directory where it is missing. 0 or -errno. */

@@ -69,11 +69,6 @@ static int metrics_open(const struct node_config_metrics *at, struct node_monito
 	return 0;
 }
 
-static bool same_place(const struct node_config_metrics *a, const struct node_config_metrics *b)
-{
-	return strcmp(a->path, b->path) == 0 && tt_endpoint_equal(&a->address, &b->address);
-}
-
 static const char *place_name(const struct node_config_metrics *at, char text[TT_ENDPOINT_TEXT_MAX])
 {
 	return at->path[0] ? at->path : tt_endpoint_format(&at->address, text);
@@ -86,7 +81,7 @@ int node_monitor_listen_metrics(struct node_monitor *m, struct node_priv_reply *
 	char text[TT_ENDPOINT_TEXT_MAX];
 
 	/* first, because another address with the same number may be wanted */
-	if (m->metrics.fd >= 0 && !same_place(&want, &m->metrics_are))
+	if (m->metrics.fd >= 0 && !node_config_metrics_same(&want, &m->metrics_are))
 		node_monitor_listen_close(&m->metrics);
 	if (!node_config_has_metrics(&want))
 		return 0;
