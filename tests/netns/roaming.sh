@@ -63,9 +63,9 @@ turn_to() {
 	in_ns c wg set "$tc" peer "$(pub s)" endpoint "$1"
 	can_ping c 10.77.0.2 && can_ping c 10.77.0.2 && endpoint_is "$2"
 }
-check "the server follows to IPv6" wait_for 10 turn_to '[fd08::2]:51820' '[fd08::1]:51900'
+check "the server follows to IPv6" wait_for 30 turn_to '[fd08::2]:51820' '[fd08::1]:51900'
 check "TCP over it" tcp_copy c s 10.77.0.2
-check "and back" wait_for 10 turn_to 10.8.0.2:51820 10.8.0.11:51900
+check "and back" wait_for 30 turn_to 10.8.0.2:51820 10.8.0.11:51900
 check "TCP over that" tcp_copy s c 10.77.0.1
 
 # While a stream runs: not a byte is lost.
