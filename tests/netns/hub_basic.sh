@@ -311,6 +311,8 @@ check "a restart is announced" hears gw '^restarting'
 check "SIGTERM ends the hub" wait_for 3 hub_is_gone
 MS=$(((${EPOCHREALTIME/[.,]/} - BEGAN) / 1000))
 check "within 2 s ($MS ms)" test $MS -lt 2000
+wait "$HUB_PID"
+equal "in order" 0 $?
 check "the signer has ended" eval "! kill -0 $SIGNER"
 check_not "the socket is gone" test -e "$D/control.sock"
 serve

@@ -262,6 +262,15 @@ static void on_part_gone(void *arg)
 	part_gone(arg);
 }
 
+/* Not before: that a node has left is written down. */
+static void on_conns_gone(void *arg)
+{
+	struct hub_server *s = arg;
+
+	hub_store_stop(s->store, on_part_gone, s);
+	part_gone(s);
+}
+
 static void say_restarting(struct hub_server *s)
 {
 	Taltun__Hub__V1__ToNode m = TALTUN__HUB__V1__TO_NODE__INIT;
@@ -287,8 +296,7 @@ void hub_server_stop(struct hub_server *s, void (*done)(void *arg), void *arg)
 	say_restarting(s);
 	uv_close((uv_handle_t *)&s->push, on_timer_closed);
 	uv_close((uv_handle_t *)&s->second, on_timer_closed);
-	hub_conns_stop(s->conns, on_part_gone, s);
-	hub_store_stop(s->store, on_part_gone, s);
+	hub_conns_stop(s->conns, on_conns_gone, s);
 }
 
 static bool same_der(const struct tls_der *a, const struct tls_der *b)
