@@ -29,12 +29,13 @@ _taltun-hub() {
 	--name | --pool | --subnet | --expires) return ;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		_taltun_hub_words "init serve renew-server token node allow deny policy status log-level version help --dir"
+		_taltun_hub_words "init serve check-config renew-server token node allow deny policy status log-level version help --dir"
 		return
 	fi
 	case ${COMP_WORDS[1]} in
 	init) _taltun_hub_words "--name --pool --dir --help" ;;
 	serve) _taltun_hub_words "--no-udp-relay --ca-key-stdin --dir --help" ;;
+	check-config) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
 	token)
 		case ${COMP_WORDS[2]} in
 		create) _taltun_hub_words "--name --role --group --subnet --expires --json --dir" ;;
@@ -52,7 +53,7 @@ _taltun-hub() {
 	policy) _taltun_hub_words "show --json --dir --help" ;;
 	status) _taltun_hub_words "--json --dir --help" ;;
 	log-level) _taltun_hub_words "error warn info debug --json --dir --help" ;;
-	help) _taltun_hub_words "init serve renew-server token node allow deny policy status log-level" ;;
+	help) _taltun_hub_words "init serve check-config renew-server token node allow deny policy status log-level" ;;
 	esac
 }
 

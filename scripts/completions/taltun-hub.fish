@@ -7,6 +7,8 @@ complete -c taltun-hub -l json -d 'as JSON'
 set -l first __fish_use_subcommand
 complete -c taltun-hub -n $first -a init -d 'make a hub'
 complete -c taltun-hub -n $first -a serve -d 'run the hub'
+complete -c taltun-hub -n $first -a check-config -d 'check the configuration'
+complete -c taltun-hub -n '__fish_seen_subcommand_from check-config' -F
 complete -c taltun-hub -n $first -a renew-server -d 'issue the certificate of the hub anew'
 complete -c taltun-hub -n $first -a token -d 'make, list and take back tokens'
 complete -c taltun-hub -n $first -a node -d 'list, show and revoke nodes'

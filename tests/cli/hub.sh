@@ -58,6 +58,12 @@ says "says what starts it" err 'systemctl start taltun-hub'
 # --- tables ------------------------------------------------------------------------------------
 
 status "init" 0 hub init --name hub.example.com
+status "its configuration" 0 hub check-config
+says "is valid" out 'hub.toml: valid$'
+printf '[limits]\nconections = 3\n' >"$TT_WORK/typo.toml"
+status "one with a typo" 78 hub check-config "$TT_WORK/typo.toml"
+says "says where" err 'typo.toml:2:1: '
+status "one that is not there" 78 hub check-config "$TT_WORK/none.toml"
 status "no nodes yet" 0 hub node list
 says "says so" out '^no nodes$'
 status "no tokens yet" 0 hub token list

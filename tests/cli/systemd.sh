@@ -112,6 +112,9 @@ check_not "its user may not read the CA's key" sd setpriv --reuid taltun-hub --r
 check "a node enrols" in_ns b env TALTUN_RUN_DIR=/run/taltun taltun enroll --no-start --interface tt1 \
 	--config-dir "$TT_WORK" "$(sd taltun-hub token create --name b | grep '^taltun://')"
 check "systemctl reload taltun-hub" sd systemctl reload taltun-hub
+sd sh -c 'cp /etc/taltun/hub.toml /root/ && printf "[limits]\nconections = 3\n" >>/etc/taltun/hub.toml'
+check_not "a reload with an invalid file fails, too" sd systemctl reload taltun-hub
+sd cp /root/hub.toml /etc/taltun/hub.toml
 check "which runs on" sd taltun-hub status
 
 # --- the end -----------------------------------------------------------------------------------

@@ -298,6 +298,28 @@ static int run_renew(int argc, char **argv)
 	return CLI_OK;
 }
 
+/* --- check-config ------------------------------------------------------------------------------
+ */
+
+static int run_check_config(int argc, char **argv)
+{
+	char error[HUB_CONFIG_ERROR_MAX];
+	struct hub_config config;
+
+	if (cli_check_arguments(argc, argv, 0, 1, "at most one file") != CLI_OK)
+		return CLI_USAGE;
+	const char *path = argc == 2 ? argv[1] : cli_paths.config;
+	bool there = access(path, F_OK) == 0;
+	/* to a hub that finds none, no file is as good as an empty one; a file that was named is
+	 * not */
+	if (!there && argc == 2)
+		return cli_fail(CLI_CONFIG, "%s: %s", path, strerror(errno));
+	if (hub_config_load(path, &config, error) != 0)
+		return cli_fail(CLI_CONFIG, "%s", error);
+	printf("%s: %s\n", path, there ? "valid" : "not there: the defaults hold");
+	return CLI_OK;
+}
+
 /* --- serve ------------------------------------------------------------------------------------ */
 
 static int run_serve(int argc, char **argv)
@@ -333,6 +355,11 @@ const struct cli_command cli_commands_hub[] = {
 	 "--ca-key-stdin takes the CA's key from standard input, opened by a service manager on a\n"
 	 "file that the hub's own user cannot read.",
 	 run_serve},
+	{"check-config", "[FILE]", "Check the hub's configuration without using it.",
+	 "FILE is /etc/taltun/hub.toml, or that of --dir. `systemctl reload taltun-hub` begins "
+	 "with\n"
+	 "it. An error names the file, the line and the column, and the exit status is 78.",
+	 run_check_config},
 	{"renew-server", "", "Issue the hub's own certificate anew, for 5 years.", NULL, run_renew},
 	{0},
 };
