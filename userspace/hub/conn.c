@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "hub/conn_impl.h"
+#include "hub/listen.h"
+#include "plat/clock.h"
 
 /* The system's own bound (net.core.somaxconn, 4096) is what counts: whoever finds no place comes
  * again after seconds only. */
@@ -60,23 +62,6 @@ const char *hub_close_name(enum hub_close why)
 }
 
 /* --- addresses -------------------------------------------------------------------------------- */
-
-static void to_sockaddr(const struct tt_endpoint *e, struct sockaddr_storage *ss)
-{
-	struct sockaddr_in *v4 = (struct sockaddr_in *)ss;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ss;
-
-	memset(ss, 0, sizeof(*ss));
-	if (e->ip.family == TT_FAMILY_V6) {
-		v6->sin6_family = AF_INET6;
-		v6->sin6_port = htons(e->udp_port);
-		memcpy(&v6->sin6_addr, e->ip.b, 16);
-	} else {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons(e->udp_port);
-		memcpy(&v4->sin_addr, e->ip.b, 4);
-	}
-}
 
 static void from_sockaddr(const struct sockaddr_storage *ss, struct tt_endpoint *out)
 {
@@ -383,24 +368,9 @@ int hub_conns_listen_fd(struct hub_conns *s, int fd)
 
 int hub_conns_listen(struct hub_conns *s, const struct tt_endpoint *at)
 {
-	struct sockaddr_storage ss;
-	int one = 1;
+	int fd = hub_listen_tcp(at);
 
-	to_sockaddr(at, &ss);
-	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (ss.ss_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	socklen_t len =
-		ss.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-	if (bind(fd, (struct sockaddr *)&ss, len) < 0) {
-		int err = -errno;
-		close(fd);
-		return err;
-	}
-	return hub_conns_listen_fd(s, fd);
+	return fd < 0 ? fd : hub_conns_listen_fd(s, fd);
 }
 
 /* --- time ------------------------------------------------------------------------------------- */
@@ -446,10 +416,13 @@ int hub_conns_create(uv_loop_t *loop, struct tls_context *tls, const struct hub_
 		     const struct hub_conn_handlers *handlers, struct hub_conns **out)
 {
 	struct hub_conns *s = calloc(1, sizeof(*s));
+	struct tt_rng rng = plat_rng();
+	uint64_t seed;
 
 	if (!s)
 		return -ENOMEM;
-	s->sources = hub_sources_create(SOURCE_SLOTS, uv_hrtime());
+	tt_rng_fill(&rng, &seed, sizeof(seed));
+	s->sources = hub_sources_create(SOURCE_SLOTS, seed);
 	if (!s->sources || wire_loop_open(loop, limits->packet_bytes, &s->wire) != 0) {
 		hub_sources_destroy(s->sources);
 		free(s);
