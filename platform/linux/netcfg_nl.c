@@ -136,9 +136,14 @@ int netcfg_nl_request(struct nl_sock *s, struct nl_msg *m, netcfg_nl_fn fn, void
 	dump = (nlmsg_hdr(m)->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
 	for (unsigned tries = 0;; tries++) {
 		struct nl_answer a = {.fn = fn, .arg = arg};
+		int sent;
 
 		nlmsg_hdr(m)->nlmsg_seq = NL_AUTO_SEQ;
-		if (nl_send_auto(s, m) < 0) {
+		/* receiving is tried again by libnl itself */
+		do
+			sent = nl_send_auto(s, m);
+		while (sent == -NLE_INTR);
+		if (sent < 0) {
 			err = -EIO;
 			break;
 		}

@@ -23,8 +23,12 @@ void plat_event_close(struct plat_event *e)
 void plat_event_raise(const struct plat_event *e)
 {
 	const uint64_t one = 1;
-	ssize_t n = write(e->raise_fd, &one, sizeof(one));
-	(void)n; /* EAGAIN: it is raised already */
+	ssize_t n;
+
+	/* Who raises says so once: what a signal interrupts here would never be heard of. */
+	do
+		n = write(e->raise_fd, &one, sizeof(one));
+	while (n < 0 && errno == EINTR); /* EAGAIN: it is raised already */
 }
 
 void plat_event_clear(const struct plat_event *e)

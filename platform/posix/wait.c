@@ -42,8 +42,12 @@ void plat_event_close(struct plat_event *e)
 
 void plat_event_raise(const struct plat_event *e)
 {
-	ssize_t n = write(e->raise_fd, "", 1);
-	(void)n; /* EAGAIN: the pipe is full, so it is raised */
+	ssize_t n;
+
+	/* Who raises says so once: what a signal interrupts here would never be heard of. */
+	do
+		n = write(e->raise_fd, "", 1);
+	while (n < 0 && errno == EINTR); /* EAGAIN: the pipe is full, so it is raised */
 }
 
 void plat_event_clear(const struct plat_event *e)
