@@ -7,6 +7,7 @@
 /* A path that fell silent must answer so often before it is chosen again. */
 #define PROOFS_AFTER_SILENCE 2
 #define STUCK_DOUBLINGS	     5
+#define TRIES_IN_VAIN	     5 /* 0.6 s */
 
 /* Checks of a path that is being tried: both sides send at these gaps from the exchange on, so that
  * the packets of one open the NAT of the other. */
@@ -146,20 +147,22 @@ static void be_stuck(struct mesh_paths *ps, struct tt_mono now)
 
 /*
  * The peer was heard at this address, by WireGuard, later than by the path in use: it was started
- * anew, say, and there is no hub to exchange keys for a check. As with any WireGuard peer, its
- * packets prove where it is.
+ * anew, say, and there is no hub to exchange keys for a check. Or there is one, and the peer
+ * answers no check at all and takes nothing from a relay: its configuration names us, as one does
+ * any WireGuard peer. Its packets prove where it is, then.
  */
 static struct mesh_path *heard_at(struct mesh_paths *ps, const struct mesh_path *old,
 				  struct tt_mono now)
 {
 	struct mesh_path *last = NULL;
 
-	/* with a hub a check can prove it */
-	if (ps->path[SLOT_RELAY_TCP].state == MESH_PATH_ALIVE)
-		return NULL;
+	bool hub = ps->path[SLOT_RELAY_TCP].state == MESH_PATH_ALIVE;
+
 	for (unsigned i = SLOT_ADDRESS; i < MESH_PATHS_MAX; i++) {
 		struct mesh_path *p = &ps->path[i];
-		if (p != old && p->state != MESH_PATH_UNUSED &&
+		/* with a hub a check can prove it, and was to */
+		bool asked = p->state == MESH_PATH_FAILED || p->tries >= TRIES_IN_VAIN;
+		if (p != old && p->state != MESH_PATH_UNUSED && (!hub || asked) &&
 		    tt_mono_before(old->heard, p->heard) &&
 		    tt_mono_since(now, p->heard) < MESH_ACTIVE_NS &&
 		    (!last || tt_mono_before(last->heard, p->heard)))
@@ -332,7 +335,7 @@ static void refresh(struct mesh_paths *ps, const struct mesh_path_facts *f, stru
 	if (!tt_mono_is_set(ps->reprobe_at) || tt_mono_before(now, ps->reprobe_at))
 		return;
 	if (ps->stuck) {
-		be_stuck(ps, now);
+		fell_silent(ps, now);
 	} else {
 		ps->reprobe_at = tt_mono_add_ns(now, MESH_REPROBE_NS);
 		probe_all(ps, now);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Two machines that use a direct path, and a hole in it: both ways, or one; whoever sends. Data is
- * back within 1.7 s and a round trip, whenever it happens and whatever phase the timers are in.
+ * back within 1.7 s and a round trip, whenever it happens and whatever phase the timers are in. And
+ * a machine whose peer is none: it answers no check and takes nothing from a relay.
  */
 #include "tt_test.h"
 
@@ -36,6 +37,7 @@ struct packet {
 };
 
 static struct node node[2];
+static bool plain; /* node[1] is a WireGuard peer, without a machine */
 static struct packet flight[FLIGHT];
 static unsigned in_flight;
 static bool hole[2];   /* direct packets to this node are lost */
@@ -73,6 +75,9 @@ static void run(unsigned i)
 {
 	struct mesh_path_action a[MESH_PATH_ACTIONS_MAX];
 	struct node *n = &node[i];
+
+	if (plain && i == 1)
+		return;
 	unsigned count = mesh_paths_run(&n->ps, &n->facts, now, &rng, a);
 
 	for (unsigned k = 0; k < count; k++)
@@ -87,6 +92,10 @@ static void send_data(unsigned i, enum what what)
 	struct node *n = &node[i];
 	const struct mesh_path *p = mesh_paths_selected(&n->ps);
 
+	if (plain && i == 1) {
+		send(0, what, MESH_PATH_DIRECT, &node[0].own[0], NULL);
+		return;
+	}
 	if (!p)
 		return;
 	send(!i, what, p->kind, &p->remote, NULL);
@@ -125,6 +134,8 @@ static void take(const struct packet *p)
 {
 	struct node *n = &node[p->to];
 
+	if (plain && p->to == 1 && (is_relay(p->kind) || p->what == CHECK || p->what == ANSWER))
+		return;
 	switch (p->what) {
 	case CHECK:
 		send(!p->to, ANSWER, p->kind, &p->source, p->id);
@@ -191,6 +202,7 @@ static void begin(unsigned addresses, bool both_send, uint64_t gap, uint64_t del
 	memset(node, 0, sizeof(node));
 	memset(hole, 0, sizeof(hole));
 	holed = 2;
+	plain = false;
 	in_flight = 0;
 	every = gap;
 	one_way = delay;
@@ -301,5 +313,37 @@ static void second_address(void)
 		}
 }
 
+/* The peer is configured by hand over there, and while that was done nothing came of it. */
+static void plain_peer(void)
+{
+	for (unsigned both = 0; both < 2; both++)
+		for (unsigned away = 0; away < 20; away++) {
+			begin(1, both, MS(50), MS(10));
+			plain = true;
+			node[1].sends = true;
+			hole[0] = hole[1] = true;
+			pass(MS(800) * away);
+			hole[0] = hole[1] = false;
+			/* however long it was away: looked for after 2, 4, 8 s */
+			pass(MS(3000) + MS(800) * away);
+			CU_ASSERT_EQUAL(kind_of(0), MESH_PATH_DIRECT);
+			forget_gaps();
+			pass(SEC(100));
+			CU_ASSERT_EQUAL(kind_of(0), MESH_PATH_DIRECT);
+			expect_short(MS(80));
+			/* and when it is one of the mesh again */
+			plain = false;
+			mesh_paths_relay(&node[1].ps, MESH_PATH_RELAY_TCP, true, now);
+			hole[0] = hole[1] = true;
+			pass(SEC(8));
+			hole[0] = hole[1] = false;
+			pass(SEC(70));
+			forget_gaps();
+			pass(SEC(5));
+			CU_ASSERT_EQUAL(kind_of(0), MESH_PATH_DIRECT);
+			expect_short(MS(80));
+		}
+}
+
 TT_TESTS("path hole", {"no hole", no_hole}, {"holes", holes}, {"holes in a row", holes_in_a_row},
-	 {"second address", second_address})
+	 {"second address", second_address}, {"a peer without a machine", plain_peer})

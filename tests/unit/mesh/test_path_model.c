@@ -74,7 +74,7 @@ static void check_selected(void)
 	}
 	unsigned n = p->remote.ip.b[3];
 	CU_ASSERT(n < KNOWN && (answered[n] || is_hint[n] || heard[n]));
-	CU_ASSERT(answered[n] || !relay_up[0] || p->state == MESH_PATH_ALIVE);
+	CU_ASSERT(answered[n] || heard[n] || !relay_up[0] || p->state == MESH_PATH_ALIVE);
 }
 
 static void note_check(const struct mesh_path_action *a)
