@@ -78,7 +78,7 @@ for error in EMFILE ENFILE ENOMEM ENOBUFS; do
 	ticks=$(cpu_ticks "$HUB_PID")
 	bg_ns a "$TT_WORK/many.out" python3 "$TT_ROOT/tests/netns/support/slow_clients.py" 127.0.0.1 $PORT 20
 	many=$BG_PID
-	wait_for 10 grep -q '^open' "$TT_WORK/many.out"
+	check "$error: many connect" wait_for 60 grep -q '^open' "$TT_WORK/many.out"
 	hub status >/dev/null 2>&1 & # the control socket's accept fails, too
 	asker=$!
 	sleep 1

@@ -496,7 +496,8 @@ int main(int argc, char **argv)
 	printf("ready\n");
 	fflush(stdout);
 	end_us = now_us() + (uint64_t)seconds * 1000000;
-	alarm(seconds + 8);
+	/* the one is to be held up, the other one to come 60 times */
+	alarm(seconds + (script->run == reconnect ? 60 : 8));
 	if (script->run)
 		script->run();
 	else
