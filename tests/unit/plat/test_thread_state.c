@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include "plat/thread.h"
 #include "tt_test.h"
@@ -30,11 +31,13 @@ static void hog(void *arg)
 		;
 }
 
+/* Until the pipe is closed. It wants no CPU before, which it would wait for on a busy machine. */
 static void sleeper(void *arg)
 {
-	(void)arg;
-	while (!stop)
-		poll(NULL, 0, 10);
+	char none;
+
+	while (read(*(int *)arg, &none, 1) > 0)
+		;
 }
 
 /* The portable fallback cannot look at threads; that is said, and not a failure. */
@@ -85,15 +88,17 @@ static void starved(void)
 static void asleep(void)
 {
 	struct plat_thread t;
+	int ends[2];
 
 	if (unsupported())
 		return;
-	stop = false;
-	CU_ASSERT_EQUAL_FATAL(plat_thread_start(&t, "tt-sleeper", sleeper, NULL), 0);
-	/* it may be caught on its way to a CPU */
+	CU_ASSERT_EQUAL_FATAL(pipe(ends), 0);
+	CU_ASSERT_EQUAL_FATAL(plat_thread_start(&t, "tt-sleeper", sleeper, &ends[0]), 0);
+	/* it may be caught on its way to sleep */
 	CU_ASSERT(starved_looks("tt-sleeper") < LOOKS / 4);
-	stop = true;
+	close(ends[1]);
 	plat_thread_join(&t);
+	close(ends[0]);
 }
 
 static void nobody(void)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "plat/clock.h"
 #include "tt_netns.h"
@@ -409,6 +410,15 @@ static void segments_above_mtu(void)
 	tt_netns_leave();
 }
 
+/* How often this thread gave its CPU away by itself. */
+static long times_waited(void)
+{
+	struct rusage u;
+
+	CU_ASSERT_EQUAL_FATAL(getrusage(RUSAGE_THREAD, &u), 0);
+	return u.ru_nvcsw;
+}
+
 /* Packets wait in a neighbour's queue and fill the send buffer: one short wait, then errors. */
 static void full_buffer(void)
 {
@@ -429,9 +439,9 @@ static void full_buffer(void)
 	struct plat_udp_dest d = dest_to(tt_ip_v4_host(0x0a080009), 9);
 	for (unsigned i = 0; i < TT_ARRAY_LEN(tx); i++)
 		tx[i] = (struct plat_udp_tx){.buf = data, .len = 1400, .segment = 1400, .dest = &d};
-	struct tt_mono start = plat_clock_mono();
+	long before = times_waited();
 	sent = plat_udp_send(fd, tx, TT_ARRAY_LEN(tx), &lost);
-	CU_ASSERT_TRUE(tt_mono_since(plat_clock_mono(), start) < 500 * TT_NS_PER_MS);
+	CU_ASSERT(times_waited() - before < 10);
 	CU_ASSERT_TRUE(sent > 0 && sent < TT_ARRAY_LEN(tx));
 	for (unsigned i = 0; i < TT_ARRAY_LEN(tx); i++)
 		CU_ASSERT_EQUAL(tx[i].error, i < sent ? 0 : -EAGAIN);
@@ -591,7 +601,8 @@ static void probe_without_loopback(void)
 	CU_ASSERT_EQUAL_FATAL(tt_sh("ip link set lo down"), 0);
 	struct tt_mono start = plat_clock_mono();
 	CU_ASSERT_EQUAL(plat_udp_probe(), with_loopback);
-	CU_ASSERT_TRUE(tt_mono_since(plat_clock_mono(), start) < TT_NS_PER_SEC);
+	/* soon, also on a busy machine */
+	CU_ASSERT_TRUE(tt_mono_since(plat_clock_mono(), start) < 10 * TT_NS_PER_SEC);
 	tt_netns_leave();
 }
 
