@@ -45,7 +45,9 @@ hub_serve() {
 }
 
 hub_stop() {
-	kill_pids 5 "$hub_pid"
+	kill -TERM "$hub_pid" 2>/dev/null
+	wait_for 20 pid_gone "$hub_pid" || kill -KILL "$hub_pid" 2>/dev/null
+	wait "$hub_pid" 2>/dev/null || fail "the hub ended with status $?"
 }
 
 hub_kill() {
