@@ -317,7 +317,23 @@ check "and what was not done" grep -q "without the pre_down and post_down of $di
 check_not "the interface is gone" in_ns a ip link show "$ta"
 equal "and so are the name servers" "-a $ta -m 0 -x|-d $ta -f" "$(paste -sd'|' "$dir/resolvconf")"
 equal "no hook was guessed" "" "$(cat "$dir/hooks")"
+# Debian's resolvconf has an order of interfaces instead of metrics; /etc is this test's own meanwhile.
+mkdir "$TT_WORK/etc-up" "$TT_WORK/etc-work"
+# shellcheck disable=SC2016 # the other shell's
+debian_etc='mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/etc-up,workdir=$1/etc-work" /etc || exit 9
+	mkdir -p /etc/resolvconf && printf "# order\nlo.inet6\nlo\ntun*\ntap*\neth*\n*\n" >/etc/resolvconf/interface-order
+	shift; exec "$@"'
+with_order() { in_ns a env "PATH=$TT_WORK/bin:$PATH" timeout 30 unshare -m sh -c "$debian_etc" - "$TT_WORK" "$@"; }
 sed -i 's/^DSN/DNS/' "$dir/$ta.conf"
+: >"$dir/resolvconf"
+if with_order true; then
+	check "where Debian orders interfaces" with_order taltun up "$dir/$ta.conf"
+	check "and down" with_order taltun down "$ta"
+	equal "the tunnel's name servers come before those of cards" "-a tun.$ta -m 0 -x|-d tun.$ta -f" \
+		"$(paste -sd'|' "$dir/resolvconf")"
+else
+	skip "no overlay on /etc here: Debian's order of name servers"
+fi
 bg_ns a "$TT_WORK/alone.log" "$TT_BIN/taltund" -f --config "$dir/$ta.conf"
 said() { grep -qE -- "$1" "$TT_WORK/alone.log"; }
 check "the daemon alone names what it does not do" wait_for 10 said \

@@ -10,6 +10,8 @@
 
 #include "taltun/cli.h"
 
+#define HOOKS_DNS_LABEL_MAX 64
+
 /* line with every "%i" replaced; malloc'd */
 static char *expand(const char *line, const char *name)
 {
@@ -87,13 +89,45 @@ bool hooks_possible(const struct node_config *cfg)
 	return false;
 }
 
+/* True where line is letters, digits and hyphens, and a star behind them; the star is cut off. */
+static bool is_kind(char *line)
+{
+	size_t n = strspn(line, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
+	bool kind = n > 0 && strcmp(line + n, "*\n") == 0;
+
+	if (kind)
+		line[n] = 0;
+	return kind;
+}
+
+/*
+ * What resolvconf(8) is to call the interface. Debian's own knows neither metrics nor -x: name
+ * servers are in the order of the patterns in this file, and the first that is a plain word and a
+ * star, "tun*", comes before those of any network card. Others do not have the file.
+ */
+static void dns_label(const char *name, char buf[HOOKS_DNS_LABEL_MAX])
+{
+	FILE *f = fopen("/etc/resolvconf/interface-order", "re");
+	char line[32];
+
+	snprintf(buf, HOOKS_DNS_LABEL_MAX, "%s", name);
+	while (f && fgets(line, sizeof(line), f))
+		if (is_kind(line)) {
+			snprintf(buf, HOOKS_DNS_LABEL_MAX, "%s.%s", line, name);
+			break;
+		}
+	if (f)
+		fclose(f);
+}
+
 int hooks_dns_set(const struct node_config *cfg)
 {
-	char command[64], text[TT_IP_TEXT_MAX];
+	char command[64 + HOOKS_DNS_LABEL_MAX], label[HOOKS_DNS_LABEL_MAX], text[TT_IP_TEXT_MAX];
 
 	if (!cfg->dns.count && !cfg->dns_search.count)
 		return 0;
-	snprintf(command, sizeof(command), "resolvconf -a %s -m 0 -x", cfg->name);
+	dns_label(cfg->name, label);
+	snprintf(command, sizeof(command), "resolvconf -a %s -m 0 -x", label);
 	FILE *p = popen(command, "w");
 	if (!p)
 		return cli_fail(CLI_FAILED, "cannot run resolvconf: %s", strerror(errno));
@@ -108,9 +142,10 @@ int hooks_dns_set(const struct node_config *cfg)
 
 static int dns_unset(const char *name)
 {
-	char command[64];
+	char command[64 + HOOKS_DNS_LABEL_MAX], label[HOOKS_DNS_LABEL_MAX];
 
-	snprintf(command, sizeof(command), "resolvconf -d %s -f", name);
+	dns_label(name, label);
+	snprintf(command, sizeof(command), "resolvconf -d %s -f", label);
 	return system(command) == 0 ? 0 : -1;
 }
 
