@@ -266,11 +266,12 @@ static void readiness(void)
 
 /* --- many peers ------------------------------------------------------------------------------- */
 
-static uint64_t now_us(void)
+/* Of the processor: how long the machine lets us wait says nothing. */
+static uint64_t used_us(void)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
@@ -296,13 +297,13 @@ static void many_peers(void)
 		char *text = NULL;
 		for (unsigned i = 0; i < 3; i++) {
 			free(text);
-			began = now_us();
+			began = used_us();
 			text = page();
-			best = TT_MIN(best, now_us() - began);
+			best = TT_MIN(best, used_us() - began);
 		}
 		printf("  %u peers: %zu KB in %.1f ms\n", n, strlen(text) / 1024,
 		       (double)best / 1e3);
-		/* a loose bound: the machine has other things to do */
+		/* a loose bound, for sanitizers */
 		CU_ASSERT(best < 1000000);
 		CU_ASSERT_EQUAL(count(text, "\ntaltun_peer_sent_bytes_total{"),
 				TT_MIN(n, (unsigned)NODE_METRICS_PEERS_MAX));

@@ -12,7 +12,6 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -163,18 +162,14 @@ static void asking_never_blocks(void)
 {
 	struct fixture f = start();
 	struct node_resolver_answer a = {0};
-	struct timespec before, after;
 	unsigned asked = 0;
 	int err = 0;
 
-	/* a resolver that does not run at all */
+	/* a resolver that does not run at all: who waits for it waits for ever */
 	kill(f.pid, SIGSTOP);
-	clock_gettime(CLOCK_MONOTONIC, &before);
 	while (asked < 100000 && (err = ask(&f, asked, "10.0.0.1")) == 0)
 		asked++;
-	clock_gettime(CLOCK_MONOTONIC, &after);
 	CU_ASSERT_EQUAL(err, -EAGAIN);
-	CU_ASSERT_TRUE(after.tv_sec - before.tv_sec < 5);
 	CU_ASSERT_EQUAL(node_resolver_read(f.fd, &a), -EAGAIN);
 	kill(f.pid, SIGCONT);
 	for (unsigned i = 0; i < asked; i++)
