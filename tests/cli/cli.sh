@@ -79,7 +79,7 @@ status "reload where nothing is up" 3 taltun reload
 says "says what to do" err "taltun up"
 status "up with an unknown option" 2 taltun up --frobnicate
 says "names it" err "unknown option .--frobnicate"
-status "up of a name that nothing is configured for" 1 taltun up nosuch$$
+status "up of a name that nothing is configured for" 78 taltun up nosuch$$
 says "says where it looked" err "no /etc/taltun/nosuch$$.toml"
 status "events with an unknown option" 2 taltun events --frobnicate
 status "check-config with an unknown option" 2 taltun check-config --frobnicate
@@ -92,7 +92,7 @@ status "peers of an absent interface" 3 taltun peers nosuch
 status "reload of an absent interface" 3 taltun reload nosuch
 status "down of an absent interface" 3 taltun down nosuch
 status "down by the name of a file" 3 taltun down /etc/taltun/nosuch.toml
-status "up of an absent file" 1 taltun up "$TT_WORK/nosuch.toml"
+status "up of an absent file" 78 taltun up "$TT_WORK/nosuch.toml"
 says "names the absent file" err 'nosuch.toml'
 status "check-config of an absent file" 78 taltun check-config "$TT_WORK/nosuch.toml"
 status "up of an invalid file" 78 taltun up "$invalid/mtu-575.toml"

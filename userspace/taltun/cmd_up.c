@@ -148,7 +148,7 @@ int cli_up(const char *path)
 	int status = CLI_FAILED;
 
 	if (!realpath(path, real))
-		return cli_fail(CLI_FAILED, "%s: %s", path, strerror(errno));
+		return cli_fail(CLI_CONFIG, "%s: %s", path, strerror(errno));
 	struct node_config *cfg = load(real, &status);
 	if (!cfg)
 		return status;
@@ -170,7 +170,7 @@ static int up(int argc, char **argv)
 		return CLI_USAGE;
 	const char *path = find_file(argv[1], found, sizeof(found));
 	if (path == argv[1] && is_name(path) && access(path, F_OK) != 0)
-		return cli_fail(CLI_FAILED,
+		return cli_fail(CLI_CONFIG,
 				"%s: there is no /etc/taltun/%s.toml, /etc/taltun/%s.conf or "
 				"/etc/wireguard/%s.conf",
 				path, path, path, path);

@@ -109,8 +109,11 @@ void doctor_firewall(json_t *report)
 			   chains[i].name, chains[i].hook);
 	}
 	if (!root)
-		doctor_add(report, DOCTOR_OK, "firewall", "", "",
-			   "nft is not installed, or may not be asked");
+		doctor_add(
+			report, DOCTOR_NOTE, "firewall", "",
+			"a gateway makes its firewall with it: install nftables; as root it can be "
+			"asked",
+			"nft is not installed, or may not be asked");
 	else if (!with_rules)
 		doctor_add(report, DOCTOR_OK, "firewall", "", "",
 			   "no nftables rule that incoming packets would meet");
