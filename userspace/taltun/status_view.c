@@ -213,6 +213,11 @@ static void print_handshake(const json_t *p)
 	add(&t, "%s", cli_ago(ago, get_num(p, "last_handshake")));
 	if (get_num(p, "handshake_rtt_us"))
 		add(&t, ", took %.1f ms", get_real(p, "handshake_rtt_us") / 1000.0);
+	/* the first question of who sets up a tunnel; of the mesh's peers the path tells more */
+	if (!get_num(p, "last_handshake") && get_real(p, "tx_bytes") > 0 &&
+	    !json_object_get(p, "node_id"))
+		add(&t,
+		    ": no answer (look at the endpoint, firewalls on the way, both public keys)");
 	cli_fact("handshake", "%s", t.buf);
 	cli_fact("transfer", "%s received, %s sent", cli_bytes(rx, get_real(p, "rx_bytes")),
 		 cli_bytes(tx, get_real(p, "tx_bytes")));
