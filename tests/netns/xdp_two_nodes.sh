@@ -106,6 +106,15 @@ if command -v python3 >/dev/null; then
 		resume_worker
 		check "it takes part again" wait_for 3 eval "! status a $ta '.datapath.workers[].hung' | grep -q true"
 	done
+	# It cannot give back its sockets, and while they are open the queue is nobody else's.
+	stop_worker a "$(engine_of a "$ta")" worker-00 1.2 || fail "cannot stop worker-00"
+	sed -i 's/mode = "xdp"/mode = "socket"/' "$conf_a"
+	check "a reload without AF_XDP while it is stopped" in_ns a taltun reload "$ta"
+	sed -i 's/mode = "socket"/mode = "xdp"/' "$conf_a"
+	check "and one with it" in_ns a taltun reload "$ta"
+	resume_worker
+	check "it gives them back: native copy again" wait_for 5 mode_is a "$ta" "native copy"
+	check "traffic" wait_for 5 can_ping a 10.77.0.2
 	equal "and no engine died of it" "$restarts" "$(status a "$ta" .restarts)"
 	stop_worker a "$(engine_of a "$ta")" worker-00 10 || fail "cannot stop worker-00"
 	check "a worker that stays away: a new engine" wait_for 8 eval "in_ns a ping -n -q -i 0.02 -c 20 -W 1 10.77.0.2 >/dev/null; [ \"\$(status a $ta .restarts)\" = $((restarts + 1)) ]"

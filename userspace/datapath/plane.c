@@ -210,16 +210,16 @@ void dp_plane_destroy(struct dp_plane *pl)
 /* --- settings -------------------------------------------------------------------------------- */
 
 /*
- * Every worker has switched, or -ETIMEDOUT: one that hangs (the watchdog knows) must not hang the
- * control thread. It switches before it touches a packet again.
+ * Workers [from, to) have switched, or -ETIMEDOUT: one that hangs (the watchdog knows) must not
+ * hang the control thread. It switches before it touches a packet again.
  */
-static int wait_for_fds(struct dp_plane *pl, uint32_t generation)
+static int wait_for_switch(struct dp_plane *pl, unsigned from, unsigned to, uint32_t generation)
 {
 	struct tt_mono deadline = tt_mono_add_ns(plat_clock_mono(), SWITCH_MAX_NS);
 
-	for (unsigned i = 0; i < pl->workers; i++)
+	for (unsigned i = from; i < to; i++)
 		dp_worker_wake(pl->worker[i]);
-	for (unsigned i = 0; i < pl->workers; i++) {
+	for (unsigned i = from; i < to; i++) {
 		struct dp_worker *w = pl->worker[i];
 
 		while (w->running && atomic_load(&w->fds_applied) != generation) {
@@ -238,7 +238,14 @@ int dp_plane_set_udp(struct dp_plane *pl, const int udp4_fd[DP_WORKERS_MAX],
 		atomic_store(&pl->udp_fd[0][i], udp4_fd[i]);
 		atomic_store(&pl->udp_fd[1][i], udp6_fd[i]);
 	}
-	return wait_for_fds(pl, atomic_fetch_add(&pl->fds_generation, 1) + 1);
+	return wait_for_switch(pl, 0, pl->workers, atomic_fetch_add(&pl->fds_generation, 1) + 1);
+}
+
+bool dp_plane_has_switched(const struct dp_plane *pl, unsigned worker)
+{
+	const struct dp_worker *w = pl->worker[worker];
+
+	return !w->running || atomic_load(&w->fds_applied) == atomic_load(&pl->fds_generation);
 }
 
 int dp_plane_set_xsk(struct dp_plane *pl, unsigned worker, struct plat_xsk *const *xsk,
@@ -249,13 +256,17 @@ int dp_plane_set_xsk(struct dp_plane *pl, unsigned worker, struct plat_xsk *cons
 
 	if (n > DP_XSK_LANES)
 		return -E2BIG;
+	/* one that did not switch in time may be reading what it was given then */
+	int err = wait_for_switch(pl, worker, worker + 1, atomic_load(&pl->fds_generation));
+	if (err)
+		return err;
 	for (unsigned i = 0; i < n; i++) {
 		set->xsk[i] = xsk[i];
 		set->ifindex[i] = ifindex[i];
 	}
 	set->n = n;
 	set->generation++;
-	int err = wait_for_fds(pl, atomic_fetch_add(&pl->fds_generation, 1) + 1);
+	err = wait_for_switch(pl, worker, worker + 1, atomic_fetch_add(&pl->fds_generation, 1) + 1);
 	if (err)
 		return err;
 	if (!pw->worker.running)

@@ -66,10 +66,14 @@ int dp_plane_set_udp(struct dp_plane *pl, const int udp4_fd[DP_WORKERS_MAX],
 /*
  * Gives a worker its AF_XDP queues (n <= DP_XSK_LANES; 0: none any more) and returns when it uses
  * them: their fill rings are filled then, so that the socket map may name them, and the old ones
- * may be stopped. -ETIMEDOUT: the worker hangs; -ENOMEM: it has none now.
+ * may be stopped. -ENOMEM: it has none now. -ETIMEDOUT: the worker hangs, and may use the old ones
+ * and the new ones until a later call returns something else.
  */
 int dp_plane_set_xsk(struct dp_plane *pl, unsigned worker, struct plat_xsk *const *xsk,
 		     const uint32_t *ifindex, unsigned n);
+/* Whether a call that ended with -ETIMEDOUT is worth repeating: the worker gets on. Control thread.
+ */
+bool dp_plane_has_switched(const struct dp_plane *pl, unsigned worker);
 void dp_plane_set_mtu(struct dp_plane *pl, unsigned mtu);
 void dp_plane_set_between(struct dp_plane *pl, enum dp_between between);
 /*

@@ -286,8 +286,20 @@ static void interface_tick(struct node_xdp *x, struct xdp_interface *i, struct t
 	}
 }
 
+/* Queues are free that were not when they were asked for last. */
+static void look_at_all(struct node_xdp *x)
+{
+	for (unsigned k = 0; k < NODE_XDP_INTERFACES; k++)
+		if (!xdp_is_attached(&x->at[k])) {
+			x->at[k].look = true;
+			x->at[k].tried = false;
+		}
+}
+
 void node_xdp_tick(struct node_xdp *x, struct tt_mono now)
 {
+	if (node_xdp_queues_release(x))
+		look_at_all(x);
 	if (x->settings.mode == NODE_DATAPATH_SOCKET)
 		return;
 	x->lookups = XDP_LOOKUPS_BURST;

@@ -100,6 +100,9 @@ int node_xdp_queues_open(struct node_xdp *x, struct xdp_interface *i, enum node_
 /* Out of the map and out of the workers' hands; the sockets are left to be closed afterwards. */
 void node_xdp_queues_withdraw(struct node_xdp *x, struct xdp_interface *i);
 void node_xdp_queues_close(struct node_xdp *x, struct xdp_interface *i);
+/* Every tick: stops the sockets of workers that hung and have let go of them since. Until then
+ * their queues are busy. Whether there were any. */
+bool node_xdp_queues_release(struct node_xdp *x);
 
 /* xdp_threaded.c: every tick. */
 void node_xdp_threaded_tick(struct node_xdp *x);

@@ -131,6 +131,21 @@ static int give_to_worker(struct node_xdp *x, unsigned worker)
 	return err;
 }
 
+bool node_xdp_queues_release(struct node_xdp *x)
+{
+	bool released = false;
+
+	for (unsigned w = 0; w < dp_plane_workers(x->opt.plane); w++) {
+		bool holds = false;
+
+		for (unsigned k = 0; k < DP_XSK_LANES; k++)
+			holds |= x->held[w][k] != NULL;
+		if (holds && dp_plane_has_switched(x->opt.plane, w))
+			released |= give_to_worker(x, w) != -ETIMEDOUT;
+	}
+	return released;
+}
+
 static unsigned lanes_used(const struct node_xdp *x, unsigned worker)
 {
 	struct plat_xsk *xsk[DP_XSK_LANES];
@@ -211,6 +226,7 @@ int node_xdp_queues_open(struct node_xdp *x, struct xdp_interface *i, enum node_
 	uint32_t left_mb = umem_left_mb(x);
 	int err = 0;
 
+	(void)node_xdp_queues_release(x);
 	i->umem_bytes = left_mb ? node_xdp_umem_share(left_mb, wanted, &fit) : 0;
 	wanted = TT_MIN(wanted, fit);
 	if (!wanted) {
