@@ -135,7 +135,7 @@ node_in_root() { in_ns a chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bi
 check "its configuration is valid" in_root taltun check-config /etc/taltun/tt0.toml
 check "the node of the package is up" node_in_root taltun up tt0
 check "and the other one" tt_start b "$TT_WORK/$tb.toml"
-check "traffic passes" wait_for 10 in_ns b ping -c 1 -W 1 10.77.0.1
+check "traffic passes" wait_for 20 in_ns b ping -c 1 -W 1 10.77.0.1
 equal "its engine is the user taltun" "$(in_root id -u taltun)" \
 	"$(ps -o uid= --ppid "$(cat "$root/run/taltun/tt0.lock")" | tr -d ' ' | sort -u)"
 # another version, after the administrator has changed a conffile
@@ -146,7 +146,7 @@ check "an upgrade installs" in_root sh -c "dpkg -i /tmp/taltun*_$version.1_*.deb
 # shellcheck disable=SC2016 # a word of dpkg-query's
 equal "and is what runs next" "$version.1" "$(in_root dpkg-query -W -f '${Version}' taltun)"
 check "it leaves a changed conffile alone" grep -qx "net.ipv4.ip_forward = 1" "$root/etc/sysctl.d/70-taltun.conf"
-check "and the node that runs" wait_for 5 in_ns b ping -c 1 -W 1 10.77.0.1
+check "and the node that runs" wait_for 20 in_ns b ping -c 1 -W 1 10.77.0.1
 check "removal takes the node down" node_in_root dpkg -r taltun taltun-hub
 check_not "its interface is gone" in_ns a ip link show tt0
 check "the key is left" test -s "$root/etc/taltun/tt0.key"

@@ -28,9 +28,9 @@ hub_logs() {
 	bg_ns h "$TT_WORK/$format.log" taltun-hub --dir "$dir" serve
 	check "serves" wait_for 10 grep -q hub.loaded "$TT_WORK/$format.log"
 	# no TLS at all; TLS 1.2; a token of nobody
-	in_ns h timeout 3 bash -c 'exec 3<>/dev/tcp/127.0.0.1/14443
+	in_ns h timeout 20 bash -c 'exec 3<>/dev/tcp/127.0.0.1/14443
 		printf "GET / HTTP/1.0\r\n\r\n" >&3; cat <&3 >/dev/null'
-	in_ns h timeout 3 openssl s_client -connect 127.0.0.1:14443 -tls1_2 </dev/null >/dev/null 2>&1
+	in_ns h timeout 20 openssl s_client -connect 127.0.0.1:14443 -tls1_2 </dev/null >/dev/null 2>&1
 	token=$(taltun-hub --dir "$dir" token create --name x)
 	taltun-hub --dir "$dir" token revoke "$(taltun-hub --dir "$dir" token list --json | jq -r '.[0].id')" >/dev/null
 	in_ns h taltun enroll --no-start --config-dir "$TT_WORK/etc" "$token" >"$TT_WORK/enroll.out" 2>&1

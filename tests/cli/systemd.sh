@@ -87,11 +87,11 @@ check_not "a reload with an invalid file fails" sd systemctl reload taltund@tt0
 check "and the node runs on" passes
 sed -i 's/518200/51820/' "$root/etc/taltun/tt0.toml"
 # by it the next one finds its peer
-wait_for 5 test -s "$root/var/lib/taltun/tt0.state"
+wait_for 20 test -s "$root/var/lib/taltun/tt0.state"
 main=$(unit taltund@tt0 MainPID)
 sd kill -KILL "$main"
 back() { is_active taltund@tt0 && [ "$(unit taltund@tt0 MainPID)" != "$1" ]; }
-check "killed, it comes back" wait_for 15 back "$main"
+check "killed, it comes back" wait_for 20 back "$main"
 check "with traffic" passes
 sd sh -c 'mkdir -p /run/systemd/system/taltund@.service.d && printf "[Service]\nWatchdogSec=3\n" \
 	>/run/systemd/system/taltund@.service.d/soon.conf && systemctl daemon-reload'

@@ -97,7 +97,8 @@ open_terminal 80 24 taltun top tt0 --interval 0.3
 check "a daemon that hangs up is told" shows 'the daemon has hung up'
 sleep 1
 check "and called again, but not all the time" test "$(grep -c call "$TT_WORK/daemon.log")" -le 60
-check "at least some times" test "$(grep -c call "$TT_WORK/daemon.log")" -ge 3
+called() { [ "$(grep -c call "$TT_WORK/daemon.log")" -ge 3 ]; }
+check "at least some times" wait_for 20 called
 stop_daemon
 check "it ends with the daemon" shows '^ended with 3$'
 check "and says so" shows '^taltun: tt0: the daemon has ended$'

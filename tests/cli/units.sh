@@ -79,7 +79,7 @@ node_with_the_units_rights() {
 	router a
 	in_ns a chown 65534:65534 /run/taltun /run/wireguard /var/lib/taltun
 	bg_ns a "$TT_WORK/manager.log" python3 -u "$TT_ROOT/tests/cli/support/manager.py" "$TT_WORK/notify"
-	wait_for 5 test -S "$TT_WORK/notify"
+	wait_for 20 test -S "$TT_WORK/notify"
 	tracing=()
 	! command -v strace >/dev/null || tracing=(strace -f -qq -o "$TT_WORK/trace")
 	bg_ns a "$TT_WORK/node.log" env NOTIFY_SOCKET="$TT_WORK/notify" WATCHDOG_USEC=3000000 \
@@ -88,16 +88,16 @@ node_with_the_units_rights() {
 		"$TT_BIN/taltund" --foreground --config "$TT_WORK/etc/$tt.toml"
 	node_pid=$BG_PID
 	check "a node with the unit's rights is ready" wait_for 20 grep -q '^READY=1' "$TT_WORK/manager.log"
-	check "and keeps the watchdog content" wait_for 10 grep -q '^WATCHDOG=1' "$TT_WORK/manager.log"
+	check "and keeps the watchdog content" wait_for 20 grep -q '^WATCHDOG=1' "$TT_WORK/manager.log"
 	check "its interface has its address" in_ns a ip address show dev "$tt" to 10.77.0.1
 	check "its firewall is made" in_ns a nft list table inet "taltun_$tt"
 	check "its metrics are served" in_ns a sh -c "printf 'GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n' |
 		socat -t 5 - UNIX-CONNECT:/run/taltun/metrics | grep -q '^taltun_interface_up'"
 	check "ExecReload" in_ns a taltun reload "$tt"
-	check "is told" wait_for 5 grep -q '^RELOADING=1' "$TT_WORK/manager.log"
+	check "is told" wait_for 20 grep -q '^RELOADING=1' "$TT_WORK/manager.log"
 	check "it ends" in_ns a taltun down "$tt"
-	check "and says so" wait_for 5 grep -q '^STOPPING=1' "$TT_WORK/manager.log"
-	wait_for 5 gone "$node_pid"
+	check "and says so" wait_for 20 grep -q '^STOPPING=1' "$TT_WORK/manager.log"
+	wait_for 20 gone "$node_pid"
 }
 
 if can_be_node; then
@@ -128,7 +128,7 @@ hub_with_the_units_rights() {
 	printf '[hub]\nlisten = ["127.0.0.1:14443"]\n[stun]\nudp_port = 0\n[relay]\nudp_port = 0\n' >"$hub/hub.toml"
 	chown -h 65534:65534 "$hub" "$hub"/hub.db* "$hub/server.crt" "$hub/server.key"
 	bg_ns h "$TT_WORK/manager-hub.log" python3 -u "$TT_ROOT/tests/cli/support/manager.py" "$TT_WORK/notify-hub"
-	wait_for 5 test -S "$TT_WORK/notify-hub"
+	wait_for 20 test -S "$TT_WORK/notify-hub"
 	# shellcheck disable=SC2016 # for the shell inside
 	bg_ns h "$TT_WORK/hub.log" env NOTIFY_SOCKET="$TT_WORK/notify-hub" WATCHDOG_USEC=3000000 \
 		sh -c 'key=$1; shift; exec "$@" <"$key"' sh "$hub/ca.key" setpriv --reuid 65534 --regid 65534 \
@@ -136,13 +136,13 @@ hub_with_the_units_rights() {
 		--no-new-privs "$TT_BIN/taltun-hub" --dir "$hub" serve --ca-key-stdin
 	hub_pid=$BG_PID
 	check "it serves without the right to read its CA's key" \
-		wait_for 10 grep -q '^READY=1' "$TT_WORK/manager-hub.log"
-	check "and keeps the watchdog content" wait_for 10 grep -q '^WATCHDOG=1' "$TT_WORK/manager-hub.log"
+		wait_for 20 grep -q '^READY=1' "$TT_WORK/manager-hub.log"
+	check "and keeps the watchdog content" wait_for 20 grep -q '^WATCHDOG=1' "$TT_WORK/manager-hub.log"
 	equal "and has kept nothing of it" /dev/null "$(readlink "/proc/$hub_pid/fd/0")"
 	kill -HUP "$hub_pid"
-	check "a reload is told" wait_for 5 grep -q '^RELOADING=1' "$TT_WORK/manager-hub.log"
+	check "a reload is told" wait_for 20 grep -q '^RELOADING=1' "$TT_WORK/manager-hub.log"
 	kill "$hub_pid"
-	check "and the end" wait_for 5 grep -q '^STOPPING=1' "$TT_WORK/manager-hub.log"
+	check "and the end" wait_for 20 grep -q '^STOPPING=1' "$TT_WORK/manager-hub.log"
 	check "within its time" wait_for 5 gone "$hub_pid"
 }
 

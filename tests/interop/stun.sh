@@ -62,7 +62,7 @@ bg_ns s "$TT_WORK/turnserver.log" turnserver -n --stun-only --no-cli --no-tls --
 	--listening-ip 198.51.100.9 --listening-ip fd51::9 --listening-port 3478 \
 	--userdb "$TT_WORK/turndb" --log-file stdout --simple-log --pidfile "$TT_WORK/turnserver.pid"
 turnserver=$BG_PID
-check "turnserver starts" wait_for 10 udp_is_open 3478
+check "turnserver starts" wait_for 20 udp_is_open 3478
 clients turnserver 3478
 check_not "a udp_port where nobody is" ask 198.51.100.9:3999
 kill_pids 5 "$turnserver"
@@ -71,7 +71,7 @@ kill_pids 5 "$turnserver"
 
 bg_ns s "$TT_WORK/stun_server.log" "$TT_TOOLS/stun_server" 3480
 stun_server=$BG_PID
-check "stun_server starts" wait_for 5 grep -q ready "$TT_WORK/stun_server.log"
+check "stun_server starts" wait_for 20 grep -q ready "$TT_WORK/stun_server.log"
 clients stun_server 3480
 
 # their_client ADDRESS: what turnutils_stunclient says that its reflexive address is
@@ -113,7 +113,7 @@ equal "two that nobody asked for" 2 "$(jq '.silent.stun_unexpected' <<<"$result"
 
 # Everything that leaves s from 3480 comes from another udp_port: the id is right, the source is not.
 bg_ns s "$TT_WORK/stun_server2.log" "$TT_TOOLS/stun_server" 3481
-check "stun_server starts again" wait_for 5 grep -q ready "$TT_WORK/stun_server2.log"
+check "stun_server starts again" wait_for 20 grep -q ready "$TT_WORK/stun_server2.log"
 check "it answers" ask '[fd51::9]:3481'
 in_ns s nft -f - <<-NFT
 	table ip6 tt_other {

@@ -142,7 +142,7 @@ addr_add a "$ta" 10.77.0.1/24
 addr_add b "$tb" 10.77.0.2/24
 in_ns a ip link set "$ta" up
 in_ns b ip link set "$tb" up
-check "traffic between the two" wait_for 15 can_ping a 10.77.0.2
+check "traffic between the two" wait_for 20 can_ping a 10.77.0.2
 
 # 130,560 networks of peer d, in one setconf, and all of them back.
 python3 - "$(pub d)" >"$TT_WORK/many.conf" <<'PY'
@@ -201,12 +201,12 @@ check "1000 idle connections" client idle 1000
 check "case 40: traffic goes on" can_ping a 10.77.0.2
 check "case 40: 5 MB pass meanwhile" tcp_copy a b 10.77.0.2
 kill_pids 2 "$client_pid"
-check "case 40: wg is served afterwards" wait_for 5 wga show "$ta" public-key
+check "case 40: wg is served afterwards" wait_for 20 wga show "$ta" public-key
 after=$(cpu_ms "${pids[@]}")
 less "case 40: nobody spun" "$((after - before))" 3000
 
 in_ns a taltun down "$ta" >"$TT_WORK/down.out" 2>&1
-check "taltun down ends it" wait_for 5 eval "! in_ns a ip link show $ta"
+check "taltun down ends it" wait_for 20 eval "! in_ns a ip link show $ta"
 check_not "no socket is left" in_ns a test -e "/run/wireguard/$ta.sock"
 tt_stop b "$tb"
 
@@ -238,17 +238,17 @@ check "taltun up in the other namespace" in_ns b timeout 30 taltun up "$dir/$tb.
 quick_file "$ta" a 10.77.0.1/32 b 10.77.0.2/32,10.99.0.0/24 10.8.0.2 "MTU = 1400" "${hooks[@]}"
 : >"$dir/hooks"
 check "wg-quick up" quick up "$dir/$ta.conf"
-check "wg-quick: traffic" wait_for 10 can_ping a 10.77.0.2
+check "wg-quick: traffic" wait_for 20 can_ping a 10.77.0.2
 check "wg-quick: route" route_in 10.99.0.0/24 main
 equal "wg-quick: MTU" 1400 "$(in_ns a cat "/sys/class/net/$ta/mtu" 2>/dev/null || in_ns a ip -j link show "$ta" | jq '.[0].mtu')"
 check "wg-quick down" quick down "$dir/$ta.conf"
-check "wg-quick: interface is gone" wait_for 5 eval "! in_ns a ip link show $ta"
+check "wg-quick: interface is gone" wait_for 20 eval "! in_ns a ip link show $ta"
 equal "wg-quick: hooks" "$(hooks_want "$ta")" "$(cat "$dir/hooks")"
 check_not "wg-quick: no socket is left" in_ns a test -e "/run/wireguard/$ta.sock"
 
 : >"$dir/hooks"
 check "taltun up" in_ns a timeout 30 taltun up "$dir/$ta.conf"
-check "taltun up: traffic" wait_for 10 can_ping a 10.77.0.2
+check "taltun up: traffic" wait_for 20 can_ping a 10.77.0.2
 check "taltun up: route" route_in 10.99.0.0/24 main
 equal "taltun up: MTU" 1400 "$(in_ns a ip -j link show "$ta" | jq '.[0].mtu')"
 check "taltun up: wg shows it" wga show "$ta" public-key
@@ -274,7 +274,7 @@ quick_file "$ta" a 10.77.0.1/24 b 0.0.0.0/0,::/0 10.8.0.2
 in_ns a ip rule >"$TT_WORK/rules.before"
 in_ns a ip -6 rule >>"$TT_WORK/rules.before"
 check "default routes through the tunnel" in_ns a timeout 30 taltun up "$dir/$ta.conf"
-check "traffic through them, and the outer packets beside" wait_for 10 can_ping a 10.77.0.2
+check "traffic through them, and the outer packets beside" wait_for 20 can_ping a 10.77.0.2
 check "another address goes into the tunnel" eval "in_ns a ip route get 192.0.2.9 | grep -q 'dev $ta'"
 in_ns a taltun down "$ta"
 in_ns a ip rule >"$TT_WORK/rules.after"
@@ -336,9 +336,9 @@ else
 fi
 bg_ns a "$TT_WORK/alone.log" "$TT_BIN/taltund" -f --config "$dir/$ta.conf"
 said() { grep -qE -- "$1" "$TT_WORK/alone.log"; }
-check "the daemon alone names what it does not do" wait_for 10 said \
+check "the daemon alone names what it does not do" wait_for 20 said \
 	'level=warn.*event=config.not_done what="post_down dns"'
-check "a name that is not found is named, with its peer's key" wait_for 10 said \
+check "a name that is not found is named, with its peer's key" wait_for 20 said \
 	"event=resolver.failed peer=$(pub b | cut -c1-8) host=no.such.invalid error="
 kill_pids 3 "$BG_PID"
 

@@ -72,9 +72,9 @@ handshake_of() {
 traffic() {
 	local label=$1 first=$2
 	if [ "$first" = t ]; then
-		check "$label: handshake by taltund" wait_for 15 can_ping t 10.77.0.2
+		check "$label: handshake by taltund" wait_for 20 can_ping t 10.77.0.2
 	else
-		check "$label: handshake by wireguard-go" wait_for 15 can_ping g 10.77.0.1
+		check "$label: handshake by wireguard-go" wait_for 20 can_ping g 10.77.0.1
 	fi
 	check "$label: ping inner IPv6 to wireguard-go" can_ping t fd77::2
 	check "$label: ping inner IPv6 to taltund" can_ping g fd77::1
@@ -101,21 +101,21 @@ in_ns g wg set "$tg" peer "$(pub t)" remove
 set_g preshared-key "$TT_WORK/other.psk" endpoint "$(outer_t 6)"
 check_not "another preshared key does not pass" can_ping g 10.77.0.1
 set_g preshared-key "$TT_WORK/psk"
-check "the right one passes again" wait_for 15 can_ping g 10.77.0.1
+check "the right one passes again" wait_for 20 can_ping g 10.77.0.1
 
 # A daemon that comes back has no sessions: the other one's are dead, and a new handshake follows.
 link 4 t psk
 set_g endpoint "$(outer_t 4)"
-check "both know where the other is" wait_for 15 can_ping t 10.77.0.2
+check "both know where the other is" wait_for 20 can_ping t 10.77.0.2
 wgo_stop g "$tg"
 check "wireguard-go starts again" up_g
 set_g preshared-key "$TT_WORK/psk" endpoint "$(outer_t 4)"
-check "it initiates to the running taltund" wait_for 15 can_ping g 10.77.0.1
+check "it initiates to the running taltund" wait_for 20 can_ping g 10.77.0.1
 check "5 MB to the restarted wireguard-go" tcp_copy t g 10.77.0.2
 tt_stop t "$tt"
 check "taltund starts again" up_t
 set_t preshared-key "$TT_WORK/psk" endpoint "$(outer_g 4)"
-check "it initiates to the running wireguard-go" wait_for 15 can_ping t 10.77.0.2
+check "it initiates to the running wireguard-go" wait_for 20 can_ping t 10.77.0.2
 check "5 MB to the restarted taltund" tcp_copy g t 10.77.0.1
 
 # The same, and the one that stayed has to notice: it sends into a dead session, nobody answers,

@@ -32,7 +32,7 @@ head -c 16 /dev/zero >"$TT_WORK/clocks"
 a_start() {
 	daemon_start a "$ta" \
 		env "LD_PRELOAD=$TT_WORK/clocks.so" "TT_CLOCKS=$TT_WORK/clocks" \
-		"$TT_BIN/taltund" -f --config "$TT_WORK/a.toml" && wait_for 10 link_flag_up a "$ta"
+		"$TT_BIN/taltund" -f --config "$TT_WORK/a.toml" && wait_for 20 link_flag_up a "$ta"
 }
 
 toml "$TT_WORK/a.toml" "$ta" a 10.77.0.1/24 "listen_port = 51820"
@@ -54,14 +54,14 @@ handshake_works() {
 	before=$(handshakes b "$tb" a)
 	replayed=$(drops b "$tb" hs_replayed_timestamp)
 	forget_sessions || fail "wg set private-key"
-	check "$1" wait_for 12 can_ping a 10.77.0.2
-	check "with a new session" wait_for 3 at_least $((before + 1)) handshakes b "$tb" a
+	check "$1" wait_for 30 can_ping a 10.77.0.2
+	check "with a new session" wait_for 20 at_least $((before + 1)) handshakes b "$tb" a
 	equal "stamped later than the last one" "$replayed" "$(drops b "$tb" hs_replayed_timestamp)"
 }
 
 check "b starts" tt_start b "$TT_WORK/b.toml"
 check "a starts" a_start
-check "a reaches b" wait_for 8 can_ping a 10.77.0.2
+check "a reaches b" wait_for 20 can_ping a 10.77.0.2
 
 echo "case 33: wall time:"
 clocks -3600 0
@@ -76,7 +76,7 @@ forget_sessions
 check_not "no answer to a handshake" can_ping a 10.77.0.2
 clocks -3600 0
 in_ns b ip link set v0 up
-check "an hour back during a handshake" wait_for 14 can_ping a 10.77.0.2
+check "an hour back during a handshake" wait_for 30 can_ping a 10.77.0.2
 
 echo "case 33: over a restart:"
 clocks 315360000 0
@@ -84,18 +84,19 @@ handshake_works "ten years forward"
 tt_stop a "$ta"
 clocks 0 0
 check "a starts today" a_start
-check "a reaches b" wait_for 12 can_ping a 10.77.0.2
+check "a reaches b" wait_for 30 can_ping a 10.77.0.2
 
 echo "case 34: asleep:"
 before=$(handshakes b "$tb" a)
 clocks 0 200
 began=$(date +%s%3N)
-check "after 200 s the first packet gets through" in_ns a ping -n -q -c 1 -W 3 10.77.0.2
-less "at once, ms" $(($(date +%s%3N) - began)) 2500
-check "with a new session" wait_for 3 at_least $((before + 1)) handshakes b "$tb" a
+# a handshake that was not answered at once would be tried again after 5 s
+check "after 200 s the first packet gets through" in_ns a ping -n -q -c 1 -W 5 10.77.0.2
+less "at once, ms" $(($(date +%s%3N) - began)) 4500
+check "with a new session" wait_for 20 at_least $((before + 1)) handshakes b "$tb" a
 less "and not a storm of them" "$(handshakes b "$tb" a)" $((before + 3))
 clocks 0 4000
-check "after an hour as well" in_ns a ping -n -q -c 1 -W 3 10.77.0.2
+check "after an hour as well" in_ns a ping -n -q -c 1 -W 5 10.77.0.2
 pid=$(tt_pid a "$ta")
 before=$(cpu_ms "$pid")
 wait_for 2 false

@@ -80,7 +80,8 @@ kill -KILL "$engine"
 key_is_back() {
 	[ "$(in_ns a wg show "$IF" public-key)" = "$(wg pubkey <"$TT_WORK/key")" ]
 }
-check "engine is there again within 2 s" wait_for 2 key_is_back
+# at once: a second crash would wait, and far longer than a busy machine takes
+check "engine is there again" wait_for 10 key_is_back
 check_not "... as another process" test "$(child_pid engine)" = "$engine"
 equal "the interface stayed" "$index" "$(link_index)"
 equal "the UDP port stayed" 51999 "$(in_ns a wg show "$IF" listen-port)"
@@ -92,28 +93,28 @@ check "SIGHUP does no harm" in_ns a wg show "$IF"
 
 pid=$(monitor_pid)
 in_ns a ip link del "$IF"
-check "deleted interface: it ends" wait_for 2 pid_gone "$pid"
+check "deleted interface: it ends" wait_for 20 pid_gone "$pid"
 check "... and leaves nothing" nothing_left
 equal "same name at once" 0 "$(status_of in_ns a timeout 10 taltund "$IF")"
 
 pid=$(monitor_pid) started=${EPOCHREALTIME/[.,]/}
 kill -TERM "$pid"
-check "SIGTERM: it ends" wait_for 5 pid_gone "$pid"
+check "SIGTERM: it ends" wait_for 20 pid_gone "$pid"
 less "... within 2 s" "$(since_ms "$started")" 2000
 check "... and leaves nothing" nothing_left
 
 equal "started again" 0 "$(status_of in_ns a timeout 10 taltund "$IF")"
 pid=$(monitor_pid) engine=$(child_pid engine) resolver=$(child_pid resolver)
 kill -KILL "$pid"
-check "killed monitor: engine goes" wait_for 1 pid_gone "$engine"
-check "... resolver goes" wait_for 1 pid_gone "$resolver"
+check "killed monitor: engine goes" wait_for 10 pid_gone "$engine"
+check "... resolver goes" wait_for 10 pid_gone "$resolver"
 gone() { ! in_ns a ip link show "$IF"; }
-check "... interface goes" wait_for 1 gone
+check "... interface goes" wait_for 10 gone
 check "... a stale socket stays" in_ns a test -S "$SOCK"
 equal "starts in spite of it" 0 "$(status_of in_ns a timeout 10 taltund "$IF")"
 check "... and serves" in_ns a wg show "$IF"
 kill -TERM "$(monitor_pid)"
-check "... and ends" wait_for 5 nothing_left
+check "... and ends" wait_for 20 nothing_left
 
 # --- starts that fail -----------------------------------------------------------------------------
 
@@ -131,7 +132,7 @@ check_not "missing configuration" in_ns a timeout 10 taltund --config "$TT_WORK/
 # --- foreground and log -----------------------------------------------------------------------------
 
 bg_ns a "$TT_WORK/fg.log" env WG_PROCESS_FOREGROUND=1 taltund "$IF"
-check "WG_PROCESS_FOREGROUND=1 serves" wait_for 5 in_ns a wg show "$IF"
+check "WG_PROCESS_FOREGROUND=1 serves" wait_for 20 in_ns a wg show "$IF"
 equal "... in the foreground" "$BG_PID" "$(monitor_pid)"
 kill -INT "$BG_PID"
 wait "$BG_PID"
@@ -139,10 +140,10 @@ equal "... and ends with 0" 0 $?
 check "... having logged" grep -q 'event=monitor.stopped' "$TT_WORK/fg.log"
 equal "with a log file" 0 "$(status_of in_ns a timeout 10 taltund --log-format json --log-file "$TT_WORK/file.log" "$IF")"
 kill -TERM "$(monitor_pid)"
-check "... it ends" wait_for 5 nothing_left
+check "... it ends" wait_for 20 nothing_left
 check "... and logged there" grep -q '"event":"monitor.ready"' "$TT_WORK/file.log"
 bg_ns a "$TT_WORK/silent.log" env LOG_LEVEL=silent taltund -f "$IF"
-check "LOG_LEVEL=silent serves" wait_for 5 in_ns a wg show "$IF"
+check "LOG_LEVEL=silent serves" wait_for 20 in_ns a wg show "$IF"
 kill -TERM "$BG_PID"
 wait "$BG_PID"
 check_not "... and says nothing" test -s "$TT_WORK/silent.log"

@@ -61,7 +61,7 @@ outer_packets() {
 
 works() {
 	check "IPv4 goes into the tunnel" wait_for 12 can_ping c 203.0.113.1
-	check "IPv6 goes into the tunnel" wait_for 10 can_ping c fd99::1
+	check "IPv6 goes into the tunnel" wait_for 20 can_ping c fd99::1
 	equal "from its address" 10.77.0.2 "$(in_ns c ip -j route get 203.0.113.1 | jq -r '.[0].prefsrc')"
 	check "the local network does not" in_ns c sh -c "ip route get 10.8.1.1 | grep -q 'dev v0'"
 	check "and is reached" can_ping c 10.8.1.1
@@ -80,8 +80,8 @@ kill_everything() {
 	children=$(pgrep -P "$monitor")
 	# shellcheck disable=SC2086 # a list
 	kill -KILL "$monitor" $children
-	wait_for 5 pid_gone "$monitor"
-	! in_ns c ip link show "$tc" >/dev/null 2>&1 || wait_for 3 tun_gone
+	wait_for 20 pid_gone "$monitor"
+	! in_ns c ip link show "$tc" >/dev/null 2>&1 || wait_for 20 tun_gone
 }
 
 tun_gone() {
@@ -128,7 +128,7 @@ echo "reloaded in and out:"
 client_config 10.8.2.2
 sed -i 's|"0.0.0.0/0", "::/0"|"10.77.0.1/32"|' "$TT_WORK/c.toml"
 check "client starts without" tt_start c "$TT_WORK/c.toml"
-check "the tunnel works" wait_for 10 can_ping c 10.77.0.1
+check "the tunnel works" wait_for 20 can_ping c 10.77.0.1
 check_not "203.0.113.1 is not in it" can_ping c 203.0.113.1
 client_config 10.8.2.2
 check "reload to everything" in_ns c taltun reload "$tc"
@@ -136,7 +136,7 @@ works
 sed -i 's|"0.0.0.0/0", "::/0"|"10.77.0.1/32"|' "$TT_WORK/c.toml"
 check "reload back" in_ns c taltun reload "$tc"
 check_not "203.0.113.1 is out again" can_ping c 203.0.113.1
-check "the tunnel still works" wait_for 5 can_ping c 10.77.0.1
+check "the tunnel still works" wait_for 20 can_ping c 10.77.0.1
 check "stop" tt_stop c "$tc"
 check "rules, routes, sysctl and firewall are as before" same_state
 
@@ -152,7 +152,7 @@ equal "the second has the next" 51821 "$(status c "$td" .fwmark)"
 check "in a table of its own" in_ns c sh -c "ip route show table 51821 | grep -q 'default dev $td'"
 kill -KILL "$(pgrep -P "$(tt_pid c "$td")" -x taltun-engine)"
 restarted() { [ "$(status c "$td" .restarts)" = 1 ]; }
-check "its engine is restarted" wait_for 5 restarted
+check "its engine is restarted" wait_for 20 restarted
 equal "with the same number" 51821 "$(status c "$td" .fwmark)"
 check "stop the second" tt_stop c "$td"
 works

@@ -24,14 +24,14 @@ node_config "$TT_WORK/b.toml" "$tb" b 10.77.0.2/24 51820
 node_peer "$TT_WORK/b.toml" a 10.77.0.1/32 'endpoint = "10.8.0.1:51820"'
 check "a starts" tt_start a "$TT_WORK/a.toml"
 check "b starts" tt_start b "$TT_WORK/b.toml"
-check "ping" wait_for 15 can_ping a 10.77.0.2
+check "ping" wait_for 20 can_ping a 10.77.0.2
 
 echo "case 31: the TUN goes"
 
 # deleted_ends PID: exit status of the daemon, 0, and nothing of it left.
 deleted_ends() {
 	local pid=$1 rc
-	check "$2: the daemon ends" wait_for 5 pid_gone "$pid"
+	check "$2: the daemon ends" wait_for 20 pid_gone "$pid"
 	wait "$pid"
 	rc=$?
 	equal "$2: on purpose" 0 "$rc"
@@ -49,7 +49,7 @@ for p in "${family[@]}"; do
 done
 
 check "the same name starts at once" tt_start a "$TT_WORK/a.toml"
-check "traffic" wait_for 15 can_ping a 10.77.0.2
+check "traffic" wait_for 20 can_ping a 10.77.0.2
 pid=$(tt_pid a "$ta")
 tcp_copy a b 10.77.0.2 400000000 &
 stream=$!
@@ -68,17 +68,17 @@ echo "case 31: the link below goes"
 # --- the link below -----------------------------------------------------------------------------------
 
 check "a starts" tt_start a "$TT_WORK/a.toml"
-check "traffic" wait_for 15 can_ping a 10.77.0.2
+check "traffic" wait_for 20 can_ping a 10.77.0.2
 pid=$(tt_pid a "$ta")
 check "the link below is deleted" in_ns a ip link del v0
 check_not "no traffic" can_ping a 10.77.0.2
 check_not "the daemon lives" pid_gone "$pid"
 veth a v0 10.8.0.1/24 b v0 10.8.0.2/24
-check "traffic over a new one" wait_for 15 can_ping a 10.77.0.2
+check "traffic over a new one" wait_for 20 can_ping a 10.77.0.2
 in_ns a ip link set v0 down
 in_ns a ip link set v0 name w0
 in_ns a ip link set w0 up
-check "traffic after it was renamed" wait_for 15 can_ping a 10.77.0.2
+check "traffic after it was renamed" wait_for 20 can_ping a 10.77.0.2
 check "TCP" tcp_copy a b 10.77.0.2
 
 # The tunnel's own interface under another name: the daemon goes by its descriptor.
@@ -86,7 +86,7 @@ in_ns a ip link set "$ta" down
 in_ns a ip link set "$ta" name other0
 in_ns a ip link set other0 up
 in_ns a ip route replace 10.77.0.0/24 dev other0
-check "traffic after the tunnel was renamed" wait_for 15 can_ping a 10.77.0.2
+check "traffic after the tunnel was renamed" wait_for 20 can_ping a 10.77.0.2
 in_ns a ip link del other0
 deleted_ends "$pid" "renamed"
 finish

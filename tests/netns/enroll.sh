@@ -44,7 +44,7 @@ check "init" hub init --name "$AT"
 printf '[hub]\nlisten = ["%s"]\n' "$AT" >"$D/hub.toml"
 bg_ns a "$TT_WORK/hub.log" "$HUB" serve --dir "$D"
 HUB_PID=$BG_PID
-wait_for 10 hub status >/dev/null || fail "the hub does not answer"
+wait_for 20 hub status >/dev/null || fail "the hub does not answer"
 mkdir -p "$C"
 
 # --- what does not work ------------------------------------------------------------------------
@@ -78,7 +78,7 @@ s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.bind(('127.0.0.1', 14445)); s.listen(5)
 while True:
     c, _ = s.accept(); c.sendall(b'SSH-2.0-x\r\n'); c.close()"
-wait_for 5 in_ns a bash -c '</dev/tcp/127.0.0.1/14445' 2>/dev/null
+wait_for 20 in_ns a bash -c '</dev/tcp/127.0.0.1/14445' 2>/dev/null
 refused "something else there" "look whether that is" enroll --hub-address 127.0.0.1:14445 "$T"
 echo old >"$C/$I.toml"
 out=$(enroll "$T" 2>&1) && fail "a configuration was overwritten"
@@ -140,7 +140,7 @@ rm "$C/$I.key"
 check "enrolled and up" enroll "$(token --name desk)"
 check "the interface is there" in_ns a ip link show "$I"
 here() { hub node list --json | jq -e '.[] | select(.name == "desk") | .connected == true' >/dev/null; }
-check "the list of nodes says that it is connected" wait_for 5 here
+check "the list of nodes says that it is connected" wait_for 20 here
 check "and that it is seen now" sh -c "'$HUB' node list --dir '$D' | grep -q 'desk.* now '"
 check "another hub at its port is told what to do" sh -c \
 	"! ip netns exec $(ns_name a) '$HUB' serve --dir '$D' 2>&1 | tee '$TT_WORK/second' | grep -q hub.ready &&
@@ -152,14 +152,14 @@ case $addr in
 esac
 check "and the mesh's route" sh -c "ip netns exec $(ns_name a) ip route show 10.90.0.0/16 dev $I | grep -q ."
 hub_is_up() { [ "$(in_ns a "$TT_BIN/taltun" status "$I" --json | jq -r '.[0].hub.state')" = up ]; }
-check "connected to the hub" wait_for 10 hub_is_up
+check "connected to the hub" wait_for 20 hub_is_up
 bg_ns a "$TT_WORK/events" "$TT_BIN/taltun" events "$I" --json
-sleep 0.3
+wait_for 20 in_ns a sh -c "ss -xHn state connected src /run/taltun/$I.sock | grep -q ."
 kill -TERM "$HUB_PID"
 told() { grep '"event":"hub_down"' "$TT_WORK/events" | jq -e '.why != "" and .v == 1' >/dev/null; }
-check "taltun events tells that the hub has gone" wait_for 10 told
+check "taltun events tells that the hub has gone" wait_for 20 told
 gone_from_status() { ! hub_is_up; }
-check "and so does the status" wait_for 5 gone_from_status
+check "and so does the status" wait_for 20 gone_from_status
 equal "a hub that is gone: nobody knows who is connected" null \
 	"$(hub node list --json | jq '.[] | select(.name == "desk") | .connected')"
 check "down" in_ns a "$TT_BIN/taltun" down "$I"

@@ -27,7 +27,7 @@ for n in a b; do
 done
 check "a starts" tt_start a "$TT_WORK/a.toml"
 check "b starts" tt_start b "$TT_WORK/b.toml"
-check "the tunnel works" wait_for 10 can_ping a 10.77.0.2
+check "the tunnel works" wait_for 20 can_ping a 10.77.0.2
 monitor=$(tt_pid a "$ta") engine=$(engine_pid a "$ta")
 log=$(tt_log a "$ta")
 
@@ -46,7 +46,7 @@ fails() {
 		</dev/null >"$TT_WORK/strace.log" 2>&1 &
 	tracer=$!
 	tt_pids+=("$tracer")
-	wait_for 5 all_traced "$pid"
+	wait_for 20 all_traced "$pid"
 }
 works() { kill_pids 2 "$tracer"; }
 injected() { grep -c INJECTED "$TT_WORK/trace.txt"; }
@@ -57,7 +57,7 @@ begin() { lines=$(wc -l <"$log") cpu=$(cpu_ms "$monitor"); }
 end() { # WHAT CPU-MS
 	less "$1: log lines" $(($(wc -l <"$log") - lines)) 30
 	less "$1: CPU ms" $(($(cpu_ms "$monitor") - cpu)) "$2"
-	check "$1: the tunnel works afterwards" wait_for 10 can_ping a 10.77.0.2
+	check "$1: the tunnel works afterwards" wait_for 20 can_ping a 10.77.0.2
 	equal "$1: the engine is the same" "$engine" "$(engine_pid a "$ta")"
 	engine=$(engine_pid a "$ta")
 }
@@ -77,7 +77,7 @@ for error in $(some EIO ENOBUFS ENOMEM EAGAIN); do
 	less "write $error: it was refused" 10 "$(injected)"
 	less "write $error: and not over and over" "$(injected)" 200
 	works
-	check "write $error: counted" wait_for 3 at_least $((before + 10)) all_drops tun_
+	check "write $error: counted" wait_for 20 at_least $((before + 10)) all_drops tun_
 	end "write $error" 1500
 done
 for error in $(some EIO ENOMEM); do
@@ -112,8 +112,8 @@ for error in $(some EMFILE ENOMEM ENFILE ENOBUFS); do
 	less "$error: and not over and over" "$(injected)" 200
 	works
 	check "$error: it said so" says "event=listener"
-	check "$error: both sockets answer" wait_for 5 daemon_answers a "$ta"
-	check "$error: status is told" wait_for 5 status a "$ta" .up
+	check "$error: both sockets answer" wait_for 20 daemon_answers a "$ta"
+	check "$error: status is told" wait_for 20 status a "$ta" .up
 	end "$error" 1500
 done
 
@@ -133,14 +133,14 @@ for error in $(some EMFILE ENOBUFS ENFILE ENOMEM); do
 	end "socket $error" 1500
 	check "socket $error: and is changed now" in_ns a timeout 5 wg set "$ta" listen-port 51899
 	check "and back" in_ns a timeout 5 wg set "$ta" listen-port 51820
-	check "the tunnel works" wait_for 10 can_ping a 10.77.0.2
+	check "the tunnel works" wait_for 20 can_ping a 10.77.0.2
 done
 # The state is saved when a session with a new peer stands; the monitor starts a child for it.
 check "a restarts" restart
 pids
 begin
 fails "$monitor" clone,clone3,fork,vfork EAGAIN || fail "strace"
-check "a session" wait_for 10 can_ping a 10.77.0.2
+check "a session" wait_for 20 can_ping a 10.77.0.2
 not_saved() { says event=state.not_saved; }
 check "fork EAGAIN: it says that the state is not saved" wait_for 20 not_saved
 works
@@ -149,7 +149,7 @@ check "a restarts" restart
 pids
 begin
 fails "$engine" memfd_create EMFILE || fail "strace"
-check "a session" wait_for 10 can_ping a 10.77.0.2
+check "a session" wait_for 20 can_ping a 10.77.0.2
 check "memfd_create EMFILE: it says that the state is not saved" wait_for 20 not_saved
 works
 end "memfd_create" 2500
@@ -188,7 +188,7 @@ tt_stop a "$ta"
 in_ns a rm -f "/var/lib/taltun/$ta.state"
 check "a starts" tt_start a "$TT_WORK/a.toml"
 pids
-check "a session" wait_for 10 can_ping a 10.77.0.2
+check "a session" wait_for 20 can_ping a 10.77.0.2
 check "the state is saved" wait_for 20 saved
 in_ns a cp "/var/lib/taltun/$ta.state" "$TT_WORK/state.before"
 in_ns a dd if=/dev/zero of=/var/lib/taltun/filler bs=4096 status=none 2>/dev/null
@@ -202,13 +202,13 @@ export TALTUN_METRICS_LISTEN=unix:/run/taltun/metrics
 check "full: it starts" tt_start a "$TT_WORK/a.toml"
 unset TALTUN_METRICS_LISTEN
 pids
-check "full: the tunnel works" wait_for 10 can_ping a 10.77.0.2
+check "full: the tunnel works" wait_for 20 can_ping a 10.77.0.2
 check "full: it says so" wait_for 20 not_saved
 counted() {
 	in_ns a curl -sS -m 10 --unix-socket /run/taltun/metrics http://localhost/metrics |
 		grep -q '^taltun_state_write_failures_total [1-9]'
 }
-check "full: and counts it" wait_for 10 counted
+check "full: and counts it" wait_for 20 counted
 less "full: and not over and over" "$(tail -n "+$((lines + 1))" "$log" | grep -c state.not_saved)" 4
 in_ns a rm /var/lib/taltun/filler
 tt_stop a "$ta"
@@ -224,7 +224,7 @@ for n in "${few[@]}"; do
 	bg_ns a "$TT_WORK/few.txt" prlimit --nofile="$n:$n" "$TT_BIN/taltund" -f --config "$TT_WORK/a.toml"
 	pid=$BG_PID
 	settled() { pid_gone "$pid" || grep -q event=monitor.ready "$TT_WORK/few.txt"; }
-	wait_for 10 settled || fail "$n descriptors: neither works nor ends"
+	wait_for 20 settled || fail "$n descriptors: neither works nor ends"
 	if pid_gone "$pid"; then
 		ended=$((ended + 1))
 		wait "$pid"
@@ -234,7 +234,7 @@ for n in "${few[@]}"; do
 		[ $rc -lt 128 ] || fail "$n descriptors: status $rc"
 	else
 		worked=$((worked + 1))
-		wait_for 10 can_ping a 10.77.0.2 || fail "$n descriptors: it is ready, but the tunnel does not work"
+		wait_for 20 can_ping a 10.77.0.2 || fail "$n descriptors: it is ready, but the tunnel does not work"
 	fi
 	kill_pids 5 "$pid"
 done

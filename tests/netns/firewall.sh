@@ -26,7 +26,7 @@ while True:
     to = s.recvfrom(64)[1]
     s.sendto(("%s %d" % (to[0].replace("::ffff:", ""), to[1])).encode(), to)
 '
-		wait_for 10 grep -q ready "$TT_WORK/$ns.txt"
+		wait_for 20 grep -q ready "$TT_WORK/$ns.txt"
 	done
 }
 
@@ -90,7 +90,7 @@ sees_spoofed() {
 	local before
 	before=$(dropped spoofed "$4")
 	spoof_udp w "$1" "$2" 9 "$3"
-	wait_for 3 at_least $((before + $3)) dropped spoofed "$4"
+	wait_for 20 at_least $((before + $3)) dropped spoofed "$4"
 }
 
 echo "nothing approved:"
@@ -111,8 +111,8 @@ check "and all reach it" can_ping h 10.9.0.1
 echo "approved subnets:"
 gateway_config "ip_forward = true" 'subnets = ["10.9.0.0/24", "fd09::/64"]'
 check "reload" in_ns gw taltun reload "$g"
-check "spoke 1 reaches the LAN" wait_for 5 can_ping s1 10.9.0.2
-check "over IPv6" wait_for 5 can_ping s1 fd09::2
+check "spoke 1 reaches the LAN" wait_for 20 can_ping s1 10.9.0.2
+check "over IPv6" wait_for 20 can_ping s1 fd09::2
 check "the LAN reaches spoke 1" can_ping h 10.77.0.11
 check "over IPv6" can_ping h fd77::11
 check "TCP to the LAN" stream s1 h 10.9.0.2 300000
@@ -147,7 +147,7 @@ echo "masquerade:"
 in_ns w ip route del 10.77.0.0/24 via 203.0.113.1
 gateway_config "ip_forward = true" 'masquerade = ["g4"]'
 check "reload" in_ns gw taltun reload "$g"
-check "spoke 1 reaches the world" wait_for 5 can_ping s1 203.0.113.2
+check "spoke 1 reaches the world" wait_for 20 can_ping s1 203.0.113.2
 equal "which sees the gateway" "203.0.113.1 4000" "$(who s1 10.77.0.11 4000 203.0.113.2)"
 equal "over IPv6 too" "fdcb::1 4000" "$(who s1 fd77::11 4000 fdcb::2)"
 in_ns w ip route add 10.77.0.0/24 via 203.0.113.1
@@ -155,7 +155,7 @@ check "without subnets, spoke 1 reaches neither the LAN nor spoke 2, and the wor
 	reaches_none s1:10.9.0.2 s1:10.77.0.12 w:10.77.0.11
 gateway_config "ip_forward = true" 'masquerade = ["g4"]' 'subnets = ["10.9.0.0/24", "203.0.113.0/24"]'
 check "reload" in_ns gw taltun reload "$g"
-check "with subnets, both" wait_for 5 can_ping s1 10.9.0.2
+check "with subnets, both" wait_for 20 can_ping s1 10.9.0.2
 check "and both" can_ping s1 203.0.113.2
 equal "the LAN sees the spoke" "10.77.0.11 4000" "$(who s1 10.77.0.11 4000 10.9.0.2)"
 equal "what the host itself sends is left alone" "203.0.113.1 4001" "$(who gw 203.0.113.1 4001 203.0.113.2)"
@@ -196,7 +196,7 @@ echo "isolation off:"
 between=true
 gateway_config "ip_forward = true" "subnets = []"
 check "reload" in_ns gw taltun reload "$g"
-check "spoke 1 reaches spoke 2" wait_for 5 can_ping s1 10.77.0.12
+check "spoke 1 reaches spoke 2" wait_for 20 can_ping s1 10.77.0.12
 check "over IPv6" can_ping s1 fd77::12
 check_not "but not the LAN" can_ping s1 10.9.0.2
 between=false

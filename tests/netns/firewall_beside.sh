@@ -38,7 +38,7 @@ kept_apart() {
 		reaches_none s1:10.77.0.12 s1:fd77::12 s1:203.0.113.2 w:10.77.0.11
 	before=$(dropped spoofed "a source behind")
 	spoof_udp w 10.77.0.12 10.9.0.2 9 3
-	check "spoofed packets are dropped" wait_for 3 at_least $((before + 3)) dropped spoofed "a source behind"
+	check "spoofed packets are dropped" wait_for 20 at_least $((before + 3)) dropped spoofed "a source behind"
 }
 
 gateway_config "ip_forward = true" 'subnets = ["10.9.0.0/24"]'
@@ -49,14 +49,14 @@ for host in docker ufw firewalld; do
 	load "$host"
 	gateway_start
 	check "its rules are untouched" untouched
-	check "spoke 1 reaches the gateway" wait_for 15 can_ping s1 10.77.0.1
+	check "spoke 1 reaches the gateway" wait_for 20 can_ping s1 10.77.0.1
 	if [ "$host" = docker ]; then
 		check_not "Docker forwards nothing that it is not told of" can_ping s1 10.9.0.2
 		in_ns gw nft insert rule ip filter DOCKER-USER iifname "$g" accept
 		in_ns gw nft insert rule ip filter DOCKER-USER oifname "$g" accept
 		foreign_tables >"$TT_WORK/foreign"
 	fi
-	check "spoke 1 reaches the LAN" wait_for 5 can_ping s1 10.9.0.2
+	check "spoke 1 reaches the LAN" wait_for 20 can_ping s1 10.9.0.2
 	check "which reaches it" can_ping h 10.77.0.11
 	kept_apart
 	check "stop" tt_stop gw "$g"
@@ -72,14 +72,14 @@ echo "flushed:"
 load docker
 in_ns gw nft add rule ip filter FORWARD accept
 gateway_start
-check "spoke 1 reaches the LAN" wait_for 15 can_ping s1 10.9.0.2
+check "spoke 1 reaches the LAN" wait_for 20 can_ping s1 10.9.0.2
 bg_ns gw "$TT_WORK/events.txt" taltun events --json "$g"
-wait_for 5 in_ns gw sh -c "ss -xHn state connected src /run/taltun/$g.sock | grep -q ."
+wait_for 20 in_ns gw sh -c "ss -xHn state connected src /run/taltun/$g.sock | grep -q ."
 in_ns gw nft flush ruleset
-check "the table is back" wait_for 5 has_table
-check "as it was" wait_for 5 in_ns gw taltun firewall show "$g"
-check "the log says so, and who did it" wait_for 5 said 1 'event=firewall.restored was=removed by=nft'
-check "the event too" wait_for 5 grep -q '"event": *"firewall".*put back' "$TT_WORK/events.txt"
+check "the table is back" wait_for 20 has_table
+check "as it was" wait_for 20 in_ns gw taltun firewall show "$g"
+check "the log says so, and who did it" wait_for 20 said 1 'event=firewall.restored was=removed by=nft'
+check "the event too" wait_for 20 grep -q '"event": *"firewall".*put back' "$TT_WORK/events.txt"
 equal "Docker's rules are not ours to bring back" "" "$(foreign_tables)"
 kept_apart
 check "spoke 1 reaches the LAN" can_ping s1 10.9.0.2
@@ -87,11 +87,11 @@ check "spoke 1 reaches the LAN" can_ping s1 10.9.0.2
 echo "changed:"
 # whoever changes it again and again is followed ever more slowly
 in_ns gw nft flush chain inet "$table" forward
-check "a chain is put back" wait_for 5 restored 2
-check "as it was" wait_for 5 in_ns gw taltun firewall show "$g"
+check "a chain is put back" wait_for 20 restored 2
+check "as it was" wait_for 20 in_ns gw taltun firewall show "$g"
 in_ns gw nft add rule inet "$table" from_tunnel accept
-check "an added rule is taken out" wait_for 10 restored 3
-check "as it was" wait_for 5 in_ns gw taltun firewall show "$g"
+check "an added rule is taken out" wait_for 20 restored 3
+check "as it was" wait_for 20 in_ns gw taltun firewall show "$g"
 in_ns gw nft add table ip other
 in_ns gw nft delete table ip other
 in_ns gw nft reset counters >/dev/null 2>&1

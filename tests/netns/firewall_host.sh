@@ -73,7 +73,7 @@ s.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0),
 }
 
 echo "a host that has its own default route from router advertisements:"
-check "it has" wait_for 10 advertise
+check "it has" wait_for 20 advertise
 : >"$(gateway_log)"
 check "start" start
 equal "IPv6 forwarding would cost it that, and is left" "1 0" "$(forwarding)"
@@ -88,7 +88,7 @@ check "and the route stays" in_ns gw sh -c "ip -6 route show default | grep -q '
 echo "the engine crashes:"
 made=$(grep -c event=firewall.made "$(gateway_log)")
 kill -KILL "$(pgrep -P "$(tt_pid gw "$g")" -x taltun-engine)"
-check "it comes back" wait_for 10 at_least 1 status gw "$g" .restarts
+check "it comes back" wait_for 20 at_least 1 status gw "$g" .restarts
 equal "still set" "1 1" "$(forwarding)"
 check "and the table stands" has_table
 equal "as it did" "$made" "$(grep -c event=firewall.made "$(gateway_log)")"
@@ -143,7 +143,7 @@ equal "no rule is without a comment" "" \
 check "it says that it is as made" grep -q '^# It is as taltund has made it' "$TT_WORK/shown"
 check "and that the host forwards" grep -qx '# net.ipv4.ip_forward = 1' "$TT_WORK/shown"
 in_ns gw nft delete table inet "$table"
-wait_for 5 has_table
+wait_for 20 has_table
 check "what it prints is nft's" in_ns gw nft -c -f "$TT_WORK/shown"
 equal "as JSON" "$g true true true" "$(show --json "$g" | jq -r '[.interface, .present, .as_made, .ipv4_forwarding] | join(" ")')"
 nobody() {
@@ -164,15 +164,15 @@ check_not "a table that is gone" show "$g"
 show "$g" >"$TT_WORK/gone" 2>&1
 check "is said" grep -q "that taltund has made is gone" "$TT_WORK/gone"
 kill -CONT "$(tt_pid gw "$g")"
-check "both are put back" wait_for 10 show "$g"
+check "both are put back" wait_for 20 show "$g"
 
 echo "another udp_port:"
 gateway_config "ip_forward = true" 'masquerade = ["g4"]'
 sed -i 's/listen_port = 51820/listen_port = 51999/' "$TT_WORK/gw.toml"
 check "reload" in_ns gw taltun reload "$g"
-check "it is the one that is protected" wait_for 5 in_ns gw sh -c "nft list chain inet $table port_shadow | grep -q 'sport 51999'"
+check "it is the one that is protected" wait_for 20 in_ns gw sh -c "nft list chain inet $table port_shadow | grep -q 'sport 51999'"
 in_ns gw wg set "$g" listen-port 52000
-check "also by wg" wait_for 5 in_ns gw sh -c "nft list chain inet $table port_shadow | grep -q 'sport 52000'"
+check "also by wg" wait_for 20 in_ns gw sh -c "nft list chain inet $table port_shadow | grep -q 'sport 52000'"
 check "which is nobody's change" show "$g"
 check "stop" stop
 
@@ -216,7 +216,7 @@ check "the table is as made" show "$g"
 equal "and it forwards" "1 1" "$(forwarding)"
 check "a name that no link has is told" grep -q 'event=firewall.no_interface name=g5' "$(gateway_log)"
 in_ns gw nft flush ruleset
-check "what is flushed is put back" wait_for 10 show "$g"
+check "what is flushed is put back" wait_for 20 show "$g"
 check "stop" stop
 equal "and put back" "0 0" "$(forwarding)"
 check "the table is gone" gone_table

@@ -22,17 +22,17 @@ start() {
 	planes+=("$BG_PID")
 	bg_ns b "$TT_WORK/b.log" env "$@" "$twonode" tb 10.8.0.1:51820 10.77.0.1/32,fd77::1/128 b 60
 	planes+=("$BG_PID")
-	wait_for 5 in_ns a ip link show ta && wait_for 5 in_ns b ip link show tb || return 1
+	wait_for 20 in_ns a ip link show ta && wait_for 20 in_ns b ip link show tb || return 1
 	addr_add a ta 10.77.0.1/24,fd77::1/64
 	addr_add b tb 10.77.0.2/24,fd77::2/64
 	in_ns a ip link set ta mtu 1420 up
 	in_ns b ip link set tb mtu 1420 up
-	wait_for 5 can_ping a 10.77.0.2
+	wait_for 20 can_ping a 10.77.0.2
 }
 
 stop() {
 	kill_pids 1 "${planes[@]}"
-	wait_for 5 ns_has_no_tun
+	wait_for 20 ns_has_no_tun
 }
 
 ns_has_no_tun() {
@@ -74,7 +74,7 @@ stop
 # In the middle of a transfer: what is on its way as one super-packet is cut anew.
 check "planes start, the path shrinks after 2 s" start INNER_MTU=900 INNER_MTU_AT=2
 bg_ns b "$TT_WORK/iperf.log" iperf3 -s -1
-check "iperf3 listens" wait_for 5 listening b 5201
+check "iperf3 listens" wait_for 20 listening b 5201
 in_ns a timeout 20 iperf3 -J -c 10.77.0.2 -t 4 -i 0.5 >"$TT_WORK/iperf.json" 2>/dev/null
 equal "the sender was told meanwhile" 900 "$(learnt 10.77.0.2)"
 stalls=$(jq '[.intervals[].sum.bytes | select(. == 0)] | length' "$TT_WORK/iperf.json")

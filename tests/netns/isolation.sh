@@ -56,7 +56,7 @@ watch_tun() {
 	: >"$TT_WORK/tun.txt"
 	bg_ns gw "$TT_WORK/tun.txt" tcpdump -n -l -i "$g"
 	watcher=$BG_PID
-	wait_for 5 grep -q 'listening on' "$TT_WORK/tun.txt"
+	wait_for 20 grep -q 'listening on' "$TT_WORK/tun.txt"
 }
 
 echo "denied, the default of a file:"
@@ -64,13 +64,13 @@ gateway_config
 check "gateway starts" tt_start gw "$TT_WORK/gw.toml"
 check "spoke 1 starts" spoke_start 1 "$t1"
 check "spoke 2 starts" spoke_start 2 "$t2"
-check "spoke 1 reaches the gateway" wait_for 8 can_ping s1 10.77.0.1
-check "spoke 2 reaches the gateway" wait_for 8 can_ping s2 10.77.0.1
-check "and over IPv6" wait_for 3 can_ping s2 fd77::1
+check "spoke 1 reaches the gateway" wait_for 20 can_ping s1 10.77.0.1
+check "spoke 2 reaches the gateway" wait_for 20 can_ping s2 10.77.0.1
+check "and over IPv6" wait_for 20 can_ping s2 fd77::1
 before=$(drops gw "$g" policy_denied)
 check_not "spoke 1 does not reach spoke 2" can_ping s1 10.77.0.12
 check_not "nor over IPv6" can_ping s1 fd77::12
-check "both are counted" wait_for 2 at_least $((before + 2)) drops gw "$g" policy_denied
+check "both are counted" wait_for 20 at_least $((before + 2)) drops gw "$g" policy_denied
 check "the gateway reaches both" can_ping gw 10.77.0.12
 # What comes back into the tunnel by the kernel obeys as well: as if a firewall had let it in.
 before=$(drops gw "$g" policy_denied)
@@ -78,7 +78,7 @@ in_ns gw sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf."$g".rp_filter=0
 	net.ipv4.conf.g1.rp_filter=0
 in_ns s1 ip route add 10.77.0.12/32 via 10.8.1.1 src 10.77.0.11
 check_not "nor past the tunnel, through the gateway's kernel" can_ping s1 10.77.0.12
-check "which is counted" wait_for 2 counted "$before" drops gw "$g" policy_denied
+check "which is counted" wait_for 20 counted "$before" drops gw "$g" policy_denied
 in_ns s1 ip route del 10.77.0.12/32 via 10.8.1.1
 
 echo "case 17: claiming to be somebody else:"
@@ -86,23 +86,23 @@ for source in 10.77.0.12 10.77.0.1 192.0.2.1 fd77::12 fd77::1 ::ffff:10.77.0.11;
 	case $source in *:*) to=fd77::1 ;; *) to=10.77.0.1 ;; esac
 	before=$(drops gw "$g" inner_source_not_allowed)
 	check "sent as $source" spoof_udp s1 "$source" "$to" 9 5
-	check "is dropped and counted" wait_for 2 \
+	check "is dropped and counted" wait_for 20 \
 		at_least $((before + 5)) drops gw "$g" inner_source_not_allowed
 done
 rx=$(peer_field gw "$g" s1 rx_packets)
 spoof_udp s1 192.0.2.1 10.77.0.1 9 5
-check "though the peer is seen to be there" wait_for 2 at_least $((rx + 5)) peer_field gw "$g" s1 rx_packets
+check "though the peer is seen to be there" wait_for 20 at_least $((rx + 5)) peer_field gw "$g" s1 rx_packets
 check "its own source still passes" can_ping s1 10.77.0.1
 
 echo "forwarded by the worker:"
 tt_stop gw "$g"
 gateway_config "forward_between_peers = true"
 check "gateway starts" tt_start gw "$TT_WORK/gw.toml"
-check "spokes are back" wait_for 10 can_ping s1 10.77.0.1
-check "both" wait_for 10 can_ping s2 10.77.0.1
+check "spokes are back" wait_for 20 can_ping s1 10.77.0.1
+check "both" wait_for 20 can_ping s2 10.77.0.1
 watch_tun
-check "spoke 1 reaches spoke 2" wait_for 5 can_ping s1 10.77.0.12
-check "over IPv6 too" wait_for 5 can_ping s1 fd77::12
+check "spoke 1 reaches spoke 2" wait_for 20 can_ping s1 10.77.0.12
+check "over IPv6 too" wait_for 20 can_ping s1 fd77::12
 ttl=$(in_ns s1 ping -n -c 1 -W 2 10.77.0.12 | sed -n 's/.*ttl=\([0-9]*\).*/\1/p')
 equal "TTL is one less" 63 "$ttl"
 check "TTL 1 is answered: time exceeded" in_ns s1 sh -c \
@@ -143,7 +143,7 @@ for default in 0.0.0.0/0 0.0.0.0/1,128.0.0.0/1; do
 	check "and spoke 2" can_ping h 10.77.0.12
 	before=$(drops gw "$g" policy_denied)
 	check_not "spoke 1 does not reach what only that route covers" can_ping s1 198.51.100.1
-	check "which is counted" wait_for 2 counted "$before" drops gw "$g" policy_denied
+	check "which is counted" wait_for 20 counted "$before" drops gw "$g" policy_denied
 	default_config "forward_between_peers = true"
 	check "reload allows" in_ns gw taltun reload "$g"
 	check "spoke 1 reaches a host behind the gateway" can_ping s1 10.9.0.2
@@ -158,12 +158,12 @@ in_ns gw wg set "$g" listen-port 51820 private-key "$(key_file gw)" \
 	peer "$(pub s2)" allowed-ips 10.77.0.12/32,fd77::12/128 endpoint "10.8.2.2:$(status s2 "$t2" .listen_port)"
 addr_add gw "$g" 10.77.0.1/24,fd77::1/64
 in_ns gw ip link set "$g" up
-check "spokes are back" wait_for 10 can_ping gw 10.77.0.11
-check "both" wait_for 10 can_ping gw 10.77.0.12
+check "spokes are back" wait_for 20 can_ping gw 10.77.0.11
+check "both" wait_for 20 can_ping gw 10.77.0.12
 watch_tun
-check "spoke 1 reaches spoke 2" wait_for 5 can_ping s1 10.77.0.12
-check "over IPv6 too" wait_for 5 can_ping s1 fd77::12
-check "through the gateway's kernel" wait_for 3 seen_on_tun
+check "spoke 1 reaches spoke 2" wait_for 20 can_ping s1 10.77.0.12
+check "over IPv6 too" wait_for 20 can_ping s1 fd77::12
+check "through the gateway's kernel" wait_for 20 seen_on_tun
 kill_pids 2 "$watcher"
 in_ns gw sysctl -qw net.ipv4.ip_forward=0
 check_not "which decides" can_ping s1 10.77.0.12

@@ -257,7 +257,7 @@ ns_add() {
 			: >'$TT_WORK/$full.held'
 			exec sleep infinity" </dev/null &>"$TT_WORK/$full.holder" &
 		tt_mnt[$short]=$!
-		wait_for 5 test -e "$TT_WORK/$full.held" || {
+		wait_for 20 test -e "$TT_WORK/$full.held" || {
 			fail "namespace $full: $(cat "$TT_WORK/$full.holder")"
 			finish
 		}
@@ -305,7 +305,7 @@ veth() {
 	in_ns "$a" ip link set "$if_a" up
 	in_ns "$b" ip link set "$if_b" up
 	# IPv6 is dead on a link until the kernel has noticed its carrier.
-	wait_for 3 link_is_up "$a" "$if_a" && wait_for 3 link_is_up "$b" "$if_b"
+	wait_for 20 link_is_up "$a" "$if_a" && wait_for 20 link_is_up "$b" "$if_b"
 }
 
 link_flag_up() {
@@ -355,7 +355,7 @@ wan_start() {
 		</dev/null >"$TT_WORK/wan.log" 2>&1 &
 	wan_pid=$!
 	tt_pids+=("$wan_pid")
-	wait_for 5 grep -qx ready "$TT_WORK/wan.log"
+	wait_for 20 grep -qx ready "$TT_WORK/wan.log"
 }
 
 wan_do() {
@@ -450,7 +450,7 @@ tt_start() {
 	if [ -f "$what" ]; then
 		ifname=$(tt_config_name "$what")
 		daemon_start "$ns" "$ifname" "$TT_BIN/taltund" -f --config "$what" "$@" &&
-			wait_for 10 link_flag_up "$ns" "$ifname"
+			wait_for 20 link_flag_up "$ns" "$ifname"
 	else
 		daemon_start "$ns" "$ifname" "$TT_BIN/taltund" -f "$@" "$ifname"
 	fi
@@ -519,7 +519,7 @@ iperf_run() {
 	shift 3
 	in_ns "$server" iperf3 -s -1 -p "$port" </dev/null >"$TT_WORK/iperf-server.txt" 2>&1 &
 	pid=$!
-	wait_for 5 listening "$server" "$port"
+	wait_for 20 listening "$server" "$port"
 	in_ns "$client" timeout "${IPERF_TIMEOUT:-60}" iperf3 -J -c "$addr" -p "$port" "$@" >"$json" 2>&1
 	rc=$?
 	[ "$rc" -eq 0 ] || kill_pids 1 "$pid"

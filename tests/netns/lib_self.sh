@@ -34,7 +34,7 @@ addr_add b "$tb" 10.77.0.2/24
 in_ns a ip link set "$ta" up
 in_ns b ip link set "$tb" up
 
-check "ping through the tunnel" wait_for 6 can_ping a 10.77.0.2
+check "ping through the tunnel" wait_for 20 can_ping a 10.77.0.2
 less "TCP through the tunnel" 1 "$(iperf_run a b 10.77.0.2 -t 1)"
 pid=$(tt_pid a "$ta")
 wgo_stop a "$ta"

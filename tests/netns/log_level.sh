@@ -39,7 +39,7 @@ another_engine() {
 
 check "a node starts" tt_start a "$TT_WORK/a.toml"
 check "and another" tt_start b "$TT_WORK/b.toml"
-check "they talk" wait_for 10 in_ns b ping -c 1 -W 1 10.77.0.1
+check "they talk" wait_for 20 in_ns b ping -c 1 -W 1 10.77.0.1
 equal "the level" "$ta: info" "$(level)"
 equal "by the name of the interface, as JSON" "{\"interface\":\"$ta\",\"level\":\"info\"}" \
 	"$(level "$ta" --json)"
@@ -47,21 +47,21 @@ check_not "nothing is said of handshakes" grep -q 'level=debug' "$log"
 before=$(handshakes a "$ta" b)
 check "debug" level debug
 equal "is in force" "$ta: debug" "$(level)"
-check "and the monitor's too" wait_for 5 grep -q 'process=monitor event=log.level is=debug' "$log"
+check "and the monitor's too" wait_for 20 grep -q 'process=monitor event=log.level is=debug' "$log"
 equal "no session notices" "$before" "$(handshakes a "$ta" b)"
 tt_stop b "$tb"
 check "the other node comes anew" tt_start b "$TT_WORK/b.toml"
-check "and is there" wait_for 10 in_ns b ping -c 1 -W 1 10.77.0.1
-check "the engine says more" wait_for 5 grep -q 'level=debug process=engine event=handshake.done' "$log"
+check "and is there" wait_for 20 in_ns b ping -c 1 -W 1 10.77.0.1
+check "the engine says more" wait_for 20 grep -q 'level=debug process=engine event=handshake.done' "$log"
 
 engine=$(engine_pid a "$ta")
 kill -KILL "$engine"
-check "an engine that was killed is there again" wait_for 10 another_engine
-check "with the level from before" wait_for 10 level_is debug
+check "an engine that was killed is there again" wait_for 20 another_engine
+check "with the level from before" wait_for 20 level_is debug
 check "quiet" level "$ta" error
 kill -HUP "$(tt_pid a "$ta")"
-check "a reload takes that of the file" wait_for 10 level_is info
-check "and says so" wait_for 5 grep -q event=config.reloaded "$log"
+check "a reload takes that of the file" wait_for 20 level_is info
+check "and says so" wait_for 20 grep -q event=config.reloaded "$log"
 
 equal "no such level" 2 "$(status_of level "$ta" loud)"
 equal "no such interface" 3 "$(status_of level nosuch)"

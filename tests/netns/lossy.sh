@@ -61,13 +61,13 @@ less "each was dropped as replayed" 100 "$(drops b "$tb" data_replayed)"
 wan_set dup 0
 
 wan_set mtu 1280
-check "MTU 1280 under IPv4: full packets pass" wait_for 5 can_ping a 10.77.0.2 -M 'do' -s 1392
+check "MTU 1280 under IPv4: full packets pass" wait_for 20 can_ping a 10.77.0.2 -M 'do' -s 1392
 check "2 MB from a to b" stream a b 10.77.0.2 2000000
 check "2 MB from b to a" stream b a 10.77.0.1 2000000
 less "in fragments" 100 "$(wan_count lr.fragmented)"
 in_ns a wg set "$ta" peer "$(pub b)" endpoint "[fd09::2]:51820"
 in_ns b wg set "$tb" peer "$(pub a)" endpoint "[fd09::1]:51820"
-check "MTU 1280 under IPv6: full packets pass" wait_for 5 can_ping a 10.77.0.2 -M 'do' -s 1392
+check "MTU 1280 under IPv6: full packets pass" wait_for 20 can_ping a 10.77.0.2 -M 'do' -s 1392
 check "2 MB from a to b" stream a b 10.77.0.2 2000000
 check "2 MB from b to a" stream b a 10.77.0.1 2000000
 finish

@@ -63,7 +63,7 @@ check "b starts" tt_start b "$TT_WORK/b.toml"
 
 # --- what they say ------------------------------------------------------------------------------
 
-check "traffic" wait_for 10 in_ns a ping -n -c 1 -W 1 10.77.0.2
+check "traffic" wait_for 20 in_ns a ping -n -c 1 -W 1 10.77.0.2
 check "a scrape" scrape
 if command -v promtool >/dev/null; then
 	check "promtool has nothing to say" lint
@@ -80,24 +80,24 @@ equal "the names are those of the golden file" "$(cat "$TT_ROOT/tests/golden/met
 	"$(sed -n 's/^# TYPE //p' "$page")"
 before=$(value 'taltun_peer_sent_bytes_total{')
 check "a megabyte" stream a b 10.77.0.2 1000000
-check "the peer's bytes have grown" wait_for 10 scraped_at_least $((before + 1000000)) \
+check "the peer's bytes have grown" wait_for 20 scraped_at_least $((before + 1000000)) \
 	'taltun_peer_sent_bytes_total{'
 less "batches hold packets" 0 "$(value 'taltun_worker_send_batches_total{')"
 less "a worker has used its CPU" 0 "$(value 'taltun_worker_cpu_seconds_total{')"
 bad=$(value 'taltun_dropped_packets_total{reason="rx_bad_type"}')
 in_ns b bash -c 'echo nonsense >/dev/udp/10.8.0.1/51820'
-check "a drop is counted by its reason" wait_for 10 scraped_at_least $((bad + 1)) \
+check "a drop is counted by its reason" wait_for 20 scraped_at_least $((bad + 1)) \
 	'taltun_dropped_packets_total{reason="rx_bad_type"}'
 
 equal "alive" 200 "$(http_status /healthz)"
 equal "ready" 200 "$(http_status /readyz)"
 in_ns a ip link set "$a" down
 not_ready() { [ "$(http_status /readyz)" = 503 ]; }
-check "not ready while the interface is down" wait_for 10 not_ready
+check "not ready while the interface is down" wait_for 20 not_ready
 in_ns a ip link set "$a" up
 is_ready() { [ "$(http_status /readyz)" = 200 ]; }
-check "ready again" wait_for 10 is_ready
-check "traffic again" wait_for 10 in_ns a ping -n -c 1 -W 1 10.77.0.2
+check "ready again" wait_for 20 is_ready
+check "traffic again" wait_for 20 in_ns a ping -n -c 1 -W 1 10.77.0.2
 
 # --- abuse ----------------------------------------------------------------------------------------
 
@@ -141,7 +141,7 @@ less "KiB of memory that are new" $(($(rss_kb "$(tt_pid a "$a")") - memory_befor
 config_a "listen = \"127.0.0.1:$PORT\"" "[datapath]" 'mode = "xdp"' 'interfaces = ["v0"]'
 check "a reload to AF_XDP" in_ns a taltun reload "$a"
 by_xdp() { scrape && grep -qE '^taltun_xdp_attach_mode\{device="v0",mode="(native copy|generic)"\} 1$' "$page"; }
-if wait_for 10 by_xdp; then
+if wait_for 20 by_xdp; then
 	pass "the attach mode"
 	xdp_receives() {
 		in_ns a ping -n -q -i 0.02 -c 10 10.77.0.2
@@ -173,7 +173,7 @@ check_not "the socket is gone" in_ns a test -e "$socket"
 
 bg_ns a "$TT_WORK/other.txt" socat "TCP-LISTEN:$PORT,bind=127.0.0.1,fork,reuseaddr" SYSTEM:true
 other=$BG_PID
-wait_for 5 listening a "$PORT"
+wait_for 20 listening a "$PORT"
 config_a "listen = \"127.0.0.1:$PORT\""
 check_not "an address that is taken fails a reload" in_ns a taltun reload "$a"
 check "the tunnel goes on" in_ns a ping -n -c 1 -W 5 10.77.0.2
@@ -202,10 +202,10 @@ for i in range(1000):
     print("[Peer]\nPublicKey =", base64.b64encode(os.urandom(32)).decode())
     print("AllowedIPs = 10.9.%d.%d/32" % (i // 250, i % 250))'
 } >"$TT_WORK/many.conf"
-check "a node without a file has metrics by its environment" wait_for 10 scrape
+check "a node without a file has metrics by its environment" wait_for 20 scrape
 check "a thousand peers" in_ns a wg setconf "$u" "$TT_WORK/many.conf"
 many() { scrape && [ "$(grep -c '^taltun_peer_sent_bytes_total{' "$page")" = 1000 ]; }
-check "have their series" wait_for 10 many
+check "have their series" wait_for 20 many
 command -v promtool >/dev/null && check "and promtool has nothing to say" lint
 # written_ms: how long it took since the page before, on average
 written_ms() {

@@ -33,10 +33,10 @@ for n in gw n; do
 done
 check "the gateway enrols" enroll gw --role gateway
 check "the node enrols" enroll n
-check "the node reaches the gateway" wait_for 10 reaches
-check "the hub is connected" wait_for 10 says 1 taltun_hub_connected
+check "the node reaches the gateway" wait_for 20 reaches
+check "the hub is connected" wait_for 20 says 1 taltun_hub_connected
 equal "its state" 1 "$(value 'taltun_hub_state{state="up"}')"
-check "the map has the gateway" wait_for 10 says 1 taltun_hub_map_peers
+check "the map has the gateway" wait_for 20 says 1 taltun_hub_map_peers
 check "the path to it" wait_for 20 has_path
 less "the map's end lies ahead" "$(date +%s)" "$(value taltun_hub_map_expiry_timestamp_seconds)"
 less "the certificate's too" "$(date +%s)" "$(value taltun_certificate_expiry_timestamp_seconds)"
@@ -54,7 +54,7 @@ hub_kill
 check "the hub is lost" wait_for 30 says 0 taltun_hub_connected
 check "once connected, the node stays ready" ready 200
 check "the node is started anew" eval 'node_down n && node_up n'
-check "not ready before the hub was connected" wait_for 10 ready 503
+check "not ready before the hub was connected" wait_for 20 ready 503
 equal "it says why" "the hub was not connected yet" "$(cat "$TT_WORK/body")"
 check "it reaches the gateway all the same" wait_for 20 reaches
 check "the hub again" hub_serve

@@ -38,7 +38,7 @@ client() {
 client 1
 check "server" tt_start s "$TT_WORK/s.toml"
 check "client with keepalive" tt_start c "$TT_WORK/c.toml"
-check "the keepalive alone makes the session" wait_for 10 can_ping s 10.77.0.1
+check "the keepalive alone makes the session" wait_for 20 can_ping s 10.77.0.1
 first=$(endpoint)
 check_not "the server sees the NAT's port" test "$first" = 10.8.0.1:51820
 check "TCP out" tcp_copy c s 10.77.0.2
@@ -50,7 +50,7 @@ check "the server reaches the client after silence" can_ping s 10.77.0.1
 
 if command -v conntrack >/dev/null; then
 	check "the NAT loses its state" forget
-	check "the next keepalive opens the way again" wait_for 5 can_ping s 10.77.0.1
+	check "the next keepalive opens the way again" wait_for 20 can_ping s 10.77.0.1
 	check_not "on another port" test "$(endpoint)" = "$first"
 	rebind_later() { sleep 0.3; forget; } >/dev/null 2>&1
 	rebind_later &
@@ -66,14 +66,14 @@ tt_stop c "$tc"
 
 client 0
 check "client without keepalive" tt_start c "$TT_WORK/c.toml"
-check "ping" wait_for 10 can_ping c 10.77.0.2
+check "ping" wait_for 20 can_ping c 10.77.0.2
 first=$(endpoint)
 # 10 s after it received something the client may answer with a keepalive; then silence.
 silent() { ! can_ping s 10.77.0.1; }
 sleep 4
 wait_for 30 silent || echo "        the mapping never expired"
 had=$(sessions)
-check "the client's next packet recovers" wait_for 10 can_ping c 10.77.0.2
+check "the client's next packet recovers" wait_for 20 can_ping c 10.77.0.2
 check_not "on another port" test "$(endpoint)" = "$first"
 check "and the server reaches the client" can_ping s 10.77.0.1
 check "TCP in" tcp_copy s c 10.77.0.1

@@ -15,7 +15,7 @@ done
 check "an internet" nats_start
 check "its prober" probes_start
 bg_ns h "$TT_WORK/stun_server.log" "$TT_TOOLS/stun_server" 3478
-check "its STUN server" wait_for 5 grep -qx ready "$TT_WORK/stun_server.log"
+check "its STUN server" wait_for 20 grep -qx ready "$TT_WORK/stun_server.log"
 
 # is WHAT NODE MAPPING FILTERING KEPT [HAIRPIN [UDP_PORT]]
 is() {
@@ -52,7 +52,7 @@ equal "none: taltun stun sees none" false \
 	"$(in_ns pub taltun stun --json "$HUB" | jq .nat)"
 check "tcp: TCP passes" in_ns ntcp ping -c 1 -W 1 -q "$HUB"
 bg_ns h "$TT_WORK/tcp.log" socat TCP4-LISTEN:443,reuseaddr,fork EXEC:cat
-wait_for 5 listening h 443
+wait_for 20 listening h 443
 equal "tcp: TCP passes" hello "$(echo hello | in_ns ntcp timeout 5 socat -t 2 - "TCP4:$HUB:443")"
 
 # --- again: the second time is as the first, and what was forgotten is forgotten -------------------
@@ -137,7 +137,7 @@ print("sent", flush=True)
 print(s.recvfrom(64)[1][1])
 PY
 	local pid=$!
-	wait_for 15 grep -q sent "$TT_WORK/second.$1"
+	wait_for 20 grep -q sent "$TT_WORK/second.$1"
 	in_ns "$1" python3 - "$(reflexive pub)" <<'PY'
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

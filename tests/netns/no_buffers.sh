@@ -40,7 +40,7 @@ refuse_sends() {
 		</dev/null >"$TT_WORK/strace.log" 2>&1 &
 	tracer=$!
 	tt_pids+=("$tracer")
-	wait_for 5 traced
+	wait_for 20 traced
 }
 
 traced() {
@@ -49,11 +49,11 @@ traced() {
 
 check "a starts" tt_start a "$TT_WORK/a.toml"
 check "b starts" tt_start b "$TT_WORK/b.toml"
-check "the tunnel works" wait_for 10 can_ping a 10.77.0.2
+check "the tunnel works" wait_for 20 can_ping a 10.77.0.2
 pid=$(engine_pid a "$ta")
 strace -qq -o /dev/null -e trace=none -p "$pid" </dev/null >"$TT_WORK/strace.log" 2>&1 &
 probe=$!
-wait_for 2 traced || skip_all "may not trace: $(head -n 1 "$TT_WORK/strace.log")"
+wait_for 20 traced || skip_all "may not trace: $(head -n 1 "$TT_WORK/strace.log")"
 kill_pids 2 "$probe"
 
 echo "case 35: no buffers"
@@ -75,6 +75,6 @@ less "refused sends in 2 silent seconds" $(($(sends) - count)) 10
 less "CPU ms in 2 silent seconds, 5 % of a core" $(($(cpu_ms "$(tt_pid a "$ta")") - cpu)) 100
 
 kill_pids 2 "$tracer"
-check "the tunnel works again" wait_for 10 can_ping a 10.77.0.2
+check "the tunnel works again" wait_for 20 can_ping a 10.77.0.2
 equal "the engine is the same" "$pid" "$(engine_pid a "$ta")"
 finish

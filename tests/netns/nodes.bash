@@ -104,7 +104,7 @@ stream() {
 	in_ns "$to" timeout "${STREAM_TIMEOUT:-30}" socat -u \
 		"TCP$kind-LISTEN:$port,reuseaddr" "OPEN:$got,creat,trunc" &
 	pid=$!
-	wait_for 5 listening "$to" "$port"
+	wait_for 20 listening "$to" "$port"
 	in_ns "$from" timeout "${STREAM_TIMEOUT:-30}" socat -u "OPEN:$file" \
 		"TCP$kind:$host:$port" || { kill_pids 1 "$pid"; return 1; }
 	wait "$pid"

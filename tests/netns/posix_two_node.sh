@@ -38,8 +38,8 @@ node() {
 }
 
 traffic() {
-	check "ping" wait_for 8 can_ping b 10.77.0.1
-	check "ping over IPv6" wait_for 3 can_ping a fd77::2
+	check "ping" wait_for 20 can_ping b 10.77.0.1
+	check "ping over IPv6" wait_for 20 can_ping a fd77::2
 	check "full-size packets" can_ping a 10.77.0.2 -M 'do' -s 1392
 	check "TCP from a to b" stream a b 10.77.0.2 4000000
 	check "TCP from b to a, IPv6" stream b a fd77::1 4000000
@@ -67,7 +67,7 @@ toml "$TT_WORK/b.toml" "$(ifname b)" b 10.77.0.2/24 "listen_port = 51820"
 toml_peer "$TT_WORK/b.toml" a 10.77.0.1/32 'endpoint = "10.8.0.1:51820"' "keepalive = 1"
 if tt_start b "$TT_WORK/b.toml" >"$TT_WORK/posix-start.txt" 2>&1; then
 	pass "b starts"
-	check "ping" wait_for 10 can_ping a 10.77.0.2
+	check "ping" wait_for 20 can_ping a 10.77.0.2
 else
 	skip "addresses from a file: $(grep -o 'error=.*' "$(tt_log b "$(ifname b)")" | head -n 1)"
 fi

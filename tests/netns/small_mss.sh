@@ -24,7 +24,7 @@ for n in 1 2; do
 		"endpoint = \"10.8.0.$((3 - n)):51820\""
 	check "$me starts" tt_start "$me" "$TT_WORK/$me.toml"
 done
-check "a reaches b" wait_for 8 can_ping a 10.77.0.2
+check "a reaches b" wait_for 20 can_ping a 10.77.0.2
 
 # The receiver announces what it takes: the sender cuts its data to it.
 in_ns b ip route replace 10.77.0.1/32 dev "$tb" advmss 88
@@ -40,7 +40,7 @@ largest_read() {
 
 bg_ns a "$TT_WORK/tun.txt" tcpdump -n -l -q -i "$ta" tcp
 watcher=$BG_PID
-wait_for 5 grep -q 'listening on' "$TT_WORK/tun.txt"
+wait_for 20 grep -q 'listening on' "$TT_WORK/tun.txt"
 before=$(datapath a "$ta" tun_rx_packets)
 check "4 MB over IPv4" stream a b 10.77.0.2 4000000
 packets=$(($(datapath a "$ta" tun_rx_packets) - before))

@@ -22,7 +22,7 @@ toml "$TT_WORK/b.toml" "$tb" b 10.77.0.2/24 "listen_port = 51820"
 toml_peer "$TT_WORK/b.toml" a 10.77.0.1/32 'endpoint = "10.8.0.1:51820"' "keepalive = 1"
 check "a starts" tt_start a "$TT_WORK/a.toml"
 check "b starts" tt_start b "$TT_WORK/b.toml"
-check "a reaches b" wait_for 8 can_ping a 10.77.0.2
+check "a reaches b" wait_for 20 can_ping a 10.77.0.2
 
 echo "case 34: stopped for 8 s"
 monitor=$(tt_pid a "$ta")
@@ -34,7 +34,7 @@ kill -STOP "$monitor" "${children[@]}"
 sleep 8
 sent_before=$(in_ns a cat /sys/class/net/v0/statistics/tx_packets)
 kill -CONT "$monitor" "${children[@]}"
-check "traffic again at once" in_ns a ping -n -q -c 1 -W 1 10.77.0.2
+check "traffic again at once" in_ns a ping -n -q -c 1 -W 4 10.77.0.2
 kill "$ping"
 wait "$ping"
 # What waited in the TUN goes out, a keepalive or two; no handshake is due.
@@ -55,8 +55,8 @@ exec 9<>"$TT_WORK/log"
 head -c 65536 /dev/zero | dd of="$TT_WORK/log" oflag=nonblock bs=4096 status=none
 bg_ns a "$TT_WORK/log" "$TT_BIN/taltund" -f --log-level debug --config "$TT_WORK/a.toml"
 daemon=$BG_PID
-check "a starts" wait_for 8 in_ns a wg show "$ta" public-key
-check "and reaches b" wait_for 8 can_ping a 10.77.0.2
+check "a starts" wait_for 20 in_ns a wg show "$ta" public-key
+check "and reaches b" wait_for 20 can_ping a 10.77.0.2
 check "it is told to stop" in_ns a taltun down "$ta"
-check "and ends" wait_for 5 pid_gone "$daemon"
+check "and ends" wait_for 20 pid_gone "$daemon"
 finish

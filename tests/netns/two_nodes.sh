@@ -29,7 +29,7 @@ mtu_of() { in_ns "$1" ip -j link show "$2" | jq '.[0].mtu'; }
 
 check "a starts" tt_start a "$conf_a"
 check "b starts" tt_start b "$conf_b"
-check "ping" wait_for 15 can_ping a 10.77.0.2
+check "ping" wait_for 20 can_ping a 10.77.0.2
 check "ping back" can_ping b 10.77.0.1
 check "ping IPv6" can_ping a fd77::2
 check "ping IPv6 back" can_ping b fd77::1
@@ -89,7 +89,7 @@ sys.exit(1)
 PY
 serve() {
 	bg_ns b "$TT_WORK/serve.$1" python3 "$TT_WORK/udp.py" serve "$1"
-	wait_for 5 grep -q ready "$TT_WORK/serve.$1"
+	wait_for 20 grep -q ready "$TT_WORK/serve.$1"
 }
 ask() { in_ns a timeout 10 python3 "$TT_WORK/udp.py" ask "$@"; }
 check "UDP server" serve 10.77.0.2
@@ -105,19 +105,19 @@ tunnel_mtu() {
 in_ns a ip link set v0 mtu 65535
 in_ns b ip link set v0 mtu 65535
 check "the MTU is raised live to 9000" tunnel_mtu 9000
-check "it is used at once" wait_for 3 can_ping a 10.77.0.2 -M "do" -s 8972
+check "it is used at once" wait_for 20 can_ping a 10.77.0.2 -M "do" -s 8972
 check "TCP with 9000" tcp_copy a b 10.77.0.2
 check "and to 65475" tunnel_mtu 65475
-check "an inner packet of 65,475 bytes over outer IPv4" wait_for 3 can_ping a 10.77.0.2 -M "do" -s 65447
+check "an inner packet of 65,475 bytes over outer IPv4" wait_for 20 can_ping a 10.77.0.2 -M "do" -s 65447
 check "UDP of that size" ask 10.77.0.2 65447
 check "the same, inner IPv6" ask fd77::2 65427
 check "TCP with 65475" tcp_copy a b 10.77.0.2
 equal "status knows the MTU" 65475 "$(status a "$ta" .mtu)"
 in_ns a wg set "$ta" peer "$(pub b)" endpoint '[fd08::2]:51820'
 in_ns b wg set "$tb" peer "$(pub a)" endpoint '[fd08::1]:51820'
-check "over outer IPv6" wait_for 15 can_ping a 10.77.0.2
+check "over outer IPv6" wait_for 20 can_ping a 10.77.0.2
 check "and to 65535" tunnel_mtu 65535
-check "an inner packet of 65,495 bytes over outer IPv6" wait_for 3 can_ping a 10.77.0.2 -s 65467
+check "an inner packet of 65,495 bytes over outer IPv6" wait_for 20 can_ping a 10.77.0.2 -s 65467
 check "UDP of that size" ask 10.77.0.2 65467
 check "the same, inner IPv6" ask fd77::2 65447
 check_not "a byte more does not fit" can_ping a 10.77.0.2 -s 65468
@@ -137,17 +137,17 @@ check "b moves to another port" in_ns b wg set "$tb" listen-port 51999
 equal "and says so" 51999 "$(in_ns b wg show "$tb" listen-port)"
 check "both families are bound there" eval "[ \$(in_ns b ss -Hlun 'sport = :51999' | wc -l) -ge 2 ]"
 equal "nothing is left on the old one" 0 "$(in_ns b ss -Hlun 'sport = :51820' | wc -l)"
-check "b reaches a" wait_for 5 can_ping b 10.77.0.1
+check "b reaches a" wait_for 20 can_ping b 10.77.0.1
 equal "a has followed" 10.8.0.2:51999 "$(in_ns a wg show "$ta" endpoints | cut -f2)"
 check "a reaches b" can_ping a 10.77.0.2
 in_ns b timeout 20 socat -u UDP4-LISTEN:52000 STDOUT >/dev/null 2>&1 &
 tt_pids+=($!)
-wait_for 5 eval "in_ns b ss -Hlun 'sport = :52000' | grep -q ."
+wait_for 20 eval "in_ns b ss -Hlun 'sport = :52000' | grep -q ."
 check_not "a port in use is refused" in_ns b wg set "$tb" listen-port 52000
 equal "and the old one stays" 51999 "$(in_ns b wg show "$tb" listen-port)"
 check "with its traffic" can_ping a 10.77.0.2
 check "any free port" in_ns b wg set "$tb" listen-port 0
-check "is found" wait_for 5 can_ping b 10.77.0.1
+check "is found" wait_for 20 can_ping b 10.77.0.1
 check "TCP over it" tcp_copy a b 10.77.0.2
 
 # --- offloads ------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ sed -i '/^endpoint/d' "$conf_b"
 check "a starts with a wrong key for b" tt_start a "$conf_a"
 check "b starts" tt_start b "$conf_b"
 check_not "no session" can_ping a 10.77.0.2
-check "b counts the initiation for somebody else" wait_for 8 drops_above b "$tb" hs_bad_mac1 0
+check "b counts the initiation for somebody else" wait_for 20 drops_above b "$tb" hs_bad_mac1 0
 equal "a never saw a handshake" 0 "$(in_ns a wg show "$ta" latest-handshakes | cut -f2)"
 equal "b shows a as never seen" never "$(status b "$tb" '.peers[0].status')"
 tt_stop a "$ta"
@@ -185,5 +185,5 @@ sed -i "s,$(pub a),$(pub x)," "$conf_b"
 check "a starts with the right key" tt_start a "$conf_a"
 check "b starts without a" tt_start b "$conf_b"
 check_not "no session" can_ping a 10.77.0.2
-check "b counts the unknown peer" wait_for 8 drops_above b "$tb" hs_unknown_peer 0
+check "b counts the unknown peer" wait_for 20 drops_above b "$tb" hs_unknown_peer 0
 finish

@@ -55,7 +55,7 @@ spoke_start() {
 
 spokes_start() {
 	spoke_start 1 "$t1" && spoke_start 2 "$t2" &&
-		wait_for 10 can_ping s1 10.77.0.1 && wait_for 10 can_ping s2 10.77.0.1
+		wait_for 20 can_ping s1 10.77.0.1 && wait_for 20 can_ping s2 10.77.0.1
 }
 
 reaches_none() {
@@ -121,7 +121,7 @@ kill_gateway() {
 	# shellcheck disable=SC2086 # a list
 	kill -KILL "$monitor" $children
 	unset "tt_proc[gw $g]"
-	wait_for 5 pid_gone "$monitor" && wait_for 5 no_interface
+	wait_for 20 pid_gone "$monitor" && wait_for 20 no_interface
 }
 
 no_interface() {

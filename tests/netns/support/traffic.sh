@@ -28,7 +28,7 @@ tcp_copy() {
 	in_ns "$to" timeout 60 socat -u "$listen:$port,reuseaddr" STDOUT 2>/dev/null | sha256sum \
 		>"$TT_WORK/sum.$port" &
 	pid=$!
-	wait_for 5 listening "$to" "$port" || return 1
+	wait_for 20 listening "$to" "$port" || return 1
 	in_ns "$from" timeout 60 socat -u "OPEN:$TT_WORK/data.$bytes" \
 		"$connect:$addr:$port${TT_TCP_SNDBUF:+,sndbuf=$TT_TCP_SNDBUF}" || {
 		wait "$pid"
