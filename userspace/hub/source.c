@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "hub/bucket.h"
+
 /* An entry without connections is somebody else's after this time. */
 #define SOURCE_KEEP_NS (10 * TT_NS_PER_SEC)
 #define SOURCE_PROBES  16
@@ -11,8 +13,7 @@ struct hub_source_entry {
 	uint8_t family; /* TT_FAMILY_NONE: free */
 	uint8_t prefix[8];
 	uint32_t count;
-	uint64_t milli_tokens;
-	struct tt_mono filled; /* the bucket, and the last time it was asked for */
+	struct hub_bucket bucket;
 };
 
 struct hub_sources {
@@ -53,7 +54,7 @@ static uint32_t slot_of(const struct hub_sources *s, uint8_t family, const uint8
 static bool reusable(const struct hub_source_entry *e, struct tt_mono now)
 {
 	return e->family == TT_FAMILY_NONE ||
-	       (e->count == 0 && tt_mono_since(now, e->filled) > SOURCE_KEEP_NS);
+	       (e->count == 0 && tt_mono_since(now, e->bucket.filled) > SOURCE_KEEP_NS);
 }
 
 struct hub_source_entry *hub_source_get(struct hub_sources *s, const struct tt_ip *ip,
@@ -97,19 +98,5 @@ void hub_source_release(struct hub_source_entry *e)
 
 bool hub_source_take(struct hub_source_entry *e, uint32_t rate, struct tt_mono now)
 {
-	if (!rate)
-		return true;
-	uint64_t full = (uint64_t)rate * 1000;
-	uint64_t ms = tt_mono_since(now, e->filled) / TT_NS_PER_MS;
-
-	if (!tt_mono_is_set(e->filled) || ms >= 1000)
-		e->milli_tokens = full;
-	else
-		e->milli_tokens = TT_MIN(full, e->milli_tokens + ms * rate);
-	if (!tt_mono_is_set(e->filled) || ms > 0)
-		e->filled = now;
-	if (e->milli_tokens < 1000)
-		return false;
-	e->milli_tokens -= 1000;
-	return true;
+	return !rate || hub_bucket_take(&e->bucket, 1, rate, rate, now);
 }

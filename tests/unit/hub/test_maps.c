@@ -343,6 +343,13 @@ static void sources(void)
 	for (unsigned i = 0; i < 100; i++)
 		taken += hub_source_take(e, 10, now);
 	CU_ASSERT_EQUAL(taken, 15);
+	/* all of the rate, also where it asks between two whole milliseconds */
+	taken = 0;
+	for (unsigned i = 0; i < 50000; i++) {
+		now = tt_mono_add_ns(now, 1900 * TT_NS_PER_US);
+		taken += hub_source_take(e, 100, now);
+	}
+	CU_ASSERT(taken >= 9500 && taken <= 9600);
 	/* one /64 is one source */
 	uint8_t a[16] = {0x20, 1, [15] = 1}, b[16] = {0x20, 1, [15] = 2};
 	struct tt_ip x = tt_ip_v6(a), y = tt_ip_v6(b);
