@@ -112,6 +112,10 @@ if command -v python3 >/dev/null; then
 	check "a reload without AF_XDP while it is stopped" in_ns a taltun reload "$ta"
 	sed -i 's/mode = "socket"/mode = "xdp"/' "$conf_a"
 	check "and one with it" in_ns a taltun reload "$ta"
+	equal "its queue is busy" "queue 0 has an AF_XDP socket of another program" \
+		"$(nic a "$ta" .reason)"
+	check_not "generic mode, which would find the same, is not tried" \
+		grep -q 'event=xdp.attached .*mode=generic' "$(tt_log a "$ta")"
 	resume_worker
 	check "it gives them back: native copy again" wait_for 5 mode_is a "$ta" "native copy"
 	check "traffic" wait_for 5 can_ping a 10.77.0.2

@@ -15,6 +15,8 @@
 #define ETHERNET_VLAN_HEADER 18
 #define RETRY_MIN_NS	     (500 * TT_NS_PER_MS)
 #define RETRY_MAX_NS	     (60 * TT_NS_PER_SEC)
+/* For so many tries (3.5 s) the program waits on the interface for its queues to get free. */
+#define BUSY_TRIES 3
 
 static uint32_t frame_limit(const struct xdp_interface *i)
 {
@@ -82,14 +84,25 @@ static int open_view(struct node_xdp *x, struct xdp_interface *i, const int *fds
 	return 0;
 }
 
+static void set_limit(struct node_xdp *x, const struct xdp_interface *i)
+{
+	struct node_priv_request req = {.op = NODE_PRIV_XDP_LIMIT};
+
+	req.u.xdp.ifindex = i->ifindex;
+	req.u.xdp.frame_limit = frame_limit(i);
+	(void)node_priv_send(x->opt.priv, &req, -1, NULL, NULL);
+}
+
 static int attach(struct node_xdp *x, struct xdp_interface *i, enum plat_xdp_mode mode, char *why)
 {
 	struct node_priv_request req = {.op = NODE_PRIV_XDP_ATTACH};
 	struct node_priv_reply reply;
 	int fds[NODE_PRIV_FDS_MAX];
 
-	if (i->attached == mode)
+	if (i->attached == mode) {
+		set_limit(x, i); /* it may have waited for its queues */
 		return 0;
+	}
 	detach(x, i);
 	req.u.xdp.ifindex = i->ifindex;
 	req.u.xdp.mode = mode;
@@ -186,9 +199,15 @@ static const char *best_refusal(const struct xdp_interface *i, const struct node
 			   : plan->refusal[NODE_XDP_SOCKET];
 }
 
+/* The queues are still a dead engine's, or somebody's for good: generic mode finds the same. */
+static bool is_busy(const struct xdp_interface *i, const struct node_xdp_plan *plan, unsigned k)
+{
+	return k + 1 == plan->count || node_xdp_attachment(plan->order[k + 1]) != i->attached;
+}
+
 static void run_plan(struct node_xdp *x, struct xdp_interface *i, const struct node_xdp_plan *plan)
 {
-	bool again = false;
+	bool again = false, busy = false;
 
 	i->kind = NODE_XDP_SOCKET;
 	i->foreign = false;
@@ -196,10 +215,13 @@ static void run_plan(struct node_xdp *x, struct xdp_interface *i, const struct n
 		int err = try_kind(x, i, plan->order[k]);
 
 		again |= err && may_pass(err);
+		if (err != -EBUSY)
+			continue;
 		/* somebody else has it: no other kind will fare better */
-		if (err == -EBUSY && i->attached == PLAT_XDP_MODE_NONE) {
+		i->foreign = i->attached == PLAT_XDP_MODE_NONE;
+		busy = !i->foreign && is_busy(i, plan, k);
+		if (i->foreign || busy) {
 			memcpy(i->reason, i->refusal[plan->order[k]], sizeof(i->reason));
-			i->foreign = true;
 			break;
 		}
 	}
@@ -208,7 +230,9 @@ static void run_plan(struct node_xdp *x, struct xdp_interface *i, const struct n
 		snprintf(i->reason, sizeof(i->reason), "the best that works here");
 		return;
 	}
-	detach(x, i);
+	/* switching the NIC's receive path off and on is not for nothing: the next try may be it */
+	if (!busy || i->failures >= BUSY_TRIES)
+		detach(x, i);
 	settle_gro(x);
 	if (!i->reason[0])
 		snprintf(i->reason, sizeof(i->reason), "%s", best_refusal(i, plan));
@@ -251,8 +275,10 @@ void node_xdp_interface_start(struct node_xdp *x, struct xdp_interface *i)
 /* Out of the map, out of the workers' hands, off the NIC, and only then the sockets. */
 void node_xdp_interface_stop(struct node_xdp *x, struct xdp_interface *i)
 {
-	if (!xdp_is_attached(i))
+	if (!xdp_is_attached(i)) {
+		detach(x, i); /* one that waits for its queues */
 		return;
+	}
 	node_xdp_queues_withdraw(x, i);
 	i->kind = NODE_XDP_SOCKET;
 	x->generation++;
@@ -291,8 +317,6 @@ static bool is_lost(const struct xdp_interface *i, const char **why)
 
 static void new_mtu(struct node_xdp *x, struct xdp_interface *i)
 {
-	struct node_priv_request req = {.op = NODE_PRIV_XDP_LIMIT};
-
 	if (i->facts.mtu > plat_xdp_mtu_max(i->kind == NODE_XDP_ZERO_COPY)) {
 		tt_log(TT_LOG_INFO, "xdp.mtu", TT_F_STR("interface", i->name),
 		       TT_F_U64("mtu", i->facts.mtu));
@@ -300,9 +324,7 @@ static void new_mtu(struct node_xdp *x, struct xdp_interface *i)
 		node_xdp_interface_start(x, i);
 		return;
 	}
-	req.u.xdp.ifindex = i->ifindex;
-	req.u.xdp.frame_limit = frame_limit(i);
-	(void)node_priv_send(x->opt.priv, &req, -1, NULL, NULL);
+	set_limit(x, i);
 }
 
 static bool differs(const struct plat_xdp_facts *a, const struct plat_xdp_facts *b)
