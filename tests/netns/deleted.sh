@@ -26,6 +26,24 @@ check "a starts" tt_start a "$TT_WORK/a.toml"
 check "b starts" tt_start b "$TT_WORK/b.toml"
 check "ping" wait_for 20 can_ping a 10.77.0.2
 
+echo "case 31: the tunnel's link goes down, and comes back"
+
+sed -i 's,^address = .*,address = ["10.77.0.1/24"\, "fd77::1/64"],; s,"10.77.0.2/32","10.77.0.2/32"\, "10.99.0.0/24"\, "fd99::/64",' \
+	"$TT_WORK/a.toml"
+check "an address and routes more" in_ns a taltun reload "$ta"
+of_link() { { in_ns a ip -o addr show dev "$ta" scope global && in_ns a ip route show dev "$ta" && in_ns a ip -6 route show dev "$ta"; } |
+	sed 's/^[0-9]*: *//; s/ *$//' | grep -v 'fe80::\|^multicast' | sort; }
+before=$(of_link)
+check "which are there" grep -q '^10.99.0.0/24' <<<"$before"
+in_ns a ip link set "$ta" down
+is_down() { in_ns a taltun status "$ta" --json | jq -e '.[0].up == false'; }
+check "down" wait_for 10 is_down
+check_not "the routes have gone with it" in_ns a ip route get 10.99.0.1 oif "$ta"
+in_ns a ip link set "$ta" up
+as_before() { [ "$(of_link)" = "$before" ]; }
+check "up: addresses and routes are as before" wait_for 10 as_before || diff <(echo "$before") <(of_link)
+check "ping" wait_for 20 can_ping a 10.77.0.2
+
 echo "case 31: the TUN goes"
 
 # deleted_ends PID: exit status of the daemon, 0, and nothing of it left.

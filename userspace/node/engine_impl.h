@@ -87,6 +87,7 @@ struct node_engine {
 	bool memory_behind;    /* there is news since */
 	uint64_t kept_changes; /* node_device_changes() that memory and state know of */
 	bool network_changed;  /* and the device was not told yet */
+	bool link_lost;	       /* the interface was up, and somebody took it down */
 	struct tt_mono network_told;
 	bool stopping;
 	bool reloading;

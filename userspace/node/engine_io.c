@@ -410,8 +410,24 @@ static void on_doorbell(uv_poll_t *h, int status, int events)
 
 /* --- the network and the interface ------------------------------------------------------------ */
 
+/* Somebody took the link down: with it went routes, and addresses of IPv6, which are ours to keep.
+ */
+static void link_is_back(struct node_engine *e)
+{
+	char error[NODE_PRIV_ERROR_MAX];
+
+	e->link_lost = false;
+	if (!e->config)
+		return;
+	node_net_forget(e->net);
+	if (node_net_apply(e->net, e->config, e->mtu, &e->mark, false, error, sizeof(error)) != 0)
+		tt_log(TT_LOG_WARN, "net.failed", TT_F_STR("error", error));
+}
+
 static void look_at_tun(struct node_engine *e)
 {
+	struct node_device_info info;
+
 	switch (plat_tun_state(e->tun.fd[0])) {
 	case PLAT_TUN_GONE:
 		tt_log(TT_LOG_INFO, "interface.deleted", TT_F_STR("interface", e->tun.name));
@@ -419,8 +435,12 @@ static void look_at_tun(struct node_engine *e)
 		break;
 	case PLAT_TUN_UP:
 		node_device_set_up(e->device, true);
+		if (e->link_lost)
+			link_is_back(e);
 		break;
 	case PLAT_TUN_DOWN:
+		node_device_get_info(e->device, &info);
+		e->link_lost |= info.up;
 		node_device_set_up(e->device, false);
 		break;
 	}

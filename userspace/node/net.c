@@ -17,7 +17,7 @@ struct node_net {
 	uint32_t table;		   /* that the routes were asked for with */
 	struct node_net_mark mark; /* and the default routes */
 	bool up;
-	bool failed; /* the last time; what is there already may be asked for again */
+	bool unsure; /* the last time failed, or the link was down: all is asked for again */
 
 	uint32_t waiting; /* replies that have not arrived */
 	int first_error;
@@ -226,7 +226,7 @@ int node_net_apply(struct node_net *n, const struct node_config *cfg, unsigned m
 	/* routes go before the addresses they lean on, and come after them and the link */
 	if (!err)
 		err = ask_only_in(n, n->has.e, n->has.count, w.e, w.count, false);
-	uint32_t known = n->failed ? 0 : n->has.count;
+	uint32_t known = n->unsure ? 0 : n->has.count;
 	while (addresses < w.count && !w.e[addresses].is_route)
 		addresses++;
 	if (!err)
@@ -244,6 +244,11 @@ int node_net_apply(struct node_net *n, const struct node_config *cfg, unsigned m
 	n->has = w;
 	if (wait)
 		err = wait_for_replies(n, error, cap);
-	n->failed = err != 0;
+	n->unsure = err != 0;
 	return err;
+}
+
+void node_net_forget(struct node_net *n)
+{
+	n->unsure = true;
 }

@@ -35,5 +35,8 @@ void node_net_destroy(struct node_net *n);
  */
 int node_net_apply(struct node_net *n, const struct node_config *cfg, unsigned mtu,
 		   const struct node_net_mark *mark, bool wait, char *error, size_t cap);
+/* The link was down, and the kernel took routes and addresses: the next apply asks for all of them
+ * again, whatever it knows. */
+void node_net_forget(struct node_net *n);
 
 #endif
