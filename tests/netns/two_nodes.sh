@@ -173,6 +173,8 @@ sed -i '/^endpoint/d' "$conf_b"
 check "a starts with a wrong key for b" tt_start a "$conf_a"
 check "b starts" tt_start b "$conf_b"
 check_not "no session" can_ping a 10.77.0.2
+helps() { in_ns a taltun status "$ta" | tr -s ' \n' ' ' | grep -q 'handshake never: no answer (look at .* both public keys)'; }
+check "a's status says where to look" wait_for 20 helps
 check "b counts the initiation for somebody else" wait_for 20 drops_above b "$tb" hs_bad_mac1 0
 equal "a never saw a handshake" 0 "$(in_ns a wg show "$ta" latest-handshakes | cut -f2)"
 equal "b shows a as never seen" never "$(status b "$tb" '.peers[0].status')"
