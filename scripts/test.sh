@@ -211,7 +211,12 @@ tier_tsan() {
 	local t
 	export TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1:exitcode=66
 	make_tests "tsan build" SAN=thread
-	mapfile -t t < <(programs_in build/variant-thread unit/base unit/datapath unit/node bpf)
+	mapfile -t t < <(
+		programs_in build/variant-thread unit/base unit/datapath unit/node bpf
+		# of the other layers, those that start threads
+		programs_in build/variant-thread unit/wg unit/hub unit/plat |
+			grep -E '/test_(session|db|store|udp_io|thread_state)$'
+	)
 	run_programs tsan "$jobs" 600 "$(no_aslr)" "${t[@]}"
 }
 
