@@ -253,7 +253,7 @@ check: check-build
 	@scripts/run-unit.sh $(TEST_BIN)
 
 # Debian's kernels under QEMU, with their own WireGuard at the other end: docs/testing.md.
-check-vm: all
+check-vm: all $(filter $(BUILD)/tests/bpf/% $(BUILD)/tests/unit/plat/%,$(TEST_BIN))
 	@tests/vm/run.sh $(KERNELS)
 
 # Every namespace test of AF_XDP, and the core's tests by it, in both modes: docs/testing.md.

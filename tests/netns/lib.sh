@@ -23,6 +23,7 @@
 #
 # TT_MODE=native|generic   every taltund goes by AF_XDP in that mode, where its interfaces can
 # TT_XDP_REPORT=FILE       gets a line of JSON for every taltund: what went by AF_XDP and what did not
+# TT_PATIENCE=N            waits N times as long for everything: an emulated processor is slow
 set -u
 
 TT_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -31,6 +32,7 @@ TT_WORK=$(mktemp -d "/tmp/tt-$TT_NAME.XXXXXX") || exit 1
 TT_BIN=${TT_BIN:-$TT_ROOT/build/bin}
 TT_TOOLS=${TT_TOOLS:-$TT_ROOT/build/tests/tools}
 TT_MODE=${TT_MODE:-}
+TT_PATIENCE=${TT_PATIENCE:-1}
 PATH=$TT_BIN:$PATH
 [ -z "$TT_MODE" ] || export TALTUN_DATAPATH_MODE=xdp
 TT_PRIVATE_DIRS="/run/wireguard /run/taltun /var/lib/taltun"
@@ -155,7 +157,7 @@ need_commands() {
 }
 
 wait_for() {
-	local end=$((${EPOCHREALTIME/[.,]/} + ${1%.*} * 1000000))
+	local end=$((${EPOCHREALTIME/[.,]/} + ${1%.*} * 1000000 * TT_PATIENCE))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "${EPOCHREALTIME/[.,]/}" -lt "$end" ] || return 1
@@ -494,7 +496,7 @@ need_taltund() {
 can_ping() {
 	local ns=$1 addr=$2
 	shift 2
-	in_ns "$ns" ping -n -q -c 1 -W 1 "$@" "$addr"
+	in_ns "$ns" ping -n -q -c 1 -W "$TT_PATIENCE" "$@" "$addr"
 }
 
 # ping_lost FILE: how many answers are missing in what ping printed (without -q), up to the last one

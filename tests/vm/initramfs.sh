@@ -21,8 +21,9 @@ chmod 755 "$root"
 
 bin=${TT_BIN:-build/bin}
 commands="bash ip ss wg jq socat ping ethtool nsenter unshare sysctl pgrep sha256sum comm flock timeout
-	mount awk od mktemp nft"
-wanted_modules="wireguard veth tun virtio_pci virtio_net nf_tables nft_ct nft_fib_inet nft_chain_nat nft_masq"
+	mount awk od mktemp nft tc"
+wanted_modules="wireguard veth tun virtio_pci virtio_net nf_tables nft_ct nft_fib_inet nft_chain_nat nft_masq 8021q
+	sch_netem macvlan"
 
 # What an ELF file needs, at the same place; the loader is among it.
 copy_libraries() {
@@ -53,15 +54,24 @@ for c in $commands; do
 	rm -f "$root/bin/$c"
 	copy_program "$path" "/bin/$c"
 done
+# That of busybox takes commands of its own where we have the real ones.
+ln -sf bash "$root/bin/sh"
 echo 'root:x:0:0:root:/root:/bin/bash' >"$root/etc/passwd"
 echo 'nobody:x:65534:65534:nobody:/:/bin/false' >>"$root/etc/passwd"
 printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
+
+# nft says numbers where it does not know the names.
+printf '%s\n' 'icmp 1 ICMP' 'tcp 6 TCP' 'udp 17 UDP' 'ipv6-icmp 58 IPv6-ICMP' >"$root/etc/protocols"
 
 # The programs and tests lie as in the repository, so that the tests find them as they do there.
 for p in taltund taltun; do
 	copy_program "$bin/$p" "/taltun/build/bin/$p"
 done
 mkdir -p "$root/taltun/tests"
+for p in build/tests/bpf/test_* build/tests/unit/plat/test_*; do
+	[ ! -x "$p" ] || copy_program "$p" "/taltun/$p"
+done
+install -D -m 644 build/bpf/steer.bpf.o "$root/taltun/build/bpf/steer.bpf.o"
 cp -r tests/netns tests/vm "$root/taltun/tests/"
 install -m 755 tests/vm/guest/init "$root/init"
 printf '%s\n' "$@" >"$root/tests.list"

@@ -25,11 +25,11 @@ tcp_copy() {
 	*) listen=TCP4-LISTEN connect=TCP4 ;;
 	esac
 	[ -f "$TT_WORK/data.$bytes" ] || head -c "$bytes" /dev/urandom >"$TT_WORK/data.$bytes"
-	in_ns "$to" timeout 60 socat -u "$listen:$port,reuseaddr" STDOUT 2>/dev/null | sha256sum \
+	in_ns "$to" timeout $((60 * TT_PATIENCE)) socat -u "$listen:$port,reuseaddr" STDOUT 2>/dev/null | sha256sum \
 		>"$TT_WORK/sum.$port" &
 	pid=$!
 	wait_for 20 listening "$to" "$port" || return 1
-	in_ns "$from" timeout 60 socat -u "OPEN:$TT_WORK/data.$bytes" \
+	in_ns "$from" timeout $((60 * TT_PATIENCE)) socat -u "OPEN:$TT_WORK/data.$bytes" \
 		"$connect:$addr:$port${TT_TCP_SNDBUF:+,sndbuf=$TT_TCP_SNDBUF}" || {
 		wait "$pid"
 		return 1

@@ -14,7 +14,7 @@ gateway_net
 
 # as_whom PORT: which port the world sees, of a datagram from this inner port of spoke 1.
 as_whom() {
-	echo hello | in_ns s1 timeout 20 socat -T 3 -t 3 - "UDP:203.0.113.2:7777,bind=10.77.0.11:$1"
+	echo hello | in_ns s1 timeout 60 socat -T 15 -t 15 - "UDP:203.0.113.2:7777,bind=10.77.0.11:$1"
 }
 
 gateway_config "firewall = true" "ip_forward = true" 'masquerade = ["g4"]' \
