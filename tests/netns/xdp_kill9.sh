@@ -147,15 +147,16 @@ if wait_for 6 thread_is 1; then
 	check "it is written down" in_ns a test -s "/run/taltun/$ta.threaded"
 	by_hand=
 else
-	skip "the thread comes with bulk TCP" "too slow a machine"
+	# while it has its program: a veth without one has nothing that a thread could do
+	skip "the thread comes with bulk TCP: too slow a machine"
 	by_hand=1
+	threaded "echo 1 >"
 fi
 mapfile -t family < <(family_pids "$(tt_pid a "$ta")")
 kill -KILL "${family[@]}"
 wait "${family[0]}" 2>/dev/null
 kill "$iperf" 2>/dev/null
 if [ -n "$by_hand" ]; then
-	threaded "echo 1 >"
 	in_ns a sh -c "echo $(in_ns a cat /sys/class/net/v0/ifindex) v0 >/run/taltun/$ta.threaded"
 fi
 check "it is there still" thread_is 1

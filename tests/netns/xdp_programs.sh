@@ -108,6 +108,9 @@ held() {
 }
 own_kb() { awk '/^RssAnon/ { print $2 }' "/proc/$(engine_pid "$(tt_pid a "$ta")")/status"; }
 check "once" eval "set_mode socket && set_mode xdp"
+# What a question leaves open for a moment is not held.
+held_settles() { [ "$(held)" = "$(sleep 0.2 && held)" ]; }
+wait_for 5 held_settles
 before=$(held) kb=$(own_kb) bad=0
 bg_ns a "$TT_WORK/ping.txt" ping -n -q -i 0.02 10.77.0.2
 pinger=$BG_PID
@@ -118,7 +121,12 @@ equal "each time native copy" 0 "$bad"
 kill -INT "$pinger"
 wait "$pinger" 2>/dev/null
 less "hardly a ping was lost" "$(awk '/packets transmitted/ { print ($1 - $4) * 1000 / $1 }' "$TT_WORK/ping.txt")" 20
-equal "no descriptor and no mapping is left over" "$before" "$(held)"
+held_as_before() {
+	echo "$before, now $(held): $(readlink "/proc/$(engine_pid "$(tt_pid a "$ta")")"/fd/* | sort | uniq -c)"
+	[ "$(held)" = "$before" ]
+}
+wait_for 5 held_as_before
+check "no descriptor and no mapping is left over" held_as_before
 # A sanitizer keeps what was freed.
 most=2048
 ! grep -q __asan_init "$TT_BIN/taltund" || most=262144
@@ -135,32 +143,62 @@ check "a starts with 16 MiB" tt_start a "$conf_a"
 equal "no more" 4096 "$(nic '.queues[0].rings.frames')"
 check "TCP to it" tcp_copy b a 10.77.0.1 20000000
 check "TCP from it" tcp_copy a b 10.77.0.2 20000000
-# More than the frames of a queue, before the watchdog takes it out of the map.
+# blast: small packets to a, until blast_ends.
 blast() {
-	in_ns b timeout 10 python3 -c 'import socket, sys, time
+	rm -f "$TT_WORK/enough"
+	in_ns b timeout 30 python3 -c 'import os, socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-end = time.monotonic() + 0.8
-while time.monotonic() < end:
+while not os.path.exists(sys.argv[1]):
     for i in range(100):
-        s.sendto(b"x" * 100, ("10.77.0.1", 9))'
+        s.sendto(b"x" * 100, ("10.77.0.1", 9))' "$TT_WORK/enough" &
+	blaster=$!
 }
-blast &
-blaster=$!
-if stop_worker a "$(engine_pid "$(tt_pid a "$ta")")" worker-00 1.5; then
+blast_ends() {
+	touch "$TT_WORK/enough"
 	wait "$blaster"
+}
+redirected() { nic .steering.redirected; }
+dropped() { nic '.queues[0].kernel | .rx_dropped + .rx_ring_full + .rx_fill_empty'; }
+ran_dry() { [ "$(dropped)" -gt 0 ]; }
+# How many come in a second, once they do.
+was=$(redirected)
+blast
+redirects_more() { [ "$(redirected)" -gt "$((was + 1000))" ]; }
+wait_for 5 redirects_more
+was=$(redirected) from=${EPOCHREALTIME/[.,]/}
+sleep 0.5
+rate=$((($(redirected) - was) * 1000000 / (${EPOCHREALTIME/[.,]/} - from)))
+# The 2,048 frames that wait to be filled, before the watchdog takes the queue out of the map, which
+# it does after 200 ms.
+if stop_worker a "$(engine_pid "$(tt_pid a "$ta")")" worker-00 1.5; then
+	wait_for 1 ran_dry
+	blast_ends
+	check "traffic goes on by the other worker" alive b 10.77.0.1
 	in_ns b ping -n -q -i 0.01 -c 100 -W 1 10.8.0.1 >"$TT_WORK/ping.txt" 2>&1
 	check "the host's own traffic does not notice" grep -q ' 0% packet loss' "$TT_WORK/ping.txt"
-	check "traffic goes on by the other worker" alive b 10.77.0.1
 	resume_worker
-	less "it ran dry" 0 "$(nic '.queues[0].kernel | .rx_dropped + .rx_ring_full + .rx_fill_empty')"
+	if [ "$rate" -gt 40000 ]; then
+		less "it ran dry" 0 "$(dropped)"
+	elif ran_dry; then
+		pass "it ran dry"
+	else
+		skip "whether it ran dry: $rate packets a second are too few"
+	fi
 	check "it takes part again" wait_for 3 eval "! status a $ta '.datapath.workers[].hung' | grep -q true"
 	check "past the kernel" wait_for 3 redirects
+else
+	blast_ends
 fi
 check "TCP to it" tcp_copy b a 10.77.0.1 20000000
 all_there() { [ "$(nic '.queues[0].rings | .frames - .free - .fill - .rx - .sending')" = 0 ]; }
 check "all frames are there" wait_for 2 all_there
 echo "        $(nic '.queues[0].kernel | tojson')"
-equal "no engine died" 0 "$(status a "$ta" .restarts)"
+# One that is stopped for 2 s is given up, which is right where a busy machine lets it go so late.
+if [ "${stopped_ms:-0}" -lt 1900 ]; then
+	equal "no engine died" 0 "$(status a "$ta" .restarts)"
+else
+	skip "whether an engine died: its worker was stopped for $stopped_ms ms"
+fi
 tt_stop a "$ta"
 
 echo "without the rights:"

@@ -112,8 +112,12 @@ if command -v python3 >/dev/null; then
 	check "a reload without AF_XDP while it is stopped" in_ns a taltun reload "$ta"
 	sed -i 's/mode = "socket"/mode = "xdp"/' "$conf_a"
 	check "and one with it" in_ns a taltun reload "$ta"
-	equal "its queue is busy" "queue 0 has an AF_XDP socket of another program" \
-		"$(nic a "$ta" .reason)"
+	reason=$(nic a "$ta" .reason)
+	if pid_gone "$stop_pid"; then
+		skip "that its queue is busy: too slow a machine"
+	else
+		equal "its queue is busy" "queue 0 has an AF_XDP socket of another program" "$reason"
+	fi
 	check_not "generic mode, which would find the same, is not tried" \
 		grep -q 'event=xdp.attached .*mode=generic' "$(tt_log a "$ta")"
 	resume_worker
