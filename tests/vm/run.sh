@@ -8,7 +8,7 @@
 # usage: sudo tests/vm/run.sh [KERNEL]...      (default: 6.1 6.12)
 #
 # TALTUN_VM_TESTS      scripts of tests/ to run instead ("netns/xdp_two_nodes.sh")
-# TALTUN_VM_SECONDS    time limit of one machine (2400)
+# TALTUN_VM_SECONDS    time limit of one machine (3600)
 # TALTUN_VM_MEMORY     its memory in MiB (1024)       TALTUN_VM_CPUS   its processors (2)
 # TALTUN_NO_SETUP=1    install nothing
 set -u
@@ -18,7 +18,7 @@ kernels=("$@")
 [ ${#kernels[@]} -gt 0 ] || kernels=(6.1 6.12)
 all_tests=(vm/guest/kernel_wg.sh vm/guest/virtio_xdp.sh vm/guest/gateway.sh vm/guest/unit.sh)
 read -ra tests <<<"${TALTUN_VM_TESTS:-${all_tests[*]}}"
-seconds=${TALTUN_VM_SECONDS:-2400}
+seconds=${TALTUN_VM_SECONDS:-3600}
 memory=${TALTUN_VM_MEMORY:-1024} cpus=${TALTUN_VM_CPUS:-2}
 folder=$PWD/build/vm
 # Where the host is busy, the emulated processors stand still for seconds, and the kernel must not take
