@@ -45,12 +45,13 @@ worst() {
 	local message=$1 limit=$2 seconds=$3 pinger file=$TT_WORK/gap.out
 	shift 3
 	: >"$file"
+	calm_start "$seconds"
 	pings l1 "$G" "$file" "$seconds"
 	pinger=$BG_PID
 	sleep 1
 	"$@" || fail "$message: $*"
 	wait "$pinger"
-	less "$message: the worst gap, ms" "$(gap "$file")" "$limit"
+	less "$message: the worst gap, ms" "$(gap "$file")" "$(calm_limit "$limit")"
 }
 peers_of() { st "$1" '[.peers[].name] | sort | join(" ")'; }
 sees_only() { [ "$(peers_of "$1")" = "$2" ]; }

@@ -57,7 +57,8 @@ lte_gateway() {
 # change WHAT COMMAND FROM TO: COMMAND in the middle of a transfer.
 change() {
 	local what=$1 command=$2 from=$3 to=$4 pinger=
-	pings lap "$(node_ip gw)" "$TT_WORK/$command.$from" 30
+	calm_start 60
+	pings lap "$(node_ip gw)" "$TT_WORK/$command.$from" 60
 	pinger=$BG_PID
 	later() { sleep 1 && "$command"; }
 	later >/dev/null 2>&1 &
@@ -67,7 +68,7 @@ change() {
 	wait "$changer"
 	sleep 1.5
 	kill_pids 1 "$pinger"
-	less "$what: the worst gap, ms" "$(gap "$TT_WORK/$command.$from")" 2000
+	less "$what: the worst gap, ms" "$(gap "$TT_WORK/$command.$from")" "$(calm_limit 2000)"
 }
 
 change "first uplink down" wlan_gone lap gw

@@ -170,6 +170,25 @@ pings() {
 	bg_ns "$ns" "$file" timeout -s INT "$seconds" ping -n -D -i 0.05 "$@" "$addr"
 }
 
+# calm_start SECONDS; limit=$(calm_limit MS): and what the machine itself kept a packet waiting in that
+# time, from the gateway to the hub, by no tunnel.
+calm_start() {
+	: >"$TT_WORK/calm.out"
+	pings gw "$HUB" "$TT_WORK/calm.out" "$1"
+	calm_pinger=$BG_PID
+}
+
+calm_limit() {
+	local ms
+	kill -INT "$calm_pinger" 2>/dev/null
+	wait "$calm_pinger" 2>/dev/null
+	ms=$(gap "$TT_WORK/calm.out")
+	case $ms in
+	*[!0-9]*) echo "$1" ;;
+	*) echo $(($1 + (ms > 100 ? ms - 100 : 0))) ;;
+	esac
+}
+
 gap() {
 	awk -v end="$(stat -c %.Y "$1")" 'match($0, /^\[[0-9.]+\]/) && /icmp_seq/ && !/Unreachable/ {
 		t = substr($0, 2, RLENGTH - 2)
