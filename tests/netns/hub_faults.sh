@@ -76,6 +76,7 @@ echo "case 35: accept fails"
 for error in EMFILE ENFILE ENOMEM ENOBUFS; do
 	fails "$HUB_PID" accept4 $error || fail "strace"
 	ticks=$(cpu_ticks "$HUB_PID")
+	: >"$TT_WORK/many.out"
 	bg_ns a "$TT_WORK/many.out" python3 "$TT_ROOT/tests/netns/support/slow_clients.py" 127.0.0.1 $PORT 20
 	many=$BG_PID
 	check "$error: many connect" wait_for 60 grep -q '^open' "$TT_WORK/many.out"
