@@ -100,10 +100,11 @@ set_mode() {
 	in_ns a taltun reload "$ta"
 }
 # What the monitor and the engine hold: descriptors, mappings of packet memory, memory of their own.
+# Not those by which the watchdog sees whether a worker gets a CPU: two of each, when it is slow first.
 held() {
 	local p
 	for p in "$(tt_pid a "$ta")" "$(engine_pid "$(tt_pid a "$ta")")"; do
-		echo "$(find "/proc/$p/fd" -mindepth 1 | wc -l) $(grep -c taltun-umem "/proc/$p/maps")"
+		echo "$(find "/proc/$p/fd" -mindepth 1 ! -lname '/proc/*/stat' | wc -l) $(grep -c taltun-umem "/proc/$p/maps")"
 	done | xargs
 }
 own_kb() { awk '/^RssAnon/ { print $2 }' "/proc/$(engine_pid "$(tt_pid a "$ta")")/status"; }
