@@ -11,7 +11,7 @@ build_packages="build-essential pkg-config libsodium-dev libssl-dev libnl-3-dev 
 	libuv1-dev libjansson-dev libtomlplusplus-dev libcap-ng-dev clang llvm libbpf-dev libxdp-dev
 	libprotobuf-c-dev protobuf-c-compiler libsqlite3-dev libmicrohttpd-dev libncurses-dev"
 traffic_packages="wireguard-tools iperf3 nftables iproute2 ethtool iputils-ping jq procps"
-check_packages="git clang libclang-rt-14-dev clang-format libcunit1-dev wireguard-go valgrind
+check_packages="git clang lld libclang-rt-14-dev clang-format libcunit1-dev wireguard-go valgrind
 	shellcheck python3 socat netcat-openbsd tcpdump strace conntrack bc mandoc kmod bpftool xxd coturn
 	sqlite3 testssl.sh openssl systemd dpkg-dev lintian mmdebstrap fail2ban python3-yaml prometheus
 	tmux"

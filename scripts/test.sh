@@ -18,12 +18,16 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-all_tiers="build lint unit asan tsan valgrind posix none fuzz cli netns"
+all_tiers="build lint unit asan tsan valgrind posix none cli fuzz netns"
 jobs=${TALTUN_JOBS:-$(nproc)}
 fuzz_seconds=${TALTUN_FUZZ_SECONDS:-20}
 only=${TALTUN_TESTS:-*}
 logs=build/test-logs
 unit_dirs=(unit/base unit/crypto unit/wg unit/mesh unit/datapath unit/plat unit/node unit/tls unit/hub sim bpf)
+# Namespace scripts that take half a minute and more begin first: none of them is left alone at the end.
+long_scripts="mesh_hostile mesh_faults mesh_nat hub_hostile mesh_pmtu refused_calls kill9 mesh_state mesh_grid
+	failing_calls faults nats_self xdp_core_native xdp_core_generic xdp_changes"
+fuzz_pid=
 passed=0 failed=0 skipped=0
 failures=()
 started=$(date +%s)
@@ -163,12 +167,17 @@ tier_build() {
 	fi
 }
 
+# Each script is read with what it includes, which takes long.
+shellcheck_all() {
+	printf '%s\0' "$@" | xargs -0 -n 8 -P "$jobs" shellcheck -x
+}
+
 tier_lint() {
 	local sh
 	mapfile -t sh < <(git ls-files '*.sh' .ci/run 2>/dev/null)
 	if git rev-parse --git-dir >/dev/null 2>&1; then
 		step "clang-format" make -s format-check
-		step "shellcheck" shellcheck -x "${sh[@]}"
+		step "shellcheck" shellcheck_all "${sh[@]}"
 	else
 		count_skip "clang-format, shellcheck" "not a git checkout"
 	fi
@@ -207,16 +216,19 @@ tier_asan() {
 	replay_seeds build/variant-address-undefined
 }
 
+# Of the threaded layers all tests, and of the others those that start threads: nothing else is built.
+threaded_tests() {
+	printf '%s\n' tests/unit/{base,datapath,node}/test_*.c tests/bpf/test_*.c
+	printf '%s\n' tests/unit/{wg,hub,plat}/test_*.c | grep -E '/test_(session|db|store|udp_io|thread_state)\.c$'
+}
+
 tier_tsan() {
 	local t
 	export TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1:exitcode=66
-	make_tests "tsan build" SAN=thread
-	mapfile -t t < <(
-		programs_in build/variant-thread unit/base unit/datapath unit/node bpf
-		# of the other layers, those that start threads
-		programs_in build/variant-thread unit/wg unit/hub unit/plat |
-			grep -E '/test_(session|db|store|udp_io|thread_state)$'
-	)
+	mapfile -t t < <(threaded_tests | sed 's|^|build/variant-thread/|; s|\.c$||')
+	step "tsan build" make -k -j "$jobs" WERROR=1 SAN=thread "${t[@]}"
+	mapfile -t t < <(programs_in build/variant-thread unit/{base,datapath,node,wg,hub,plat} bpf |
+		grep -xFf <(printf '%s\n' "${t[@]}"))
 	run_programs tsan "$jobs" 600 "$(no_aslr)" "${t[@]}"
 }
 
@@ -254,34 +266,51 @@ tier_none() {
 	step "none libraries" make -k -j "$jobs" WERROR=1 PLATFORM=none all
 }
 
+fuzz_names() { (cd tests/fuzz && compgen -G 'fuzz_*.c' | sed 's/^fuzz_//; s/\.c$//'); }
+
+# In the background, with what the others leave of the CPUs.
+fuzz_start() {
+	local names
+	command -v clang >/dev/null || return
+	mapfile -t names < <(fuzz_names)
+	rm -rf "$logs/fuzz" && mkdir -p "$logs/fuzz"
+	export -f fuzz_one
+	export logs fuzz_seconds
+	(
+		# The first builds the libraries for all; the rest then share the CPUs.
+		fuzz_one "${names[0]}"
+		# shellcheck disable=SC2016 # expanded by the inner shell
+		printf '%s\0' "${names[@]:1}" | xargs -0 -r -n 1 -P "$jobs" bash -c 'fuzz_one "$1"' run
+	) &
+	fuzz_pid=$!
+}
+
 tier_fuzz() {
-	local names f
+	local f rc
 	if ! command -v clang >/dev/null; then
 		count_skip fuzz "clang is not installed"
 		return
 	fi
-	mapfile -t names < <(cd tests/fuzz && compgen -G 'fuzz_*.c' | sed 's/^fuzz_//; s/\.c$//')
-	[ ${#names[@]} -gt 0 ] || return
-	rm -rf "$logs/fuzz" && mkdir -p "$logs/fuzz"
-	# The first builds the libraries for all; the rest then share the CPUs.
-	fuzz_one "${names[0]}"
-	export -f fuzz_one
-	export logs fuzz_seconds
-	# shellcheck disable=SC2016 # expanded by the inner shell
-	printf '%s\0' "${names[@]:1}" | xargs -0 -r -n 1 -P "$jobs" bash -c 'fuzz_one "$1"' run
-	for f in "${names[@]}"; do
-		record "fuzz $f" "$logs/fuzz/$f.log" "$(cat "$logs/fuzz/$f.rc")"
-	done
+	[ -n "$fuzz_pid" ] || fuzz_start
+	wait "$fuzz_pid"
+	while read -r f; do
+		rc=$(cat "$logs/fuzz/$f.rc" 2>/dev/null)
+		record "fuzz $f" "$logs/fuzz/$f.log" "${rc:-1}"
+	done < <(fuzz_names)
 }
 
 fuzz_one() {
-	TALTUN_JOBS=2 scripts/fuzz.sh "$fuzz_seconds" "$1" >"$logs/fuzz/$1.log" 2>&1 </dev/null
+	TALTUN_JOBS=2 nice -n 19 scripts/fuzz.sh "$fuzz_seconds" "$1" >"$logs/fuzz/$1.log" 2>&1 </dev/null
 	echo $? >"$logs/fuzz/$1.rc"
 }
 
 tier_cli() {
 	local t=() f seconds=180
 	step "cli build" make -k -j "$jobs" WERROR=1 all
+	# One script at a time, most of which wait: fuzzing begins beside them.
+	case " ${tiers[*]} " in
+	*" cli "*" fuzz "*) fuzz_start ;;
+	esac
 	for f in tests/cli/*.sh; do
 		# shellcheck disable=SC2053 # a pattern on purpose
 		[[ $(basename "$f") == $only ]] && t+=("$f")
@@ -302,7 +331,9 @@ tier_netns() {
 		return
 	fi
 	step "netns build" make -k -j "$jobs" WERROR=1 all tools
-	for f in tests/netns/*.sh tests/interop/*.sh; do
+	# shellcheck disable=SC2086 # words
+	for f in $(printf 'tests/netns/%s.sh ' $long_scripts) tests/netns/*.sh tests/interop/*.sh; do
+		[[ " ${t[*]} " != *" $f "* ]] || continue
 		# shellcheck disable=SC2053 # a pattern on purpose
 		[[ -f $f && $(basename "$f") != lib.sh && $(basename "$f") == $only ]] || continue
 		if [[ $f == */soak_short.sh ]]; then soak=$f; else t+=("$f"); fi
