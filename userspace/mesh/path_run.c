@@ -157,11 +157,13 @@ static struct mesh_path *heard_at(struct mesh_paths *ps, const struct mesh_path 
 	struct mesh_path *last = NULL;
 
 	bool hub = ps->path[SLOT_RELAY_TCP].state == MESH_PATH_ALIVE;
+	struct tt_mono since = tt_mono_add_ns(ps->selected_at, MESH_QUIET_NS);
 
 	for (unsigned i = SLOT_ADDRESS; i < MESH_PATHS_MAX; i++) {
 		struct mesh_path *p = &ps->path[i];
-		/* with a hub a check can prove it, and was to */
-		bool asked = p->state == MESH_PATH_FAILED || p->tries >= TRIES_IN_VAIN;
+		/* with a hub a check can prove it, and was to; and it is still heard */
+		bool asked = (p->state == MESH_PATH_FAILED || p->tries >= TRIES_IN_VAIN) &&
+			     tt_mono_before(since, p->heard);
 		if (p != old && p->state != MESH_PATH_UNUSED && (!hub || asked) &&
 		    tt_mono_before(old->heard, p->heard) &&
 		    tt_mono_since(now, p->heard) < MESH_ACTIVE_NS &&

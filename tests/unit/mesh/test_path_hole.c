@@ -37,7 +37,8 @@ struct packet {
 };
 
 static struct node node[2];
-static bool plain; /* node[1] is a WireGuard peer, without a machine */
+static bool no_relay; /* what goes by the hub is lost */
+static bool plain;    /* node[1] is a WireGuard peer, without a machine */
 static struct packet flight[FLIGHT];
 static unsigned in_flight;
 static bool hole[2];   /* direct packets to this node are lost */
@@ -58,6 +59,8 @@ static void send(unsigned to, enum what what, uint8_t kind, const struct tt_endp
 {
 	unsigned which = is_relay(kind) ? 0 : tt_endpoint_equal(remote, &node[to].own[1]);
 
+	if (is_relay(kind) && no_relay)
+		return;
 	if (!is_relay(kind) && hole[to] && (holed == 2 || holed == which))
 		return;
 	CU_ASSERT_FATAL(in_flight < FLIGHT);
@@ -202,7 +205,7 @@ static void begin(unsigned addresses, bool both_send, uint64_t gap, uint64_t del
 	memset(node, 0, sizeof(node));
 	memset(hole, 0, sizeof(hole));
 	holed = 2;
-	plain = false;
+	plain = no_relay = false;
 	in_flight = 0;
 	every = gap;
 	one_way = delay;
@@ -345,5 +348,26 @@ static void plain_peer(void)
 		}
 }
 
+/* All is lost for a while: the direct path was heard last, and is not gone back to for that. */
+static void all_lost(void)
+{
+	for (unsigned both = 0; both < 2; both++)
+		for (unsigned phase = 0; phase < 40; phase++) {
+			begin(1, both, MS(50), MS(10));
+			pass(MS(37) * phase);
+			hole[0] = hole[1] = no_relay = true;
+			for (unsigned i = 0; i < 40; i++) {
+				pass(MS(100));
+				CU_ASSERT(i < 20 || kind_of(0) == MESH_PATH_RELAY_TCP);
+			}
+			no_relay = false;
+			pass(MS(200));
+			forget_gaps();
+			pass(SEC(2));
+			expect_short(MS(200));
+		}
+}
+
 TT_TESTS("path hole", {"no hole", no_hole}, {"holes", holes}, {"holes in a row", holes_in_a_row},
-	 {"second address", second_address}, {"a peer without a machine", plain_peer})
+	 {"second address", second_address}, {"a peer without a machine", plain_peer},
+	 {"all is lost for a while", all_lost})
