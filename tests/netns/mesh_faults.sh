@@ -139,7 +139,7 @@ check "the nodes are back" wait_for 15 up
 equal "the map is the same" "l1 l2" "$(peers_of gw)"
 
 black
-check "by the relay" wait_for 5 relayed relay_udp
+check "by the relay" wait_for 20 relayed relay_udp
 check "which carries" can_ping l1 "$G"
 worst "the hub is stopped and started: the relay is back" 8000 14 eval 'hub_stop; hub_serve'
 check "by the relay" wait_for 8 relayed relay_udp
