@@ -26,7 +26,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TRIES = 2, WAIT_MS = 150 };
+/* What does not come is known by what was asked after it and has come, and a moment for a machine
+ * with other things to do. Only where nothing comes at all is it waited for. */
+enum { TRIES = 2, WAIT_MS = 1000, MOMENT_MS = 60 };
 
 static _Noreturn void die(const char *what)
 {
@@ -127,9 +129,16 @@ static bool ask(int fd, const struct sockaddr_in *to, char how, struct sockaddr_
 		int64_t until = now_ms() + WAIT_MS;
 
 		sendto(fd, &how, 1, 0, (const struct sockaddr *)to, sizeof(*to));
+		if (how != 's')
+			sendto(fd, "s", 1, 0, (const struct sockaddr *)to, sizeof(*to));
 		while (readable(fd, until)) {
-			if (recv(fd, buf, sizeof(buf), 0) != 7 || buf[0] != (uint8_t)how)
+			if (recv(fd, buf, sizeof(buf), 0) != 7)
 				continue;
+			if (buf[0] != (uint8_t)how) {
+				if (buf[0] == 's')
+					until = now_ms() + MOMENT_MS;
+				continue;
+			}
 			*seen = (struct sockaddr_in){.sin_family = AF_INET};
 			memcpy(&seen->sin_addr, buf + 1, 4);
 			memcpy(&seen->sin_port, buf + 5, 2);
@@ -180,11 +189,14 @@ static bool hairpin(int from, int to, const struct sockaddr_in *mapped,
 	if (!ask(from, server, 's', &seen))
 		return false;
 	for (int i = 0; i < TRIES; i++) {
-		int64_t until = now_ms() + WAIT_MS;
+		struct sockaddr_in again;
 
 		/* both at once, as nodes do: each opens the way for the other */
 		sendto(to, "h", 1, 0, (const struct sockaddr *)&seen, sizeof(seen));
 		sendto(from, "h", 1, 0, (const struct sockaddr *)mapped, sizeof(*mapped));
+		if (!ask(from, server, 's', &again))
+			return false;
+		int64_t until = now_ms() + MOMENT_MS;
 		while (readable(to, until))
 			if (recv(to, buf, sizeof(buf), 0) == 1 && buf[0] == 'h')
 				return true;
