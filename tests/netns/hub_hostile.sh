@@ -100,7 +100,7 @@ play() {
 	grown=$(($(rss) - before_rss))
 	[ "$lost" = 0 ] || fail "$script: $lost packets of the healthy pair lost"
 	# nor what it was at the beginning, where others have come since: as fast as without the script
-	if [ "$best" -ge $((QUIET * 10 + 20000)) ] && measure 60 && [ "$P99" -gt $QUIET ]; then
+	if [ "$best" -ge $((QUIET * 10 + 20000)) ] && measure 60 && [ "$P99" -gt "$QUIET" ]; then
 		QUIET=$P99
 	fi
 	[ "$best" -lt $((QUIET * 10 + 20000)) ] || fail "$script: the pair's p99 is $best us, is $QUIET us without"
@@ -112,7 +112,7 @@ play() {
 hub_knows() { hub status --json | jq -e --arg n "$1" 'any(.connected[]; .name == $n)' >/dev/null; }
 
 play bad signals --victim "$GW"
-check "signals past the limit are refused" test "$(counter .counters.signals_refused)" -gt 100
+check "signals past the limit are refused" test "$(counter .counters.signals_refused)" -gt 10
 play bad signals_nowhere
 play bad opens --victim "$GW"
 play bad opens_closes --victim "$GW"
