@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 int plat_event_open(struct plat_event *e)
@@ -98,6 +100,27 @@ uint32_t plat_waiter_wait(struct plat_waiter *w, uint64_t timeout_ns)
 			ready |= 1u << ev[i].data.u32;
 			continue;
 		}
+		plat_event_clear(&w->wake);
+		ready |= PLAT_WAITER_WOKEN;
+	}
+	return ready;
+}
+
+uint32_t plat_waiter_wait_without(struct plat_waiter *w, unsigned slot, uint64_t timeout_ns)
+{
+	struct pollfd p[PLAT_WAITER_SLOTS + 1];
+	struct timespec t = {(time_t)(timeout_ns / TT_NS_PER_SEC),
+			     (long)(timeout_ns % TT_NS_PER_SEC)};
+	uint32_t ready = 0;
+
+	for (unsigned i = 0; i < PLAT_WAITER_SLOTS; i++)
+		p[i] = (struct pollfd){.fd = i == slot ? -1 : w->slot[i], .events = POLLIN};
+	p[PLAT_WAITER_SLOTS] = (struct pollfd){.fd = w->wake.fd, .events = POLLIN};
+	if (ppoll(p, PLAT_WAITER_SLOTS + 1, &t, NULL) <= 0)
+		return 0;
+	for (unsigned i = 0; i < PLAT_WAITER_SLOTS; i++)
+		ready |= (uint32_t)(p[i].revents != 0) << i;
+	if (p[PLAT_WAITER_SLOTS].revents) {
 		plat_event_clear(&w->wake);
 		ready |= PLAT_WAITER_WOKEN;
 	}

@@ -19,6 +19,8 @@
 #define XDP_MAX_TX_SKB_BUDGET 9 /* Linux 6.17 */
 #endif
 #define BIND_RETRY_US	   5000
+#define HOLD_MS		   10 /* packets wait no longer for a driver that gives none back */
+#define ROOM_LEAST	   64u
 #define SELF_TEST_LEN	   60
 #define SELF_TEST_TYPE	   0x88b5 /* IEEE 802 local experimental */
 #define SELF_TEST_RETRY_US 200
@@ -36,6 +38,9 @@ struct plat_xsk {
 	struct xsk_ring_prod fill, tx;
 	struct xsk_ring_cons rx, completion;
 	struct ring_map maps[4];
+	uint32_t tx_room;	/* most packets in the driver's hands; 0: no limit */
+	uint64_t held_since_ms; /* packets are held back, and nothing came back; 0: not held */
+	uint32_t held_back;	/* the completion ring then */
 	/* written by the owner, read by any thread */
 	uint64_t kicks, again, lost, rx_wakeup;
 };
@@ -230,6 +235,7 @@ int plat_xsk_start(const struct plat_xsk_options *opt, struct plat_xsk **out)
 		return -ENOMEM;
 	}
 	x->fd = offer.fd;
+	x->tx_room = opt->tx_room;
 	err = xsk_set_up(x, opt);
 	close(offer.umem_fd);
 	if (err) {
@@ -332,13 +338,57 @@ unsigned plat_xsk_tx(struct plat_xsk *x, const struct plat_xsk_desc *d, unsigned
 	for (unsigned i = 0; i < n; i++)
 		*xsk_ring_prod__tx_desc(&x->tx, at + i) =
 			(struct xdp_desc){.addr = d[i].addr, .len = d[i].len};
-	xsk_ring_prod__submit(&x->tx, n);
+	/* with a limit they are in the ring, but not shown to the kernel before the next kick */
+	if (!x->tx_room)
+		xsk_ring_prod__submit(&x->tx, n);
 	return n;
 }
 
 unsigned plat_xsk_tx_pending(const struct plat_xsk *x)
 {
 	return ring_level(x->tx.producer, x->tx.consumer);
+}
+
+/* Packets that the kernel took and has not given back: those in the driver's hands. */
+static uint32_t in_driver(const struct plat_xsk *x)
+{
+	uint32_t back = __atomic_load_n(x->completion.producer, __ATOMIC_ACQUIRE);
+
+	/* both rings began at zero, and every packet that leaves the one comes to the other */
+	return __atomic_load_n(x->tx.consumer, __ATOMIC_ACQUIRE) - back;
+}
+
+/* False where nothing has come back for long: then holding packets back is of no use. */
+static bool may_hold(struct plat_xsk *x)
+{
+	uint32_t back = __atomic_load_n(x->completion.producer, __ATOMIC_ACQUIRE);
+	uint64_t now = now_ms();
+
+	if (!x->held_since_ms || back != x->held_back) {
+		x->held_back = back;
+		x->held_since_ms = now;
+	}
+	return now - x->held_since_ms < HOLD_MS;
+}
+
+/* Shows the kernel as much of what is in tx as the driver has room for. Returns what it sees. */
+static unsigned publish(struct plat_xsk *x)
+{
+	uint32_t hidden = x->tx.cached_prod - *x->tx.producer;
+	unsigned seen = ring_level(x->tx.producer, x->tx.consumer);
+
+	if (x->tx_room && hidden) {
+		uint32_t busy = in_driver(x) + seen;
+		uint32_t room = busy < x->tx_room ? x->tx_room - busy : 0;
+
+		if (hidden <= room)
+			x->held_since_ms = 0;
+		else if (may_hold(x)) /* not by ones and twos: each time is a system call */
+			hidden = room < TT_MIN(ROOM_LEAST, x->tx_room) ? 0 : room;
+	}
+	if (hidden)
+		xsk_ring_prod__submit(&x->tx, hidden);
+	return seen + hidden;
 }
 
 unsigned plat_xsk_complete(struct plat_xsk *x, uint32_t *addr, unsigned max)
@@ -387,13 +437,13 @@ static enum kick_result kick_once(struct plat_xsk *x, int *err)
 
 int plat_xsk_kick(struct plat_xsk *x)
 {
-	unsigned before = plat_xsk_tx_pending(x);
+	unsigned before = publish(x);
 	int err = 0;
 
 	/* Each turn takes packets from the ring, which only we fill, or ends the loop. */
 	while (before > 0 && xsk_ring_prod__needs_wakeup(&x->tx)) {
 		enum kick_result r = kick_once(x, &err);
-		unsigned after = plat_xsk_tx_pending(x);
+		unsigned after = ring_level(x->tx.producer, x->tx.consumer);
 
 		if (r == KICK_FAILED)
 			return err;
@@ -401,9 +451,9 @@ int plat_xsk_kick(struct plat_xsk *x)
 			return 0;
 		if (after > 0 && (r == KICK_LATER || after == before))
 			return -EAGAIN;
-		before = after;
+		before = publish(x);
 	}
-	return 0;
+	return x->tx.cached_prod == *x->tx.producer ? 0 : -EAGAIN;
 }
 
 int plat_xsk_stats_get(const struct plat_xsk *x, struct plat_xsk_stats *out)

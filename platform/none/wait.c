@@ -50,6 +50,14 @@ uint32_t plat_waiter_wait(struct plat_waiter *w, uint64_t timeout_ns)
 	return 0;
 }
 
+uint32_t plat_waiter_wait_without(struct plat_waiter *w, unsigned slot, uint64_t timeout_ns)
+{
+	(void)w;
+	(void)slot;
+	(void)timeout_ns;
+	return 0;
+}
+
 void plat_waiter_wake(struct plat_waiter *w)
 {
 	(void)w;

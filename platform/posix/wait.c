@@ -77,7 +77,8 @@ int plat_waiter_set(struct plat_waiter *w, unsigned slot, int fd)
 	return 0;
 }
 
-uint32_t plat_waiter_wait(struct plat_waiter *w, uint64_t timeout_ns)
+/* without: a slot that is not looked at, or PLAT_WAITER_SLOTS. */
+static uint32_t waiter_poll(struct plat_waiter *w, unsigned without, uint64_t timeout_ns)
 {
 	struct pollfd p[PLAT_WAITER_SLOTS + 1];
 	uint64_t ms = timeout_ns / TT_NS_PER_MS + (timeout_ns % TT_NS_PER_MS != 0);
@@ -85,7 +86,7 @@ uint32_t plat_waiter_wait(struct plat_waiter *w, uint64_t timeout_ns)
 	uint32_t ready = 0;
 
 	for (unsigned i = 0; i < PLAT_WAITER_SLOTS; i++)
-		p[i] = (struct pollfd){.fd = w->slot[i], .events = POLLIN};
+		p[i] = (struct pollfd){.fd = i == without ? -1 : w->slot[i], .events = POLLIN};
 	p[PLAT_WAITER_SLOTS] = (struct pollfd){.fd = w->wake.fd, .events = POLLIN};
 	if (poll(p, PLAT_WAITER_SLOTS + 1, timeout) <= 0)
 		return 0;
@@ -97,6 +98,16 @@ uint32_t plat_waiter_wait(struct plat_waiter *w, uint64_t timeout_ns)
 		ready |= PLAT_WAITER_WOKEN;
 	}
 	return ready;
+}
+
+uint32_t plat_waiter_wait(struct plat_waiter *w, uint64_t timeout_ns)
+{
+	return waiter_poll(w, PLAT_WAITER_SLOTS, timeout_ns);
+}
+
+uint32_t plat_waiter_wait_without(struct plat_waiter *w, unsigned slot, uint64_t timeout_ns)
+{
+	return waiter_poll(w, slot, timeout_ns);
 }
 
 void plat_waiter_wake(struct plat_waiter *w)

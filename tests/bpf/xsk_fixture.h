@@ -40,8 +40,9 @@ static const FX_UNUSED uint8_t mac_a[6] = {2, 0, 0, 0, 0, 0xa}, mac_b[6] = {2, 0
 
 static struct {
 	uint32_t ifindex;
-	int peer;  /* packet socket on xb */
-	int plain; /* the kernel's UDP socket for the tunnel udp_port */
+	int peer;	  /* packet socket on xb */
+	int plain;	  /* the kernel's UDP socket for the tunnel udp_port */
+	uint32_t tx_room; /* of sockets that are started from now on */
 	char why[PLAT_XDP_WHY_MAX];
 } w;
 
@@ -207,6 +208,7 @@ static FX_UNUSED int start(enum plat_xsk_mode mode, uint32_t queue, struct plat_
 				     .rx = 128,
 				     .tx = 128,
 				     .completion = 256,
+				     .tx_room = w.tx_room,
 				     .bind_wait_ms = PLAT_XSK_REBIND_MS};
 	int err = plat_xsk_offer_open(UMEM, &o.offer);
 

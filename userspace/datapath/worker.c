@@ -11,7 +11,8 @@
 
 #define SCRATCH_BYTES  (66048)
 #define INNER_CHECK_NS TT_NS_PER_SEC
-#define TX_RETRY_NS    (100 * TT_NS_PER_US)
+#define TX_RETRY_NS    (60 * TT_NS_PER_US)
+#define HOLD_NS	       (10 * TT_NS_PER_MS)
 #define TURNS_UNASKED  8
 
 /* Looking on: how long, the share of the time it may take, how much of it may be saved up, and how
@@ -177,7 +178,7 @@ void dp_worker_turn(struct dp_worker *w)
 		if (w->ready & (1u << (DP_SLOT_LANE0 + lane)))
 			received |= dp_decap_turn(w, lane);
 	/* the answer to what was just written is often there already: a ping's always is */
-	if (received || (w->ready & (1u << DP_SLOT_INNER)))
+	if (!w->held && (received || (w->ready & (1u << DP_SLOT_INNER))))
 		dp_encap_turn(w);
 	dp_count(&w->counters.loops, 1);
 }
@@ -230,20 +231,48 @@ static void spin_begin(struct dp_worker *w)
 }
 
 /* 0: look only. */
-static uint64_t wait_time(struct dp_worker *w)
+static uint64_t wait_time(const struct dp_worker *w, bool waits)
 {
 	uint64_t t = PLAT_WAITER_FOREVER;
 
 	if (w->ready || w->plane->poll == DP_POLL_BUSY || tt_mono_before(w->now, w->spin.until))
 		return 0;
-	/* nothing announces that the kernel has room again */
-	if (w->outer->ops->tx_retry && w->outer->ops->tx_retry(w->outer))
+	if (waits)
 		t = TX_RETRY_NS;
 	if (w->later_count)
 		t = TT_MIN(t, until(w->now, w->later_due));
 	if (w->id == 0)
 		t = TT_MIN(t, until(w->now, tt_mono_add_ns(w->inner_checked, INNER_CHECK_NS)));
 	return t;
+}
+
+/*
+ * The kernel has no room for what was sent before, and nothing announces that it has again. For a
+ * moment nothing more is taken in that would join it. If it takes longer, something is wrong with
+ * that queue, and others may need the worker.
+ */
+static bool is_held(struct dp_worker *w, bool waits)
+{
+	if (!waits)
+		w->held_since = (struct tt_mono){0};
+	else if (!w->held_since.ns)
+		w->held_since = w->now;
+	return waits && tt_mono_since(w->now, w->held_since) < HOLD_NS;
+}
+
+/* What is received goes on meanwhile. */
+static void look_held(struct dp_worker *w)
+{
+	uint32_t others = w->ready & ~(1u << DP_SLOT_INNER);
+	uint64_t timeout = w->plane->poll == DP_POLL_BUSY ? 0 : TX_RETRY_NS;
+
+	if (!others) {
+		w->ready |= plat_waiter_wait_without(&w->waiter, DP_SLOT_INNER, timeout) &
+			    ~PLAT_WAITER_WOKEN;
+		dp_count(&w->counters.sleeps, timeout > 0);
+	}
+	w->now = plat_clock_mono();
+	w->slept = false;
 }
 
 /*
@@ -254,12 +283,18 @@ static void look(struct dp_worker *w)
 {
 	if (w->outer->ops->peek)
 		w->ready |= w->outer->ops->peek(w->outer) << DP_SLOT_LANE0;
+	bool waits = w->outer->ops->tx_retry && w->outer->ops->tx_retry(w->outer);
+	w->held = is_held(w, waits);
+	if (w->held) {
+		look_held(w);
+		return;
+	}
 	if (w->ready && ++w->unasked < TURNS_UNASKED) {
 		w->now = plat_clock_mono();
 		w->slept = false;
 		return;
 	}
-	uint64_t timeout = wait_time(w);
+	uint64_t timeout = wait_time(w, waits);
 	uint32_t ready = plat_waiter_wait(&w->waiter, timeout);
 
 	w->unasked = 0;

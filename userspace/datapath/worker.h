@@ -86,6 +86,8 @@ struct dp_worker {
 	struct tt_mono inner_checked;
 	unsigned unasked; /* turns since the kernel was asked what is ready */
 	bool slept;	  /* before this turn */
+	bool held; /* what was sent waits for room: nothing more is read from the inner port */
+	struct tt_mono held_since; /* 0: nothing waits */
 	struct dp_spin spin;
 
 	/* any thread */

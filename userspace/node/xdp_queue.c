@@ -64,6 +64,15 @@ static void explain(const struct xdp_interface *i, enum node_xdp_kind kind, uint
 		snprintf(why, PLAT_XDP_WHY_MAX, "queue %u: %s", queue, strerror(-err));
 }
 
+/*
+ * A veth holds 256 packets for its other end, and throws away what comes beyond, unless it has a
+ * qdisc. Some of that is for the host's other traffic.
+ */
+static uint32_t tx_room(const struct xdp_interface *i, enum node_xdp_kind kind)
+{
+	return kind == NODE_XDP_NATIVE_COPY && strcmp(i->facts.driver, "veth") == 0 ? 192 : 0;
+}
+
 /* Half of the frames (2,048 at most) are for sending: see dp_port_xsk_set(). */
 static int open_one(struct node_xdp *x, struct xdp_interface *i, enum node_xdp_kind kind,
 		    uint32_t queue, char *why)
@@ -79,6 +88,7 @@ static int open_one(struct node_xdp *x, struct xdp_interface *i, enum node_xdp_k
 		.rx = power_of_two(frames - sending),
 		.tx = power_of_two(sending),
 		.completion = power_of_two(sending),
+		.tx_room = tx_room(i, kind),
 		.bind_wait_ms = BIND_WAIT_MS,
 	};
 	struct xdp_queue *q = &i->queue[queue];

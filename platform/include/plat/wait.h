@@ -38,6 +38,8 @@ int plat_waiter_set(struct plat_waiter *w, unsigned slot, int fd);
  * called since (cleared by this). 0: nothing within the time, or a signal. Level-triggered.
  */
 uint32_t plat_waiter_wait(struct plat_waiter *w, uint64_t timeout_ns);
+/* The same without one slot, which is not looked at; short times are kept where the system can. */
+uint32_t plat_waiter_wait_without(struct plat_waiter *w, unsigned slot, uint64_t timeout_ns);
 void plat_waiter_wake(struct plat_waiter *w); /* any thread */
 
 #endif

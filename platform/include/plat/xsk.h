@@ -66,6 +66,9 @@ struct plat_xsk_options {
 	 * sending, fill >= the frames for receiving: then neither ring is ever full.
 	 */
 	uint32_t fill, rx, tx, completion;
+	/* Most packets in the driver's hands at a time, the others wait in tx; 0: no limit. For
+	 * drivers that throw away what they have no room for. */
+	uint32_t tx_room;
 	uint32_t
 		bind_wait_ms; /* wait this long where the queue is still busy: PLAT_XSK_REBIND_MS */
 };

@@ -133,6 +133,30 @@ static void through_super(void)
 	super_packets(true, 17);
 }
 
+/* While the kernel has no room, packets come in all the same, and none is taken to go out. */
+static void held(void)
+{
+	size_t len = fx_udp(pkt, false, 2, FX_SELF, 1, 100);
+
+	fx_open(&f, 0, DP_BETWEEN_KERNEL);
+	fx_peer_send(&f, 0, pkt, len);
+	len = fx_udp(pkt, false, FX_SELF, 2, 1, 100);
+	fx_inner_put(&f, NULL, pkt, len);
+	f.w->held = true;
+	f.w->now = f.now;
+	f.w->ready = 1u << DP_SLOT_INNER | 1u << DP_SLOT_LANE0;
+	tt_epoch_enter(&f.pl->epoch, 0);
+	dp_worker_turn(f.w);
+	tt_epoch_leave(&f.pl->epoch, 0);
+	CU_ASSERT_EQUAL(fx_inner_take(&f, &vnet, &in), 128);
+	CU_ASSERT_EQUAL(fx_peer_receive(&f, 0, got), -1);
+	CU_ASSERT_TRUE(f.w->ready & 1u << DP_SLOT_INNER);
+	f.w->held = false;
+	fx_turn(&f);
+	CU_ASSERT_EQUAL(fx_peer_receive(&f, 0, got), 128);
+	fx_close(&f);
+}
+
 static void padding_is_clamped(void)
 {
 	fx_open(&f, 0, DP_BETWEEN_KERNEL);
@@ -520,8 +544,8 @@ static void tso_refused(void)
 }
 
 TT_TESTS("plane_flow", {"packets go through", through}, {"super-packets go through", through_super},
-	 {"padding is clamped", padding_is_clamped}, {"largest inner packet", largest_inner_packet},
-	 {"ecn outside and in", ecn_outside_and_in},
+	 {"held", held}, {"padding is clamped", padding_is_clamped},
+	 {"largest inner packet", largest_inner_packet}, {"ecn outside and in", ecn_outside_and_in},
 	 {"case 10: staging keeps the newest", staging_keeps_the_newest},
 	 {"staging of super-packets", staging_of_super_packets},
 	 {"staged is given up", staged_is_given_up}, {"awaited", awaited},
