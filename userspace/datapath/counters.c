@@ -20,7 +20,6 @@ void dp_counters_add(const struct dp_counters *c, struct dp_stats *out)
 	out->tun_rx_reads += value(&c->tun_rx_reads);
 	out->tun_tx_packets += value(&c->tun_tx_packets);
 	out->tun_tx_writes += value(&c->tun_tx_writes);
-	out->tun_tx_tcp += value(&c->tun_tx_tcp);
 	out->forwarded_packets += value(&c->forwarded_packets);
 	out->staged_packets += value(&c->staged_packets);
 	out->mss_clamped += value(&c->mss_clamped);

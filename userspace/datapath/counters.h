@@ -16,7 +16,7 @@ struct dp_counters {
 	dp_counter rx_packets, rx_bytes, rx_batches;
 	dp_counter tx_packets, tx_bytes, tx_batches;
 	dp_counter tun_rx_packets, tun_rx_reads;
-	dp_counter tun_tx_packets, tun_tx_writes, tun_tx_tcp;
+	dp_counter tun_tx_packets, tun_tx_writes;
 	dp_counter forwarded_packets;
 	dp_counter staged_packets;
 	dp_counter mss_clamped, fragmented_packets;

@@ -98,8 +98,6 @@ static void write_out(struct dp_worker *w, const struct dp_gro_out *out)
 	dp_count(&w->counters.tun_tx_writes, 1);
 	if (tt_likely(n >= 0)) {
 		dp_count(&w->counters.tun_tx_packets, out->packets);
-		if (out->packets > 1 && !is_udp(out))
-			dp_count(&w->counters.tun_tx_tcp, out->packets);
 	} else if (n == -EINVAL && out->packets > 1) {
 		turn_offload_off(w, out);
 		write_apart(w, out);

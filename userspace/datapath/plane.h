@@ -245,7 +245,6 @@ struct dp_stats {
 	uint64_t tx_packets, tx_bytes, tx_batches; /* to the wire */
 	uint64_t tun_rx_packets, tun_rx_reads;	   /* packets counted after segmentation */
 	uint64_t tun_tx_packets, tun_tx_writes;	   /* packets counted before coalescing */
-	uint64_t tun_tx_tcp;			   /* of them, joined to TCP super-packets */
 	uint64_t forwarded_packets;		   /* peer to peer inside the worker */
 	uint64_t staged_packets;
 	uint64_t mss_clamped;		    /* SYN and SYN-ACK */

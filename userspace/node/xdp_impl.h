@@ -52,16 +52,13 @@ struct xdp_interface {
 
 /* What the workers wrote to TUN, for xdp_threaded.c. */
 struct xdp_bulk {
-	uint64_t packets, tcp; /* until the last tick */
-	unsigned busy, idle;   /* ticks in a row */
+	uint64_t packets;    /* until the last tick */
+	unsigned busy, idle; /* ticks in a row */
 	bool on;
 };
 
-/*
- * A tick (100 ms) on: what was written to TUN until now, and how much of it was TCP. Whether a
- * kernel thread should receive.
- */
-bool node_xdp_bulk_tick(struct xdp_bulk *b, uint64_t packets, uint64_t tcp);
+/* A tick (100 ms) on: packets written to TUN until now. Whether a kernel thread should receive. */
+bool node_xdp_bulk_tick(struct xdp_bulk *b, uint64_t packets);
 
 struct node_xdp {
 	struct node_xdp_options opt;

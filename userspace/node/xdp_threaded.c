@@ -2,10 +2,10 @@
  *
  * Who receives on a veth. There is no NIC whose interrupt would do it: it is the sender's own CPU,
  * within its system call, packet by packet, and on one host that is the CPU that encrypts. A
- * kernel thread takes it off its hands, and takes packets by the dozen. TCP gains two fifths by it
- * (docs/performance.md). What does not slow down when it is not served, a flood of UDP, is better
- * off with the sender as its own brake: the thread would let packets pile up and drop them. So it
- * is there while TCP comes in bulk.
+ * kernel thread takes it off its hands, and takes packets by the dozen: more comes through, of TCP
+ * and of UDP (docs/performance.md). A sender by AF_XDP sees how full the driver is and waits for
+ * the thread (xdp_queue.c); others throw away what it is too late for. For few packets waking it
+ * is only one more wake-up, so it is there while they come in bulk.
  */
 #include <limits.h>
 
@@ -16,20 +16,11 @@
 #define TICKS_TO_ON   2
 #define TICKS_TO_OFF  20
 
-/* Whether most of what came since the last tick was TCP, and much. */
-static bool is_bulk(struct xdp_bulk *b, uint64_t all_packets, uint64_t all_tcp)
+bool node_xdp_bulk_tick(struct xdp_bulk *b, uint64_t packets)
 {
-	uint64_t packets = all_packets - b->packets, tcp = all_tcp - b->tcp;
+	bool bulk = packets - b->packets >= BULK_PER_TICK;
 
-	b->packets = all_packets;
-	b->tcp = all_tcp;
-	return packets >= BULK_PER_TICK && tcp >= packets - packets / 4;
-}
-
-bool node_xdp_bulk_tick(struct xdp_bulk *b, uint64_t packets, uint64_t tcp)
-{
-	bool bulk = is_bulk(b, packets, tcp);
-
+	b->packets = packets;
 	b->busy = bulk ? b->busy + 1 : 0;
 	b->idle = bulk ? 0 : b->idle + 1;
 	if (b->busy >= TICKS_TO_ON)
@@ -62,7 +53,7 @@ void node_xdp_threaded_tick(struct node_xdp *x)
 	if (plat_thread_cpus() < 2)
 		return;
 	dp_plane_stats(x->opt.plane, UINT_MAX, &s);
-	node_xdp_bulk_tick(&x->bulk, s.tun_tx_packets, s.tun_tx_tcp);
+	node_xdp_bulk_tick(&x->bulk, s.tun_tx_packets);
 	for (unsigned k = 0; k < NODE_XDP_INTERFACES; k++) {
 		struct xdp_interface *i = &x->at[k];
 		bool on = x->bulk.on && gains(i);
