@@ -70,6 +70,16 @@ kernel_up() {
 		allowed-ips 10.77.0.1/32,fd77::1/128
 }
 
+# They go back to the first namespace by themselves, where a v0 would be in everybody's way.
+nics_back() {
+	local n=0 ns
+	for ns in "$t" "$g"; do
+		in_ns "$ns" ip link set v0 down
+		in_ns "$ns" ip link set v0 name "${nics[n]}"
+		n=$((n + 1))
+	done
+}
+
 # node MODE ENDPOINT [LINE]...: taltund with its peer
 node() {
 	local file=$TT_WORK/$tt.toml mode=$1 endpoint=$2
@@ -212,6 +222,7 @@ if [ -z "${TT_VM:-}" ]; then
 	skip "virtio_net: only in the virtual machine of tests/vm/run.sh"
 elif wait_for 5 virtio_nics; then
 	scenario nics xdp "native copy"
+	nics_back
 else
 	fail "two NICs of virtio_net: ${nics[*]}"
 fi
