@@ -220,10 +220,10 @@ $(BUILD)/obj/platform/linux/xdp_object.o: $(BPF_OBJ)
 $(BUILD)/obj/platform/linux/xdp_object.o: EXTRA_INC := -DTT_STEER_OBJECT='"$(CURDIR)/$(BPF_OBJ)"'
 
 # --- tests -----------------------------------------------------------------------------------
-# Two hundred programs a variant: the linker of LLVM, where it is, needs a third of the time. What is
-# installed is linked by the system's.
+# Two hundred programs a variant: the linker of LLVM, where it is, needs a third of the time. Only for
+# sanitizers: in what it links valgrind takes memmove for memcpy, and reports overlaps.
 
-TEST_LD := $(if $(filter x86_64 aarch64,$(shell uname -m)),$(if $(shell command -v ld.lld 2>/dev/null),-fuse-ld=lld))
+TEST_LD := $(if $(SAN),$(if $(filter x86_64 aarch64,$(shell uname -m)),$(if $(shell command -v ld.lld 2>/dev/null),-fuse-ld=lld)))
 
 # tests/unit/LAYER/test_x.c is one CUnit program; it links the layers up to its own.
 
