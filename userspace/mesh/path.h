@@ -7,7 +7,7 @@
  * after a check over it was answered with the exchanged keys; relay_tcp once the hub says that it
  * stands; relay_udp then as well where there is nothing else, and otherwise after an answer, since
  * the peer's end of it may not stand yet. One exception: where nothing else is left, the address at
- * which the peer was last seen may be tried, because the WireGuard handshake that goes there proves
+ * which the peer is heard, or was last seen, may be used, because the WireGuard handshake proves
  * the peer by itself.
  *
  * Nothing is sent for a peer that nobody has wanted for MESH_ACTIVE_NS. Then there is no deadline
@@ -182,7 +182,7 @@ void mesh_paths_exchange(struct mesh_paths *ps, const struct mesh_candidate *c, 
  * in use meanwhile. */
 void mesh_paths_network_changed(struct mesh_paths *ps, struct tt_mono now);
 /* An authenticated WireGuard packet came this way. An address that was not known is checked before
- * it is used. */
+ * it is used, unless there is no other path. */
 void mesh_paths_heard(struct mesh_paths *ps, enum mesh_path_kind kind,
 		      const struct tt_endpoint *remote, struct tt_mono now);
 /* An authenticated check of the peer came this way (the caller answers it). */

@@ -77,8 +77,27 @@ static struct mesh_path *best(struct mesh_paths *ps, const struct mesh_path *old
 	return b;
 }
 
-/* Where there is nothing better: a relay whose other end is not known to stand, or that was silent,
- * then an address of earlier days. */
+/* The address at which the peer was heard last, by WireGuard, since the path in use was chosen (or
+ * the last one lost); NULL: nowhere. */
+static struct mesh_path *heard_since(struct mesh_paths *ps, struct tt_mono now)
+{
+	struct mesh_path *last = NULL;
+
+	for (unsigned i = SLOT_ADDRESS; i < MESH_PATHS_MAX; i++) {
+		struct mesh_path *p = &ps->path[i];
+		if (p->state != MESH_PATH_UNUSED && tt_mono_before(ps->selected_at, p->heard) &&
+		    tt_mono_since(now, p->heard) < MESH_ACTIVE_NS &&
+		    (!last || tt_mono_before(last->heard, p->heard)))
+			last = p;
+	}
+	return last;
+}
+
+/*
+ * Where there is nothing better: a relay whose other end is not known to stand, or that was silent,
+ * then where the peer has just been heard (it was started anew, and its hub is not there yet: it
+ * waits for our answer), then an address of earlier days.
+ */
 static struct mesh_path *last_resort(struct mesh_paths *ps, struct tt_mono now)
 {
 	struct mesh_path *udp = &ps->path[SLOT_RELAY_UDP], *tcp = &ps->path[SLOT_RELAY_TCP];
@@ -87,6 +106,11 @@ static struct mesh_path *last_resort(struct mesh_paths *ps, struct tt_mono now)
 		return udp;
 	if (tcp->state == MESH_PATH_ALIVE)
 		return tcp;
+	struct mesh_path *p = heard_since(ps, now);
+	if (p) {
+		p->state = MESH_PATH_HINT;
+		return p;
+	}
 	for (unsigned i = SLOT_ADDRESS; i < MESH_PATHS_MAX; i++)
 		if (ps->path[i].state == MESH_PATH_HINT && mesh_paths_are_wanted(ps, now))
 			return &ps->path[i];

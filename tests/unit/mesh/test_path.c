@@ -718,6 +718,35 @@ static void hints(void)
 	CU_ASSERT_EQUAL(selects, 1);
 }
 
+/* The peer is started anew: the hub has said that it is gone, and not yet that it is back. Its
+ * handshake comes by the path that it had left, and the answer has no other way. */
+static void back_before_the_hub_knows(void)
+{
+	struct tt_endpoint known = address(5), other = address(8);
+
+	for (unsigned i = 0; i < 2; i++) {
+		direct();
+		pass(SEC(3));
+		way[5].open = data_comes = sending = false;
+		now.ns += MS(1);
+		mesh_paths_heard(&ps, MESH_PATH_RELAY_TCP, NULL, now);
+		run();
+		CU_ASSERT_EQUAL(kind(), MESH_PATH_RELAY_TCP);
+		mesh_paths_relay(&ps, MESH_PATH_RELAY_TCP, false, now);
+		run();
+		CU_ASSERT_EQUAL(kind(), MESH_PATH_NONE); /* not where it was before */
+		now.ns += MS(80);
+		mesh_paths_heard(&ps, MESH_PATH_PUNCHED, i ? &other : &known, now);
+		run();
+		CU_ASSERT_EQUAL(kind(), i ? MESH_PATH_PUNCHED : MESH_PATH_DIRECT);
+		CU_ASSERT_EQUAL(remote(), i ? 8 : 5);
+		mesh_paths_heard(&ps, MESH_PATH_PUNCHED, i ? &other : &known, now);
+		mesh_paths_relay(&ps, MESH_PATH_RELAY_TCP, true, now);
+		run();
+		CU_ASSERT_EQUAL(remote(), i ? 8 : 5);
+	}
+}
+
 /* --- quiet ------------------------------------------------------------------------------------ */
 
 static void idle_is_silent(void)
@@ -844,7 +873,8 @@ TT_TESTS("path", {"starts on relay_tcp", starts_on_relay_tcp},
 	 {"peer is gone", peer_is_gone}, {"relay gone", relay_gone}, {"hub gone", hub_gone},
 	 {"network changed", network_changed}, {"re-probes", reprobes},
 	 {"heard from somewhere", heard_from_somewhere}, {"heard one way", heard_one_way},
-	 {"many addresses", many_addresses}, {"hints", hints}, {"idle is silent", idle_is_silent},
-	 {"exchange rate", exchange_rate}, {"repeats an exchange", repeats_exchange},
-	 {"relay asks", relay_asks}, {"measures", measures},
-	 {"answers count once", answers_count_once}, {"words", words})
+	 {"many addresses", many_addresses}, {"hints", hints},
+	 {"back before the hub knows", back_before_the_hub_knows},
+	 {"idle is silent", idle_is_silent}, {"exchange rate", exchange_rate},
+	 {"repeats an exchange", repeats_exchange}, {"relay asks", relay_asks},
+	 {"measures", measures}, {"answers count once", answers_count_once}, {"words", words})
