@@ -110,12 +110,22 @@ struct hub_server {
 	uint8_t arena[MESH_HUB_ARENA_SMALL];
 };
 
-static inline uint64_t hub_wall_s(void)
+static inline void hub_wall(uint64_t *s, uint32_t *ms)
 {
 	uv_timeval64_t t;
 
 	uv_gettimeofday(&t);
-	return (uint64_t)t.tv_sec;
+	*s = (uint64_t)t.tv_sec;
+	*ms = (uint32_t)t.tv_usec / 1000;
+}
+
+static inline uint64_t hub_wall_s(void)
+{
+	uint64_t s;
+	uint32_t ms;
+
+	hub_wall(&s, &ms);
+	return s;
 }
 
 static inline struct tt_mono hub_server_now(const struct hub_server *s)

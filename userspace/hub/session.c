@@ -231,7 +231,7 @@ static void welcome(struct hub_session *e)
 		mesh_hub_bytes(addresses, mesh_hub_prefixes_write(addresses, sizeof(addresses),
 								  list, is->address_count));
 	w.networks = mesh_hub_bytes(networks, hub_session_networks(s, networks, sizeof(networks)));
-	w.hub_time = hub_wall_s();
+	hub_wall(&w.hub_time, &w.hub_time_ms);
 	w.stun_udp_port = s->opt.stun_udp_port;
 	w.relay_udp_port = s->opt.relay ? hub_relay_udp_port(s->opt.relay) : 0;
 	w.keepalive_s = s->opt.settings.keepalive_s;

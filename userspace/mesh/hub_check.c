@@ -191,6 +191,7 @@ static enum mesh_hub_outcome check_welcome(const Taltun__Hub__V1__Welcome *m)
 	require(check_networks(&m->networks));
 	require(check_range(m->stun_udp_port, 0, UINT16_MAX));
 	require(check_range(m->relay_udp_port, 0, UINT16_MAX));
+	require(check_range(m->hub_time_ms, 0, 999));
 	return check_range(m->keepalive_s, 0, MESH_HUB_KEEPALIVE_MAX);
 }
 

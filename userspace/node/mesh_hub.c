@@ -53,9 +53,10 @@ static void take_self(struct node_mesh *m, const Taltun__Hub__V1__Welcome *w)
  * a restart. No hub gets beyond the life of our certificate: peers would not listen to us until
  * then.
  */
-static void take_time(struct node_mesh *m, uint64_t hub_time_s)
+static void take_time(struct node_mesh *m, uint64_t hub_time_s, uint32_t ms)
 {
 	m->hub_time_s = TT_MIN(TT_MAX(hub_time_s, m->cert.not_before_s), m->cert.not_after_s);
+	m->hub_time_ms = m->hub_time_s == hub_time_s ? ms : 0;
 	m->hub_time_at = plat_clock_mono();
 }
 
@@ -65,7 +66,8 @@ struct tt_wall node_mesh_hub_clock(const struct node_mesh *m)
 
 	if (!m->hub_time_s)
 		return plat_clock_wall();
-	uint64_t ns = tt_mono_since(plat_clock_mono(), m->hub_time_at);
+	uint64_t ns =
+		tt_mono_since(plat_clock_mono(), m->hub_time_at) + m->hub_time_ms * TT_NS_PER_MS;
 
 	w.sec += ns / TT_NS_PER_SEC;
 	w.nsec = (uint32_t)(ns % TT_NS_PER_SEC);
@@ -82,7 +84,7 @@ static void on_up(void *ctx, const Taltun__Hub__V1__Welcome *w)
 	m->stun_port = (uint16_t)w->stun_udp_port;
 	m->hub_keepalive_s = (uint16_t)w->keepalive_s;
 	m->asked_all = (struct tt_mono){0};
-	take_time(m, w->hub_time);
+	take_time(m, w->hub_time, w->hub_time_ms);
 	/* it is dropped where nobody is connected, and may have been stopped for want of room */
 	m->opt.watch_relay(m->opt.ctx, true);
 	tt_log_limited(TT_LOG_INFO, "hub.up", NULL, plat_clock_mono(), 2,

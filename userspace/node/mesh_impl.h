@@ -103,6 +103,7 @@ struct node_mesh {
 	struct node_mesh_ufrag *ufrags[NODE_MESH_UFRAG_SLOTS];
 	uint64_t generation; /* of offers: ms of the hub's clock */
 	uint64_t hub_time_s; /* as Welcome said, within the life of our certificate */
+	uint32_t hub_time_ms;
 	struct tt_mono hub_time_at;
 
 	uint16_t stun_port, hub_keepalive_s;

@@ -311,9 +311,10 @@ static void case_27_node_names(void)
 	w.name.len = 1;
 	w.hub_time = UINT64_MAX;
 	w.stun_udp_port = w.relay_udp_port = w.keepalive_s = 65535;
+	w.hub_time_ms = 999;
 	CU_ASSERT_EQUAL(to_node(), MESH_HUB_OK);
 	CU_ASSERT(node_in->welcome->hub_time == UINT64_MAX &&
-		  node_in->welcome->stun_udp_port == 65535);
+		  node_in->welcome->hub_time_ms == 999 && node_in->welcome->stun_udp_port == 65535);
 	w.stun_udp_port++;
 	CU_ASSERT_EQUAL(to_node(), MESH_HUB_BAD_NUMBER);
 	w.stun_udp_port = 0;
@@ -321,6 +322,9 @@ static void case_27_node_names(void)
 	CU_ASSERT_EQUAL(to_node(), MESH_HUB_BAD_NUMBER);
 	w.relay_udp_port = 0;
 	w.keepalive_s++;
+	CU_ASSERT_EQUAL(to_node(), MESH_HUB_BAD_NUMBER);
+	w.keepalive_s = 0;
+	w.hub_time_ms++;
 	CU_ASSERT_EQUAL(to_node(), MESH_HUB_BAD_NUMBER);
 }
 
