@@ -187,6 +187,15 @@ kill_pids() {
 	return 0
 }
 
+# Of PID..., those that are still ours: an ended one's number may be somebody else's by now.
+own_pids() {
+	local p parent
+	for p in "$@"; do
+		read -r _ parent < <(grep -s PPid: "/proc/$p/status") &&
+			[ "$parent" = "$$" ] && echo "$p"
+	done
+}
+
 # Daemons that went into the background by themselves are found by the namespaces we made.
 ns_pids() {
 	local ns
@@ -212,12 +221,13 @@ tt_cleanup() {
 	[ -z "$tt_done" ] || return 0
 	tt_done=1
 	trap '' INT TERM
-	kill_pids 3 "${tt_pids[@]}"
+	mapfile -t left < <(own_pids "${tt_pids[@]}")
+	kill_pids 3 "${left[@]}"
 	if [ ${#tt_mnt[@]} -gt 0 ]; then
 		mapfile -t left < <(comm -23 <(ns_pids) <(printf '%s\n' "${tt_mnt[@]}" | sort -u))
 		kill_pids 3 "${left[@]}"
 	fi
-	for holder in "${tt_mnt[@]}"; do
+	for holder in $(own_pids "${tt_mnt[@]}"); do
 		kill -KILL "$holder" 2>/dev/null
 		wait "$holder" 2>/dev/null
 	done

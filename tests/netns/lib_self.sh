@@ -50,4 +50,10 @@ masquerade r v1 fully-random
 check "c reaches b through the NAT" can_ping c 10.8.1.2
 udp_timeout r 2
 equal "conntrack forgets soon" 2 "$(in_ns r sysctl -n net.netfilter.nf_conntrack_udp_timeout)"
+
+sleep 60 &
+child=$! others=$(in_ns a sh -c 'sleep 60 >/dev/null & echo $!')
+equal "clean-up ends what it started, not what has its number" "$child" \
+	"$(own_pids "$child" "$others" 1 32769)"
+kill_pids 1 "$child"
 finish
