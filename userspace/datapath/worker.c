@@ -260,11 +260,19 @@ static bool is_held(struct dp_worker *w, bool waits)
 	return waits && tt_mono_since(w->now, w->held_since) < HOLD_NS;
 }
 
-/* What is received goes on meanwhile. */
-static void look_held(struct dp_worker *w)
+/* Whether packets are to gather before the next turn. */
+static bool gathers(struct dp_worker *w)
+{
+	uint64_t reads = atomic_load_explicit(&w->counters.tun_rx_reads, memory_order_relaxed);
+
+	return dp_gather_pays(&w->gather, reads, w->now) && !w->ready &&
+	       w->plane->poll != DP_POLL_BUSY;
+}
+
+/* Takes nothing from the inner port for a while. What is received goes on meanwhile. */
+static void look_elsewhere(struct dp_worker *w, uint64_t timeout)
 {
 	uint32_t others = w->ready & ~(1u << DP_SLOT_INNER);
-	uint64_t timeout = w->plane->poll == DP_POLL_BUSY ? 0 : TX_RETRY_NS;
 
 	if (!others) {
 		w->ready |= plat_waiter_wait_without(&w->waiter, DP_SLOT_INNER, timeout) &
@@ -286,7 +294,12 @@ static void look(struct dp_worker *w)
 	bool waits = w->outer->ops->tx_retry && w->outer->ops->tx_retry(w->outer);
 	w->held = is_held(w, waits);
 	if (w->held) {
-		look_held(w);
+		look_elsewhere(w, w->plane->poll == DP_POLL_BUSY ? 0 : TX_RETRY_NS);
+		return;
+	}
+	if (gathers(w)) {
+		look_elsewhere(w, DP_GATHER_NS);
+		w->ready |= 1u << DP_SLOT_INNER;
 		return;
 	}
 	if (w->ready && ++w->unasked < TURNS_UNASKED) {

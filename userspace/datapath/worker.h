@@ -8,6 +8,7 @@
 
 #include "crypto/aead.h"
 #include "datapath/counters.h"
+#include "datapath/gather.h"
 #include "datapath/gro.h"
 #include "datapath/icmp.h"
 #include "datapath/plane_state.h"
@@ -89,6 +90,7 @@ struct dp_worker {
 	bool held; /* what was sent waits for room: nothing more is read from the inner port */
 	struct tt_mono held_since; /* 0: nothing waits */
 	struct dp_spin spin;
+	struct dp_gather gather;
 
 	/* any thread */
 	_Alignas(TT_CACHELINE) _Atomic bool scan_staged; /* a session was set somewhere */
