@@ -260,13 +260,13 @@ static bool is_held(struct dp_worker *w, bool waits)
 	return waits && tt_mono_since(w->now, w->held_since) < HOLD_NS;
 }
 
-/* Whether packets are to gather before the next turn. */
-static bool gathers(struct dp_worker *w)
+/* For how long packets are to gather before the next turn; 0: not at all. */
+static uint64_t gather_time(struct dp_worker *w)
 {
 	uint64_t reads = atomic_load_explicit(&w->counters.tun_rx_reads, memory_order_relaxed);
+	uint64_t rest = dp_gather_rest(&w->gather, reads, w->now);
 
-	return dp_gather_pays(&w->gather, reads, w->now) && !w->ready &&
-	       w->plane->poll != DP_POLL_BUSY;
+	return w->ready || w->plane->poll == DP_POLL_BUSY ? 0 : rest;
 }
 
 /* Takes nothing from the inner port for a while. What is received goes on meanwhile. */
@@ -297,8 +297,9 @@ static void look(struct dp_worker *w)
 		look_elsewhere(w, w->plane->poll == DP_POLL_BUSY ? 0 : TX_RETRY_NS);
 		return;
 	}
-	if (gathers(w)) {
-		look_elsewhere(w, DP_GATHER_NS);
+	uint64_t rest = gather_time(w);
+	if (rest) {
+		look_elsewhere(w, rest);
 		w->ready |= 1u << DP_SLOT_INNER;
 		return;
 	}

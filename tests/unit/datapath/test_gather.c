@@ -14,7 +14,7 @@ static unsigned turns(unsigned n, uint64_t every_ns, uint64_t for_ns)
 	for (uint64_t end = now.ns + for_ns; now.ns < end;) {
 		now.ns += every_ns;
 		reads += n;
-		rests += dp_gather_pays(&g, reads, now);
+		rests += dp_gather_rest(&g, reads, now) > 0;
 	}
 	return rests;
 }
@@ -24,7 +24,7 @@ static void set_up(void)
 	memset(&g, 0, sizeof(g));
 	now.ns = 5 * TT_NS_PER_SEC;
 	reads = 0;
-	dp_gather_pays(&g, reads, now);
+	dp_gather_rest(&g, reads, now);
 }
 
 static void flood(void)
@@ -34,8 +34,12 @@ static void flood(void)
 	 * nothing */
 	CU_ASSERT_EQUAL(turns(2, 5 * TT_NS_PER_US, TT_NS_PER_MS), 1);
 	CU_ASSERT_EQUAL(turns(2, 5 * TT_NS_PER_US, 10 * TT_NS_PER_MS), 2000);
-	CU_ASSERT_EQUAL(turns(20, DP_GATHER_NS, 10 * TT_NS_PER_MS), 200);
-	CU_ASSERT(!dp_gather_pays(&g, reads, now));
+	CU_ASSERT_EQUAL(turns(20, 50 * TT_NS_PER_US, 10 * TT_NS_PER_MS), 200);
+	CU_ASSERT_EQUAL(g.rest_ns, DP_GATHER_MAX_NS);
+	/* 2,000,000: a burst takes 32 us */
+	turns(100, 50 * TT_NS_PER_US, 2 * TT_NS_PER_MS);
+	CU_ASSERT_EQUAL(g.rest_ns, 32 * TT_NS_PER_US);
+	CU_ASSERT_EQUAL(dp_gather_rest(&g, reads, now), 0);
 }
 
 static void below_the_rate(void)
@@ -53,10 +57,10 @@ static void below_the_rate(void)
 static void ends_with_the_flood(void)
 {
 	set_up();
-	turns(20, DP_GATHER_NS, 10 * TT_NS_PER_MS);
+	turns(20, 50 * TT_NS_PER_US, 10 * TT_NS_PER_MS);
 	CU_ASSERT(turns(1, 100 * TT_NS_PER_US, 100 * TT_NS_PER_MS) <= 11);
 	CU_ASSERT_EQUAL(turns(1, 100 * TT_NS_PER_US, 100 * TT_NS_PER_MS), 0);
-	turns(20, DP_GATHER_NS, 10 * TT_NS_PER_MS);
+	turns(20, 50 * TT_NS_PER_US, 10 * TT_NS_PER_MS);
 	now.ns += 100 * TT_NS_PER_SEC;
 	CU_ASSERT_EQUAL(turns(1, 10 * TT_NS_PER_MS, TT_NS_PER_SEC), 0);
 }
