@@ -283,6 +283,18 @@ static void look_elsewhere(struct dp_worker *w, uint64_t timeout)
 	w->slept = false;
 }
 
+/* Whoever has sent the first packet after a sleep. */
+static void let_finish(struct dp_worker *w, uint64_t slept_ns)
+{
+	struct tt_mono before = w->now;
+
+	if (!dp_yield_pays(&w->yield, slept_ns, before))
+		return;
+	plat_thread_yield();
+	w->now = plat_clock_mono();
+	dp_yield_took(&w->yield, tt_mono_since(w->now, before), w->now);
+}
+
 /*
  * Learns what is ready, and sleeps until something is. While there is work at hand the kernel is
  * asked only every few turns, so that no port waits long for the others.
@@ -309,10 +321,13 @@ static void look(struct dp_worker *w)
 		return;
 	}
 	uint64_t timeout = wait_time(w, waits);
+	struct tt_mono before = w->now;
 	uint32_t ready = plat_waiter_wait(&w->waiter, timeout);
 
 	w->unasked = 0;
 	w->now = plat_clock_mono();
+	if (timeout && ready == 1u << DP_SLOT_INNER)
+		let_finish(w, tt_mono_since(w->now, before));
 	w->slept = timeout;
 	if (timeout)
 		dp_count(&w->counters.sleeps, 1);
@@ -341,8 +356,10 @@ void dp_worker_run(void *arg)
 	if (pl->poll == DP_POLL_BUSY && plat_thread_cpus() == pl->workers)
 		plat_thread_pin(w->id);
 	/* on one CPU it would take it from whom it waits for */
-	if (pl->poll == DP_POLL_ADAPTIVE && plat_thread_cpus() > 1)
+	if (pl->poll == DP_POLL_ADAPTIVE && plat_thread_cpus() > 1) {
 		w->spin.limit_ns = SPIN_NS;
+		w->yield.on = true;
+	}
 	apply_fds(w);
 	plat_waiter_set(&w->waiter, DP_SLOT_INNER, w->inner->ops->fd(w->inner));
 	w->now = plat_clock_mono();

@@ -15,6 +15,7 @@
 #include "datapath/port.h"
 #include "datapath/port_relay.h"
 #include "datapath/staging.h"
+#include "datapath/yield.h"
 #include "plat/thread.h"
 #include "plat/wait.h"
 
@@ -91,6 +92,7 @@ struct dp_worker {
 	struct tt_mono held_since; /* 0: nothing waits */
 	struct dp_spin spin;
 	struct dp_gather gather;
+	struct dp_yield yield;
 
 	/* any thread */
 	_Alignas(TT_CACHELINE) _Atomic bool scan_staged; /* a session was set somewhere */
