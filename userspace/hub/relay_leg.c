@@ -5,6 +5,7 @@
 #include "hub/relay_impl.h"
 
 #include "mesh/address.h"
+#include "mesh/source_rate.h"
 
 #define SWEEP_NS     TT_NS_PER_SEC
 #define SWEEP_LEGS   4096u
@@ -16,14 +17,17 @@ uint64_t relay_bucket_take(struct relay_bucket *b, uint64_t n, uint64_t unit, ui
 {
 	/* a minute's worth at most, so that the product fits */
 	uint64_t us = TT_MIN(tt_mono_since(now, b->filled) / TT_NS_PER_US, UINT64_C(60000000));
-	uint64_t more = us * TT_MIN(rate, UINT64_C(100000000000)) / 1000000;
+	uint64_t more;
 
-	if (!tt_mono_is_set(b->filled)) {
+	rate = TT_MIN(rate, UINT64_C(100000000000));
+	more = us * rate / 1000000;
+	if (!tt_mono_is_set(b->filled) || b->level + more >= burst) {
 		b->level = burst;
 		b->filled = now;
 	} else if (more > 0) {
-		b->level = TT_MIN(burst, b->level + more);
-		b->filled = now;
+		b->level += more;
+		/* what is not a whole one yet counts next time */
+		b->filled = tt_mono_add_ns(b->filled, more * 1000000 / rate * TT_NS_PER_US);
 	}
 	if (n > b->level)
 		n = b->level / unit * unit;
@@ -86,10 +90,11 @@ static bool may_answer(const struct hub_relay *r, const struct plat_udp_rx *rx)
 /* A bucket shared by all sources that fall on it; who does, nobody outside can say. */
 static bool within_limit(struct hub_relay *r, const struct tt_ip *source)
 {
+	uint64_t who = mesh_source_of_ip(source);
 	uint32_t h = r->limit_seed;
 
-	for (unsigned i = 0; i < 8; i++) {
-		h = (h ^ source->b[i]) * 0x01000193u;
+	for (unsigned i = 0; i < 8; i++, who >>= 8) {
+		h = (h ^ (uint8_t)who) * 0x01000193u;
 		h ^= h >> 15;
 	}
 	return relay_bucket_take(&r->limit[(h * 0x9e3779b9u) >> 20], 1, 1, RELAY_LIMIT_PER_S,
