@@ -157,6 +157,7 @@ static enum tt_drop deliver(struct dp_worker *w, struct dp_peer *p, const struct
 		if (to && went_elsewhere(w, p, to, pkt, &in))
 			return TT_DROP_NONE;
 	}
+	w->datagrams += c->own && in.proto == DP_PROTO_UDP;
 	if (!dp_gro_add(&w->gro, pkt, &in)) {
 		dp_inner_write_batch(w);
 		dp_gro_add(&w->gro, pkt, &in);

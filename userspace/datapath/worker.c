@@ -15,6 +15,13 @@
 #define HOLD_NS	       (10 * TT_NS_PER_MS)
 #define TURNS_UNASKED  8
 
+/* To a sender after a sleep of so long, to readers after so many datagrams; what takes longer than
+ * so is not them. */
+#define YIELD_SLEPT_NS	TT_NS_PER_MS
+#define YIELD_SENDER_NS (50 * TT_NS_PER_US)
+#define YIELD_DATAGRAMS 32
+#define YIELD_READER_NS TT_NS_PER_MS
+
 /* Looking on: how long, the share of the time it may take, how much of it may be saved up, and how
  * often it may be in vain before it is left, and is tried again. */
 #define SPIN_NS	       (250 * TT_NS_PER_US)
@@ -283,16 +290,15 @@ static void look_elsewhere(struct dp_worker *w, uint64_t timeout)
 	w->slept = false;
 }
 
-/* Whoever has sent the first packet after a sleep. */
-static void let_finish(struct dp_worker *w, uint64_t slept_ns)
+static void yield(struct dp_worker *w, struct dp_yield *y)
 {
 	struct tt_mono before = w->now;
 
-	if (!dp_yield_pays(&w->yield, slept_ns, before))
+	if (!dp_yield_pays(y, before))
 		return;
 	plat_thread_yield();
 	w->now = plat_clock_mono();
-	dp_yield_took(&w->yield, tt_mono_since(w->now, before), w->now);
+	dp_yield_took(y, tt_mono_since(w->now, before), w->now);
 }
 
 /*
@@ -326,8 +332,13 @@ static void look(struct dp_worker *w)
 
 	w->unasked = 0;
 	w->now = plat_clock_mono();
-	if (timeout && ready == 1u << DP_SLOT_INNER)
-		let_finish(w, tt_mono_since(w->now, before));
+	/*
+	 * Who writes the first packet after a quiet time wakes us, and we often run in its place.
+	 * As long as both want this CPU the next to be woken goes to another, which sleeps deeply.
+	 */
+	if (timeout && ready == 1u << DP_SLOT_INNER &&
+	    tt_mono_since(w->now, before) >= YIELD_SLEPT_NS)
+		yield(w, &w->to_sender);
 	w->slept = timeout;
 	if (timeout)
 		dp_count(&w->counters.sleeps, 1);
@@ -341,6 +352,21 @@ static void idle_turn(struct dp_worker *w)
 		plat_thread_yield(); /* to whom it shares the CPU with, if anybody */
 	if (w->spin.until.ns && !tt_mono_before(w->now, w->spin.until))
 		spin_end(&w->spin, w->now, false);
+}
+
+/*
+ * Datagrams have no flow control: what does not fit a socket's buffer is lost, and that holds no
+ * more than a batch or two. Whoever reads them on this CPU gets it between two batches.
+ */
+static void serve_readers(struct dp_worker *w)
+{
+	uint32_t datagrams = w->datagrams;
+
+	w->datagrams = 0;
+	if (datagrams < YIELD_DATAGRAMS)
+		return;
+	w->now = plat_clock_mono();
+	yield(w, &w->to_reader);
 }
 
 void dp_worker_run(void *arg)
@@ -358,8 +384,10 @@ void dp_worker_run(void *arg)
 	/* on one CPU it would take it from whom it waits for */
 	if (pl->poll == DP_POLL_ADAPTIVE && plat_thread_cpus() > 1) {
 		w->spin.limit_ns = SPIN_NS;
-		w->yield.on = true;
+		w->to_sender.long_ns = YIELD_SENDER_NS;
 	}
+	if (pl->poll != DP_POLL_BUSY)
+		w->to_reader.long_ns = YIELD_READER_NS;
 	apply_fds(w);
 	plat_waiter_set(&w->waiter, DP_SLOT_INNER, w->inner->ops->fd(w->inner));
 	w->now = plat_clock_mono();
@@ -375,6 +403,7 @@ void dp_worker_run(void *arg)
 		tt_epoch_leave(&pl->epoch, w->id);
 		atomic_store_explicit(&w->in_turn, false, memory_order_relaxed);
 		dp_count(&w->counters.busy_loops, work);
+		serve_readers(w);
 		if (work)
 			spin_begin(w);
 		else

@@ -92,7 +92,8 @@ struct dp_worker {
 	struct tt_mono held_since; /* 0: nothing waits */
 	struct dp_spin spin;
 	struct dp_gather gather;
-	struct dp_yield yield;
+	struct dp_yield to_sender, to_reader;
+	uint32_t datagrams; /* of this turn, for sockets of this host */
 
 	/* any thread */
 	_Alignas(TT_CACHELINE) _Atomic bool scan_staged; /* a session was set somewhere */

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * Letting a sender finish. Who writes the first packet after a quiet time wakes the worker, which
- * the scheduler may run in its place at once, on its CPU. As long as both want that CPU whoever is
- * woken next is put on another one, which sleeps deeply where nothing else goes on (measured with
- * both ends on one machine, docs/performance.md). So the sender is let go on until it sleeps,
- * usually in some microseconds; what else it sends joins the batch. Where that CPU has other work
- * it would take long: that is noticed, and left for a while.
+ * Giving the CPU away where that lets somebody finish whom the worker serves, and not where others
+ * keep the CPU busy: a yield that took long is noticed, and the next is left for a while.
  */
 #ifndef TT_DATAPATH_YIELD_H
 #define TT_DATAPATH_YIELD_H
 
 #include "base/types.h"
 
+/* Zeroed but for long_ns is a valid beginning. */
 struct dp_yield {
-	bool on;		   /* false: never */
-	unsigned long_ones;	   /* less those that were not, since; at most as many as double */
+	uint64_t long_ns;	   /* more than whom it is for needs; 0: never yield */
+	unsigned long_ones;	   /* less those that were not, since; bounded */
 	struct tt_mono not_before; /* the next */
 };
 
-/* After the worker has slept so long, and was woken by the inner port: whether to let it finish. */
-bool dp_yield_pays(const struct dp_yield *y, uint64_t slept_ns, struct tt_mono now);
+static inline bool dp_yield_pays(const struct dp_yield *y, struct tt_mono now)
+{
+	return y->long_ns && !tt_mono_before(now, y->not_before);
+}
+
 /* What it took. now: after it. */
 void dp_yield_took(struct dp_yield *y, uint64_t took_ns, struct tt_mono now);
 
