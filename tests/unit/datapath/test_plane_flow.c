@@ -434,6 +434,28 @@ static void between_kernel(void)
 	fx_close(&f);
 }
 
+/* What the worker lets others read between two batches: not what has flow control, nor what is not
+ * for this host. */
+static void datagrams_for_readers(void)
+{
+	struct pk tcp = pk_tcp(false);
+
+	fx_open(&f, ALL_TUN, DP_BETWEEN_KERNEL);
+	for (unsigned i = 0; i < 3; i++)
+		fx_peer_send(&f, 0, pkt, fx_udp(pkt, false, 2, FX_SELF, 1, 10));
+	fx_turn(&f);
+	CU_ASSERT_EQUAL(f.w->datagrams, 3);
+	tcp.host_src = 2;
+	tcp.host_dst = FX_SELF;
+	fx_peer_send(&f, 0, pkt, pk_build(pkt, &tcp, "x", 1, false));
+	fx_peer_send(&f, 0, pkt, fx_udp(pkt, false, 2, 200, 1, 10));
+	fx_peer_send(&f, 0, pkt, fx_udp(pkt, false, 2, 3, 1, 10));
+	fx_turn(&f);
+	CU_ASSERT_EQUAL(f.inner.out.count, 4);
+	CU_ASSERT_EQUAL(f.w->datagrams, 3);
+	fx_close(&f);
+}
+
 static void between_direct(void)
 {
 	struct pk k = pk_udp(false);
@@ -550,5 +572,7 @@ TT_TESTS("plane_flow", {"packets go through", through}, {"super-packets go throu
 	 {"staging of super-packets", staging_of_super_packets},
 	 {"staged is given up", staged_is_given_up}, {"awaited", awaited},
 	 {"unreachable", unreachable}, {"between peers: deny", between_deny},
-	 {"between peers: kernel", between_kernel}, {"between peers: direct", between_direct},
-	 {"offload refused", offload_refused}, {"tso refused", tso_refused})
+	 {"between peers: kernel", between_kernel},
+	 {"datagrams for readers", datagrams_for_readers},
+	 {"between peers: direct", between_direct}, {"offload refused", offload_refused},
+	 {"tso refused", tso_refused})
