@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/suggest.h"
 #include "hub/file.h"
 #include "hub/signer.h"
 #include "toml/toml.h"
@@ -132,7 +133,7 @@ static const struct number_key numbers[] = {
 	{"limits", "relay_mib", LIMIT(packet_bytes), 1, 4095, 1024 * 1024},
 };
 
-static const char *const sections[] = {"hub", "stun", "relay", "limits", "metrics", "log"};
+static const char *const sections[] = {"hub", "stun", "relay", "limits", "metrics", "log", NULL};
 
 static int set_number(struct reading *r, const struct number_key *k, const struct toml_value *v)
 {
@@ -198,51 +199,122 @@ static int set_metrics(struct reading *r, const struct toml_value *v)
 	return 0;
 }
 
-static int set_other(struct reading *r, const char *key, const struct toml_value *v, bool *known)
+static int set_listen(struct reading *r, const struct toml_value *v)
+{
+	return endpoints(r, v, r->c->listen, HUB_LISTEN_MAX, &r->c->listen_count);
+}
+
+static int set_public(struct reading *r, const struct toml_value *v)
+{
+	return endpoints(r, v, r->c->relay_at, MESH_HUB_ENDPOINTS_MAX, &r->c->relay_at_count);
+}
+
+static int set_level(struct reading *r, const struct toml_value *v)
 {
 	static const char *const levels[] = {"error", "warn", "info", "debug"};
-	static const char *const formats[] = {"logfmt", "json"};
-	const char *s = r->section;
 
-	*known = true;
-	if (strcmp(s, "hub") == 0 && strcmp(key, "listen") == 0)
-		return endpoints(r, v, r->c->listen, HUB_LISTEN_MAX, &r->c->listen_count);
-	if (strcmp(s, "hub") == 0 && strcmp(key, "user") == 0)
-		return set_user(r, v);
-	if (strcmp(s, "relay") == 0 && strcmp(key, "public") == 0)
-		return endpoints(r, v, r->c->relay_at, MESH_HUB_ENDPOINTS_MAX,
-				 &r->c->relay_at_count);
-	if (strcmp(s, "metrics") == 0 && strcmp(key, "listen") == 0)
-		return set_metrics(r, v);
-	if (strcmp(s, "log") == 0 && strcmp(key, "level") == 0)
-		return set_choice(r, v, key, &r->c->log_level, levels, TT_ARRAY_LEN(levels));
-	if (strcmp(s, "log") == 0 && strcmp(key, "format") == 0)
-		return set_choice(r, v, key, &r->c->log_format, formats, TT_ARRAY_LEN(formats));
-	*known = false;
-	return 0;
+	return set_choice(r, v, "level", &r->c->log_level, levels, TT_ARRAY_LEN(levels));
 }
+
+static int set_format(struct reading *r, const struct toml_value *v)
+{
+	static const char *const formats[] = {"logfmt", "json"};
+
+	return set_choice(r, v, "format", &r->c->log_format, formats, TT_ARRAY_LEN(formats));
+}
+
+static const struct other_key {
+	const char *section, *name;
+	int (*set)(struct reading *r, const struct toml_value *v);
+} others[] = {
+	{"hub", "listen", set_listen},	 {"hub", "user", set_user},
+	{"relay", "public", set_public}, {"metrics", "listen", set_metrics},
+	{"log", "level", set_level},	 {"log", "format", set_format},
+};
+
+/* --- what is not known ------------------------------------------------------------------------ */
+
+#define KEYS (TT_ARRAY_LEN(numbers) + TT_ARRAY_LEN(others))
+
+static const char *key_section(size_t i)
+{
+	return i < TT_ARRAY_LEN(numbers) ? numbers[i].section
+					 : others[i - TT_ARRAY_LEN(numbers)].section;
+}
+
+static const char *key_name(size_t i)
+{
+	return i < TT_ARRAY_LEN(numbers) ? numbers[i].name : others[i - TT_ARRAY_LEN(numbers)].name;
+}
+
+/* "; it belongs in [stun] or [relay]", or "" for what belongs nowhere. */
+static const char *where_it_belongs(const char *name, char *buf, size_t cap)
+{
+	size_t n = 0;
+
+	buf[0] = 0;
+	for (size_t i = 0; i < KEYS; i++)
+		if (strcmp(key_name(i), name) == 0 && n < cap)
+			n += (size_t)snprintf(buf + n, cap - n, "%s [%s]",
+					      n ? " or" : "; it belongs in", key_section(i));
+	return buf;
+}
+
+static int unknown_key(struct reading *r, const struct toml_key *key)
+{
+	const char *names[KEYS + 1];
+	char place[80];
+	size_t n = 0;
+
+	for (size_t i = 0; i < KEYS; i++)
+		if (strcmp(key_section(i), r->section) == 0)
+			names[n++] = key_name(i);
+	names[n] = NULL;
+	const char *near = tt_suggest(key->text, names);
+	if (near)
+		return fail(r, key->line, key->column,
+			    "unknown key \"%.40s\" in [%s]; did you mean \"%s\"?", key->text,
+			    r->section, near);
+	return fail(r, key->line, key->column, "unknown key \"%.40s\" in [%s]%s", key->text,
+		    r->section, where_it_belongs(key->text, place, sizeof(place)));
+}
+
+static int unknown_section(struct reading *r, const struct toml_key *key)
+{
+	const char *near = tt_suggest(key->text, sections);
+
+	if (near)
+		return fail(r, key->line, key->column,
+			    "unknown section [%.40s]; did you mean [%s]?", key->text, near);
+	return fail(r, key->line, key->column,
+		    "unknown section [%.40s]; expected [hub], [stun], [relay], [limits], "
+		    "[metrics] or [log]",
+		    key->text);
+}
+
+/* --- the file --------------------------------------------------------------------------------- */
 
 static int on_key(void *ctx, const struct toml_key *key, const struct toml_value *v)
 {
 	struct reading *r = ctx;
-	bool known;
 
 	for (size_t i = 0; i < TT_ARRAY_LEN(numbers); i++)
 		if (strcmp(numbers[i].section, r->section) == 0 &&
 		    strcmp(numbers[i].name, key->text) == 0)
 			return set_number(r, &numbers[i], v);
-	int err = set_other(r, key->text, v, &known);
-	if (known)
-		return err;
-	return fail(r, key->line, key->column, "unknown key \"%.40s\" in [%s]", key->text,
-		    r->section);
+	for (size_t i = 0; i < TT_ARRAY_LEN(others); i++)
+		if (strcmp(others[i].section, r->section) == 0 &&
+		    strcmp(others[i].name, key->text) == 0)
+			return others[i].set(r, v);
+	return unknown_key(r, key);
 }
 
 static int on_section(void *ctx, const struct toml_key *key, const struct toml_value *v)
 {
 	struct reading *r = ctx;
+	char place[80];
 
-	for (size_t i = 0; i < TT_ARRAY_LEN(sections); i++) {
+	for (size_t i = 0; sections[i]; i++) {
 		if (strcmp(sections[i], key->text) != 0)
 			continue;
 		if (v->kind != TOML_TABLE)
@@ -251,10 +323,10 @@ static int on_section(void *ctx, const struct toml_key *key, const struct toml_v
 		r->section = sections[i];
 		return toml_each_key(v, on_key, r);
 	}
-	return fail(r, key->line, key->column,
-		    v->kind == TOML_TABLE ? "unknown section [%.40s]"
-					  : "key \"%.40s\" stands outside of a section",
-		    key->text);
+	if (v->kind == TOML_TABLE)
+		return unknown_section(r, key);
+	return fail(r, key->line, key->column, "key \"%.40s\" stands outside of a section%s",
+		    key->text, where_it_belongs(key->text, place, sizeof(place)));
 }
 
 static int parse(struct reading *r, const char *text, size_t len)

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 
+#include "base/suggest.h"
 #include "base/text.h"
 #include "node/config_file.h"
 #include "node/config_schema.h"
@@ -140,7 +141,7 @@ static int unknown_section(struct node_draft *d, const struct toml_key *key)
 
 	for (int s = 0; s < NODE_SECTION_COUNT; s++)
 		names[s] = node_section_name((enum node_section)s);
-	const char *near = node_suggest(key->text, names);
+	const char *near = tt_suggest(key->text, names);
 	node_quote(quote, key->text, key->len);
 	for (int s = 0; s < NODE_SECTION_COUNT; s++) {
 		if (near == names[s])

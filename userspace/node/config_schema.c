@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/suggest.h"
+
 static const char *const section_names[] = {"interface", "datapath", "log", "metrics",
 					    "hub",	 "gateway",  "peer"};
 static const char *const section_titles[] = {"[interface]", "[datapath]", "[log]",   "[metrics]",
@@ -424,49 +426,6 @@ int node_schema_apply_text(struct node_draft *d, const struct node_schema_key *k
 
 /* --- did you mean ---------------------------------------------------------------------------- */
 
-/* Levenshtein distance with one row; words past 40 bytes are never near. */
-static size_t edit_distance(const char *a, const char *b)
-{
-	size_t la = strlen(a), lb = strlen(b);
-	size_t row[41];
-
-	if (la > 40 || lb > 40)
-		return SIZE_MAX;
-	for (size_t j = 0; j <= lb; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= la; i++) {
-		size_t diagonal = row[0];
-		row[0] = i;
-		for (size_t j = 1; j <= lb; j++) {
-			size_t up = row[j];
-			size_t change = diagonal + (tolower((unsigned char)a[i - 1]) !=
-						    tolower((unsigned char)b[j - 1]));
-			row[j] = TT_MIN(change, TT_MIN(up, row[j - 1]) + 1);
-			diagonal = up;
-		}
-	}
-	return row[lb];
-}
-
-const char *node_suggest(const char *name, const char *const *candidates)
-{
-	const char *best = NULL;
-	size_t best_distance = SIZE_MAX;
-
-	for (; *candidates; candidates++) {
-		size_t len = strlen(*candidates);
-		size_t n = edit_distance(name, *candidates);
-		size_t limit = TT_MAX(len / 3, (size_t)1);
-		if (n > limit && len >= 5 && strstr(name, *candidates))
-			n = limit; /* "persistent_keepalive" */
-		if (n <= limit && n < best_distance) {
-			best = *candidates;
-			best_distance = n;
-		}
-	}
-	return best;
-}
-
 int node_schema_unknown_key(struct node_draft *d, struct node_where at, enum node_section s,
 			    const char *name)
 {
@@ -481,7 +440,7 @@ int node_schema_unknown_key(struct node_draft *d, struct node_where at, enum nod
 	}
 	names[n] = NULL;
 	node_quote(quote, name, strlen(name));
-	const char *near = node_suggest(name, names);
+	const char *near = tt_suggest(name, names);
 	if (near)
 		return node_draft_fail(d, at, "unknown key %s in %s; did you mean \"%s\"?", quote,
 				       title, near);

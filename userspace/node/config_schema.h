@@ -90,9 +90,6 @@ int node_schema_apply_text(struct node_draft *d, const struct node_schema_key *k
 int node_schema_unknown_key(struct node_draft *d, struct node_where at, enum node_section s,
 			    const char *name);
 
-/* The candidate nearest to `name`, or NULL where none is near. candidates end with NULL. */
-const char *node_suggest(const char *name, const char *const *candidates);
-
 /* "\"text\"" for a message: control bytes as '?', cut at 40. Returns buf. */
 #define NODE_QUOTE_MAX 64
 const char *node_quote(char buf[NODE_QUOTE_MAX], const char *text, size_t len);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <strings.h>
 
+#include "base/suggest.h"
 #include "base/text.h"
 #include "node/config_schema.h"
 
@@ -133,7 +134,7 @@ static int unknown_key(struct reader *r, struct node_where at, const char *name)
 	}
 	names[n] = NULL;
 	node_quote(quote, name, strlen(name));
-	const char *near = node_suggest(name, names);
+	const char *near = tt_suggest(name, names);
 	if (near)
 		return node_draft_fail(r->d, at, "unknown key %s in %s; did you mean \"%s\"?",
 				       quote, title_of(r->section), near);

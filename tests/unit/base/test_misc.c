@@ -8,6 +8,7 @@
 #include "base/cursor.h"
 #include "base/drop.h"
 #include "base/rng.h"
+#include "base/suggest.h"
 #include "base/text.h"
 #include "tt_test.h"
 
@@ -173,7 +174,39 @@ static void utf8(void)
 	CU_ASSERT_EQUAL(wrong, 0);
 }
 
+static void suggest(void)
+{
+	static const char *const words[] = {"listen", "user", "keepalive", "mtu", NULL};
+	static const struct {
+		const char *name, *want;
+	} cases[] = {
+		{"listen", "listen"},
+		{"lisen", "listen"},
+		{"LISTEN", "listen"},
+		{"listne", "listen"},
+		{"usr", "user"},
+		{"uses", "user"},
+		{"us", NULL}, /* a third of the word's letters, and no more */
+		{"mut", NULL},
+		{"mtv", "mtu"},
+		{"persistent_keepalive", "keepalive"},
+		{"the_mtu", NULL}, /* words below five letters are in too many others */
+		{"", NULL},
+		{"keepalive_keepalive_keepalive_keepalive_x", "keepalive"},
+		{"somethingwithoutanylikeness_of_forty_one", NULL},
+	};
+
+	for (size_t i = 0; i < TT_ARRAY_LEN(cases); i++) {
+		const char *got = tt_suggest(cases[i].name, words);
+		if (!cases[i].want)
+			CU_ASSERT_PTR_NULL(got)
+		else
+			CU_ASSERT_STRING_EQUAL(got ? got : "(none)", cases[i].want);
+	}
+}
+
 TT_TESTS("base/misc", {"rng is deterministic", rng_is_deterministic},
 	 {"rng below is uniform", rng_below_is_uniform}, {"rng below rejects", rng_below_rejects},
-	 {"utf8", utf8}, {"cursor", cursor}, {"bytes and clocks", bytes_and_clocks},
-	 {"drop names", drop_names}, {"assert says where and aborts", assert_says_where_and_aborts})
+	 {"utf8", utf8}, {"suggest", suggest}, {"cursor", cursor},
+	 {"bytes and clocks", bytes_and_clocks}, {"drop names", drop_names},
+	 {"assert says where and aborts", assert_says_where_and_aborts})

@@ -114,7 +114,20 @@ static void refusals(void)
 	} bad[] = {
 		{"x = 1\n", ":1:1: key \"x\" stands outside of a section"},
 		{"[hub]\nport = 3\n", ":2:1: unknown key \"port\" in [hub]"},
-		{"[mesh]\n", ":1:2: unknown section [mesh]"},
+		{"[hub]\nudp_port = 3\n",
+		 ":2:1: unknown key \"udp_port\" in [hub]; it belongs in [stun] or [relay]"},
+		{"[hub]\nlisten_at = []\n",
+		 ":2:1: unknown key \"listen_at\" in [hub]; did you mean \"listen\"?"},
+		{"[relay]\nudp_mbits_per_node = 8\n",
+		 ":2:1: unknown key \"udp_mbits_per_node\" in [relay]; did you mean "
+		 "\"udp_mbit_per_node\"?"},
+		{"[log]\nLevel = \"info\"\n",
+		 ":2:1: unknown key \"Level\" in [log]; did you mean \"level\"?"},
+		{"user = \"x\"\n",
+		 ":1:1: key \"user\" stands outside of a section; it belongs in [hub]"},
+		{"[limit]\n", ":1:2: unknown section [limit]; did you mean [limits]?"},
+		{"[mesh]\n", ":1:2: unknown section [mesh]; expected [hub], [stun], [relay], "
+			     "[limits], [metrics] or [log]"},
 		{"[hub]\nlisten = \"0.0.0.0:1\"\n", ":2:10: expected a list of \"ADDRESS:PORT\""},
 		{"[hub]\nlisten = [\"0.0.0.0\"]\n",
 		 ":2:11: expected \"ADDRESS:PORT\", IPv6 in brackets: \"0.0.0.0:443\", "
