@@ -7,7 +7,7 @@
  *[adaptive|busy|interrupt]
  *
  * With RELAY=1 in the environment each side is the other's UDP relay. INNER_MTU=N is the path's
- *MTU, with INNER_MTU_AT=SECONDS only from then on.
+ *MTU, with INNER_MTU_AT=SECONDS only from then on. OWN=ADDRESS is the interface's own.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,6 +126,19 @@ static void set_path(struct dp_plane *pl, struct dp_peer *p, const struct plat_u
 	dp_peer_set_path(pl, p, &route, NULL);
 }
 
+/* What is for sockets of this host is treated in another way than what goes on. */
+static void set_own(struct dp_plane *pl)
+{
+	const char *address = getenv("OWN");
+	struct tt_cidr own;
+
+	if (!address)
+		return;
+	if (tt_cidr_parse(address, &own))
+		die("OWN", -22);
+	dp_plane_set_inner_addresses(pl, &own.ip, 1);
+}
+
 int main(int argc, char **argv)
 {
 	struct dp_config cfg = {.workers = argc > 6 ? (unsigned)atoi(argv[6]) : 1, .mtu = 1420};
@@ -158,6 +171,7 @@ int main(int argc, char **argv)
 
 	set_path(pl, p, &dest, later ? 0 : env_number("INNER_MTU"));
 	dp_plane_publish_lpm(pl, lpm_of(argv[3]));
+	set_own(pl);
 	dp_session_publish(pl, &session);
 	dp_peer_set_session(pl, p, &session);
 	err = dp_plane_start(pl);

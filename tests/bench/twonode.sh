@@ -27,9 +27,9 @@ for n in "$a va" "$b vb"; do
 	[ -z "$noseg" ] || ip netns exec "$1" ethtool -K "$2" tx-udp-segmentation off
 done
 run=$((t + 3))
-ip netns exec $a "$bin" ta 10.99.0.2:51820 10.77.0.2/32 a $run "${WORKERS:-1}" "${POLL:-adaptive}" &
+OWN=10.77.0.1 ip netns exec $a "$bin" ta 10.99.0.2:51820 10.77.0.2/32 a $run "${WORKERS:-1}" "${POLL:-adaptive}" &
 pa=$!
-ip netns exec $b "$bin" tb 10.99.0.1:51820 10.77.0.1/32 b $run "${WORKERS:-1}" "${POLL:-adaptive}" &
+OWN=10.77.0.2 ip netns exec $b "$bin" tb 10.99.0.1:51820 10.77.0.1/32 b $run "${WORKERS:-1}" "${POLL:-adaptive}" &
 pb=$!
 until ip -n $a link show ta >/dev/null 2>&1 && ip -n $b link show tb >/dev/null 2>&1; do sleep 0.05; done
 for n in "$a ta 1" "$b tb 2"; do
