@@ -92,8 +92,6 @@ static void on_up(void *ctx, const Taltun__Hub__V1__Welcome *w)
 		       TT_F_STR("name", m->map.self.name));
 	node_mesh_say(m, NODE_MESH_HUB_UP, NULL, "connected");
 	node_mesh_gather_start(m);
-	if (tt_mono_is_set(m->await_until))
-		node_mesh_await(m, tt_mono_add_ns(m->hub_time_at, NODE_MESH_AWAIT_UP_NS));
 	all_peers_relay(m, true);
 	if (!m->renewing)
 		m->renew_asked = (struct tt_mono){0};

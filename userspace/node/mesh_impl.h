@@ -33,7 +33,7 @@
 #define NODE_MESH_KEEP_NS	(5 * TT_NS_PER_SEC)  /* between two copies of the map */
 #define NODE_MESH_KEEP_AGAIN_NS (60 * TT_NS_PER_SEC) /* after one that failed */
 #define NODE_MESH_AWAIT_NS	(3 * TT_NS_PER_SEC)  /* after the start: for the hub and its map */
-#define NODE_MESH_AWAIT_UP_NS	(300 * TT_NS_PER_MS) /* once it is up: for the map, and paths */
+#define NODE_MESH_AWAIT_UP_NS	(300 * TT_NS_PER_MS) /* once the map has come: for paths */
 #define NODE_MESH_LATE_NS	(50 * TT_NS_PER_MS)  /* of the timer: others have kept the loop */
 #define NODE_MESH_TURN_NS	(5 * TT_NS_PER_MS)   /* what its peers may take at a time */
 #define NODE_MESH_TRIM_PEERS	256 /* so many fewer: their memory goes back to the system */

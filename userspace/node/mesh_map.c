@@ -268,6 +268,15 @@ static void set_valid(struct node_mesh *m, struct tt_wall now)
 	node_mesh_map_touch(m);
 }
 
+/* The hub has said who is there: what waits for a peer waits for its path now, not for long. */
+static void await_paths(struct node_mesh *m)
+{
+	struct tt_mono end = tt_mono_add_ns(plat_clock_mono(), NODE_MESH_AWAIT_UP_NS);
+
+	if (tt_mono_before(end, m->await_until))
+		node_mesh_await(m, end);
+}
+
 void node_mesh_map_update(struct node_mesh *m, const Taltun__Hub__V1__MapUpdate *u)
 {
 	struct mesh_netmap_listener listener = {on_change, m};
@@ -285,6 +294,7 @@ void node_mesh_map_update(struct node_mesh *m, const Taltun__Hub__V1__MapUpdate 
 		m->dirty = true;
 		m->asked_all = (struct tt_mono){0};
 		set_valid(m, node_mesh_hub_clock(m));
+		await_paths(m);
 		return;
 	}
 	refused(m, o);
