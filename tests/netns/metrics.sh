@@ -177,8 +177,10 @@ wait_for 20 listening a "$PORT"
 config_a "listen = \"127.0.0.1:$PORT\""
 check_not "an address that is taken fails a reload" in_ns a taltun reload "$a"
 check "the tunnel goes on" in_ns a ping -n -c 1 -W 5 10.77.0.2
+config_a "listen = \"127.0.0.1:$((PORT + 1))\"" "[datapath]" "workers = 3"
+check_not "another is refused with its file" in_ns a taltun reload "$a"
 kill_pids 2 "$other"
-check "it is tried again" wait_for 30 scrape
+check "the one in force is tried again" wait_for 30 scrape
 config_a 'listen = "127.0.0.1"'
 check_not "an address without a port is refused" in_ns a taltun reload "$a"
 check "and what was served is served" scrape

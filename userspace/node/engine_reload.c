@@ -222,6 +222,15 @@ static void finish(struct reload *r, enum node_control_kind kind, const char *er
 	free(r);
 }
 
+/* Nothing of what was loaded is in use: the monitor is not to go by it either. */
+static void refuse(struct reload *r, enum node_control_kind kind, const char *error)
+{
+	struct node_priv_request req = {.op = NODE_PRIV_CONFIG_REFUSE};
+
+	node_priv_send(r->engine->priv, &req, -1, NULL, NULL);
+	finish(r, kind, error, false);
+}
+
 /* The first thing that went wrong is what is told. */
 static int configure_metrics(struct node_engine *e, int err, char *error, size_t cap)
 {
@@ -243,7 +252,7 @@ static void on_config(void *arg, const struct node_priv_reply *reply, const int 
 
 	int err = take_reply(reply, fds, &cfg, error, sizeof(error));
 	if (err) {
-		finish(r, load_kind(err), error, false);
+		refuse(r, load_kind(err), error);
 		return;
 	}
 	const char *fixed = needs_restart(e, cfg);
@@ -251,12 +260,12 @@ static void on_config(void *arg, const struct node_priv_reply *reply, const int 
 		snprintf(error, sizeof(error), "%s cannot change while the daemon runs; restart it",
 			 fixed);
 		node_engine_config_free(cfg);
-		finish(r, NODE_CONTROL_FAILED, error, false);
+		refuse(r, NODE_CONTROL_FAILED, error);
 		return;
 	}
 	if (move_port(e, cfg, error, sizeof(error)) != 0) {
 		node_engine_config_free(cfg);
-		finish(r, NODE_CONTROL_FAILED, error, false);
+		refuse(r, NODE_CONTROL_FAILED, error);
 		return;
 	}
 	err = apply_reload(e, cfg, error, sizeof(error));

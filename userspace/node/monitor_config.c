@@ -54,6 +54,17 @@ static void config_work(struct node_monitor *m, const struct node_monitor_job *j
 	node_config_free(cfg);
 }
 
+/* How much is logged is the file's word from when it was read: an engine has a lot to say before it
+ * commits. */
+static void config_take_log(struct node_monitor *m, const struct node_monitor_job_result *result)
+{
+	if (m->config_loaded < 0) {
+		m->log_before.level = tt_log_get_level();
+		m->log_before.format = tt_log_get_format();
+	}
+	tt_log_setup(result->log_level, result->log_format, STDERR_FILENO);
+}
+
 static void config_drop_loaded(struct node_monitor *m)
 {
 	if (m->config_loaded >= 0)
@@ -73,8 +84,8 @@ int node_monitor_config_load(struct node_monitor *m, const struct node_priv_requ
 		return node_monitor_fail(reply, -ENOENT, "started without a configuration file");
 	m->engine.config_given = true;
 	if (again && m->config_committed >= 0) {
-		/* what was refused, or taken into use in part, by an engine that is no more */
-		config_drop_loaded(m);
+		/* what was taken into use in part by an engine that is no more */
+		node_monitor_config_refuse(m);
 		fds[0] = m->config_committed;
 		*nfds = 1;
 		return 0;
@@ -117,7 +128,8 @@ static int config_take_name(struct node_monitor *m, const char *name, struct nod
 }
 
 /* The loader's blob becomes what was loaded last; takes the descriptor where it returns 0. */
-static int config_take(struct node_monitor *m, int fd, struct node_priv_reply *reply)
+static int config_take(struct node_monitor *m, int fd, const struct node_monitor_job_result *result,
+		       struct node_priv_reply *reply)
 {
 	struct node_monitor_allowed allowed;
 	int64_t size = plat_memfile_size(fd);
@@ -132,6 +144,7 @@ static int config_take(struct node_monitor *m, int fd, struct node_priv_reply *r
 	if (err)
 		return node_monitor_fail(reply, err, "cannot keep the configuration: %s",
 					 strerror(-err));
+	config_take_log(m, result);
 	config_drop_loaded(m);
 	m->config_loaded = fd;
 	m->allowed_loaded = allowed;
@@ -152,10 +165,8 @@ void node_monitor_config_loaded(struct node_monitor *m)
 	if (!err)
 		err = config_take_name(m, result.name, &reply);
 	if (!err)
-		err = config_take(m, fd, &reply);
-	if (!err) {
-		tt_log_setup(result.log_level, result.log_format, STDERR_FILENO);
-	} else {
+		err = config_take(m, fd, &result, &reply);
+	if (err) {
 		close(fd);
 		reply.result = err;
 	}
@@ -180,6 +191,14 @@ int node_monitor_config_commit(struct node_monitor *m, struct node_priv_reply *r
 	m->allowed_loaded = (struct node_monitor_allowed){0};
 	node_monitor_xdp_review(m);
 	return 0;
+}
+
+void node_monitor_config_refuse(struct node_monitor *m)
+{
+	if (m->config_loaded < 0)
+		return;
+	config_drop_loaded(m);
+	tt_log_setup(m->log_before.level, m->log_before.format, STDERR_FILENO);
 }
 
 void node_monitor_config_close(struct node_monitor *m)

@@ -174,6 +174,10 @@ struct node_monitor {
 	int config_loaded, config_committed;	/* sealed memfds; -1: none */
 	/* by them */
 	struct node_monitor_allowed allowed_loaded, allowed_committed;
+	struct { /* of our log, before what is loaded now */
+		enum tt_log_level level;
+		enum tt_log_format format;
+	} log_before;
 	struct node_monitor_job load;
 	struct node_monitor_save save[NODE_STATE_KIND_COUNT];
 
@@ -337,6 +341,8 @@ int node_monitor_config_load(struct node_monitor *m, const struct node_priv_requ
 			     struct node_priv_reply *reply, int *fds, unsigned *nfds, bool *now);
 void node_monitor_config_loaded(struct node_monitor *m);
 int node_monitor_config_commit(struct node_monitor *m, struct node_priv_reply *reply);
+/* What was loaded and not committed is forgotten. */
+void node_monitor_config_refuse(struct node_monitor *m);
 void node_monitor_config_close(struct node_monitor *m);
 
 /* Starts or queues the saver; the reply comes later. fd is taken. */

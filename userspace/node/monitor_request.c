@@ -199,6 +199,7 @@ static bool request_valid(const struct node_monitor *m, const struct node_priv_r
 	case NODE_PRIV_LISTEN_METRICS:
 	case NODE_PRIV_CONFIG_LOAD:
 	case NODE_PRIV_CONFIG_COMMIT:
+	case NODE_PRIV_CONFIG_REFUSE:
 	case NODE_PRIV_GATEWAY:
 	case NODE_PRIV_READY:
 	case NODE_PRIV_ALIVE:
@@ -310,6 +311,9 @@ static int request_act(struct node_monitor *m, const struct node_priv_request *r
 		return err;
 	case NODE_PRIV_CONFIG_COMMIT:
 		return node_monitor_config_commit(m, reply);
+	case NODE_PRIV_CONFIG_REFUSE:
+		node_monitor_config_refuse(m);
+		return 0;
 	case NODE_PRIV_GATEWAY:
 		return node_monitor_gateway(m, reply);
 	case NODE_PRIV_STATE_SAVE:

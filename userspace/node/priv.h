@@ -108,6 +108,9 @@ enum node_priv_op {
 	/* The engine has applied the configuration it loaded last; a restarted engine gets this
 	   one. */
 	NODE_PRIV_CONFIG_COMMIT,
+	/* The engine has applied nothing of the configuration it loaded last: it is forgotten, and
+	   all that is asked for is held against the one committed last. */
+	NODE_PRIV_CONFIG_REFUSE,
 	/*
 	 * Makes firewall and forwarding of this host what [gateway] of the configuration loaded or
 	 * committed last says -> u.gateway, also where it fails. Where the file does not insist, a
