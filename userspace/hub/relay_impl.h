@@ -34,6 +34,7 @@ _Static_assert(RELAY_LEGS == 1u << RELAY_INDEX_BITS, "index of a leg");
 
 struct relay_bucket {
 	uint64_t level;
+	uint32_t part; /* millionths of one more */
 	struct tt_mono filled;
 };
 

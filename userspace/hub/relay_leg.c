@@ -17,17 +17,14 @@ uint64_t relay_bucket_take(struct relay_bucket *b, uint64_t n, uint64_t unit, ui
 {
 	/* a minute's worth at most, so that the product fits */
 	uint64_t us = TT_MIN(tt_mono_since(now, b->filled) / TT_NS_PER_US, UINT64_C(60000000));
-	uint64_t more;
+	uint64_t millionths = us * TT_MIN(rate, UINT64_C(100000000000)) + b->part;
 
-	rate = TT_MIN(rate, UINT64_C(100000000000));
-	more = us * rate / 1000000;
-	if (!tt_mono_is_set(b->filled) || b->level + more >= burst) {
-		b->level = burst;
-		b->filled = now;
-	} else if (more > 0) {
-		b->level += more;
-		/* what is not a whole one yet counts next time */
-		b->filled = tt_mono_add_ns(b->filled, more * 1000000 / rate * TT_NS_PER_US);
+	if (!tt_mono_is_set(b->filled) || b->level + millionths / 1000000 >= burst) {
+		*b = (struct relay_bucket){.level = burst, .filled = now};
+	} else {
+		b->level += millionths / 1000000;
+		b->part = (uint32_t)(millionths % 1000000);
+		b->filled = tt_mono_add_ns(b->filled, us * TT_NS_PER_US);
 	}
 	if (n > b->level)
 		n = b->level / unit * unit;
