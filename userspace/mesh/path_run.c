@@ -90,6 +90,8 @@ static struct mesh_path *heard_since(struct mesh_paths *ps, struct tt_mono now)
 		    (!last || tt_mono_before(last->heard, p->heard)))
 			last = p;
 	}
+	if (last)
+		last->state = MESH_PATH_HINT;
 	return last;
 }
 
@@ -107,10 +109,8 @@ static struct mesh_path *last_resort(struct mesh_paths *ps, struct tt_mono now)
 	if (tcp->state == MESH_PATH_ALIVE)
 		return tcp;
 	struct mesh_path *p = heard_since(ps, now);
-	if (p) {
-		p->state = MESH_PATH_HINT;
+	if (p)
 		return p;
-	}
 	for (unsigned i = SLOT_ADDRESS; i < MESH_PATHS_MAX; i++)
 		if (ps->path[i].state == MESH_PATH_HINT && mesh_paths_are_wanted(ps, now))
 			return &ps->path[i];
@@ -261,6 +261,8 @@ static void promote(struct mesh_paths *ps, struct tt_mono now)
 
 	if (!old && !p)
 		p = last_resort(ps, now);
+	else if (!p && old->state == MESH_PATH_HINT)
+		p = heard_since(ps, now); /* it is not where it was, or was said to be */
 	if (!p)
 		return;
 	if (!old || old->state != MESH_PATH_ALIVE)
