@@ -8,7 +8,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#define TIMER_SLACK_NS 1000
+#define TIMER_SLACK_NS 1000ul
 
 static void *thread_entry(void *arg)
 {
