@@ -16,7 +16,8 @@ cd "$(dirname "$0")/../.." || exit 1
 
 kernels=("$@")
 [ ${#kernels[@]} -gt 0 ] || kernels=(6.1 6.12)
-all_tests=(vm/guest/kernel_wg.sh vm/guest/virtio_xdp.sh vm/guest/vlan.sh vm/guest/gateway.sh vm/guest/unit.sh)
+all_tests=(vm/guest/kernel_wg.sh vm/guest/virtio_xdp.sh vm/guest/vlan.sh vm/guest/gateway.sh vm/guest/netem.sh
+	vm/guest/unit.sh)
 read -ra tests <<<"${TALTUN_VM_TESTS:-${all_tests[*]}}"
 seconds=${TALTUN_VM_SECONDS:-3600}
 memory=${TALTUN_VM_MEMORY:-1024} cpus=${TALTUN_VM_CPUS:-2}
