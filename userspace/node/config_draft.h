@@ -65,6 +65,7 @@ struct node_draft {
 	bool wgquick;	  /* the words of the messages */
 	const char *path; /* as given; "" where there is none */
 	enum node_level level;
+	bool file_holds_keys; /* themselves, not the names of their files */
 	enum node_level private_key_level;
 	struct node_config_text private_key_file; /* len 0: the key itself was given */
 	uint32_t allowed_ips;			  /* total */

@@ -382,18 +382,6 @@ static int fail_file(struct node_draft *d, int rc)
 	return rc;
 }
 
-static bool holds_secret(const struct node_draft *d)
-{
-	if (d->cfg.has_private_key && !d->private_key_file.len &&
-	    d->private_key_level == NODE_LEVEL_FILE)
-		return true;
-	for (uint32_t i = 0; i < node_draft_peer_count(d); i++) {
-		if (node_draft_peer(d, i)->has_preshared_key)
-			return true;
-	}
-	return false;
-}
-
 static int parse_text(struct node_draft *d, const char *text, size_t len)
 {
 	static const char bom[3] = {'\xef', '\xbb', '\xbf'};
@@ -416,7 +404,7 @@ static int parse_file(struct node_draft *d)
 	if (rc)
 		return fail_file(d, rc);
 	rc = parse_text(d, f.text, f.len);
-	if (!rc && (f.mode & 07) && holds_secret(d))
+	if (!rc && (f.mode & 07) && d->file_holds_keys)
 		node_draft_warn(
 			d, (struct node_where){.source = d->path},
 			"holds keys and is open to everybody (mode %04o); run: chmod 600 %s",

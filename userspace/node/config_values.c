@@ -114,6 +114,7 @@ int node_parse_private_key(struct node_draft *d, const struct node_schema_key *k
 	int rc = claim_private_key(d, v, false);
 
 	(void)k;
+	d->file_holds_keys |= d->level == NODE_LEVEL_FILE;
 	return rc ? rc : read_key(d, v, cfg->private_key);
 }
 
@@ -158,6 +159,7 @@ int node_parse_psk(struct node_draft *d, const struct node_schema_key *k,
 	int rc = claim_psk(d, v, peer);
 
 	(void)k;
+	d->file_holds_keys |= d->level == NODE_LEVEL_FILE;
 	return rc ? rc : read_key(d, v, peer->preshared_key);
 }
 

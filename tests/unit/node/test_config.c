@@ -266,19 +266,30 @@ static void preshared_key_file(void)
 
 	make_tmp();
 	write_file("tt0.toml",
-		   BASE "[[peer]]\npublic_key = \"" KEY_B "\"\npreshared_key_file = \"p.psk\"\n",
-		   0600);
+		   "[interface]\nprivate_key_file = \"tt0.key\"\n"
+		   "[[peer]]\npublic_key = \"" KEY_B "\"\npreshared_key_file = \"p.psk\"\n",
+		   0644);
+	write_file("tt0.key", KEY_A "\n", 0600);
 	write_file("p.psk", KEY_C "\n", 0600);
 	CU_ASSERT_STRING_EQUAL(load_file("tt0.toml", &cfg, &err), "");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(cfg);
+	CU_ASSERT_EQUAL(err.warning_count, 0); /* it names keys, and holds none */
 	char key[TT_KEY_B64_LEN + 1];
 	tt_key_to_b64(node_config_peer(cfg, 0)->preshared_key, key);
 	CU_ASSERT_STRING_EQUAL(key, KEY_C);
 	node_config_free(cfg);
 	CU_ASSERT_EQUAL(chmod(in_tmp("p.psk"), 0644), 0);
 	CU_ASSERT_STRING_EQUAL(load_file("tt0.toml", &cfg, &err),
-			       "tt0.toml:6:22: preshared_key_file: p.psk is open to group or "
+			       "tt0.toml:5:22: preshared_key_file: p.psk is open to group or "
 			       "others (mode 0644); run: chmod 600 p.psk");
+	write_file("tt0.toml",
+		   "[interface]\nprivate_key_file = \"tt0.key\"\n"
+		   "[[peer]]\npublic_key = \"" KEY_B "\"\npreshared_key = \"" KEY_C "\"\n",
+		   0644);
+	CU_ASSERT_STRING_EQUAL(load_file("tt0.toml", &cfg, &err), "");
+	CU_ASSERT_EQUAL(err.warning_count, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.warnings[0], "holds keys and is open to everybody"));
+	node_config_free(cfg);
 	remove_tmp();
 }
 
