@@ -10,9 +10,16 @@ _taltun_settings="interface.name interface.private_key interface.private_key_fil
 	interface.dns interface.dns_search interface.pre_up interface.post_up interface.pre_down
 	interface.post_down datapath.mode datapath.interfaces datapath.queues datapath.umem_mb
 	datapath.unknown_index datapath.workers datapath.poll datapath.aead
-	datapath.forward_between_peers log.level log.format hub.server hub.name
+	datapath.forward_between_peers log.level log.format metrics.listen metrics.per_peer
+	hub.server hub.name
 	hub.certificate_file hub.key_file hub.ca_file hub.accept hub.networks gateway.firewall
 	gateway.ip_forward gateway.masquerade gateway.subnets"
+
+_taltun_set() {
+	compopt -o nospace 2>/dev/null
+	_taltun_words "${_taltun_settings//[[:space:]]/$'\n'}"
+	COMPREPLY=("${COMPREPLY[@]/%/=}")
+}
 
 _taltun_words() {
 	mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$1" -- "$cur")
@@ -94,7 +101,7 @@ _taltun() {
 		events | firewall | doctor | log-level) _taltun_words "--json --help" ;;
 		stun) _taltun_words "-4 -6 --port --json --help" ;;
 		bench) _taltun_words "$(_taltun_bench_options "${COMP_WORDS[2]-}") --json --help" ;;
-		check-config) _taltun_words "--dump --help" ;;
+		check-config) _taltun_words "--set --dump --help" ;;
 		version | help) ;;
 		*) _taltun_words "--help" ;;
 		esac
@@ -112,7 +119,9 @@ _taltun() {
 		if [ "$COMP_CWORD" -eq 2 ]; then _taltun_interfaces; else _taltun_words "error warn info debug"; fi
 		;;
 	doctor) _taltun_words "$(ls /sys/class/net 2>/dev/null)" ;;
-	check-config) _taltun_files .toml .conf ;;
+	check-config)
+		if [ "${COMP_WORDS[COMP_CWORD - 1]}" = --set ]; then _taltun_set; else _taltun_files .toml .conf; fi
+		;;
 	import) if [ "$COMP_CWORD" -eq 2 ]; then _taltun_files .conf; else _taltun_files; fi ;;
 	bench) _taltun_bench ;;
 	help) _taltun_words "$_taltun_commands" ;;
@@ -127,11 +136,7 @@ _taltund() {
 	--log-file) _taltun_files ;;
 	--log-level) _taltun_words "error warn info debug" ;;
 	--log-format) _taltun_words "logfmt json" ;;
-	--set)
-		compopt -o nospace 2>/dev/null
-		_taltun_words "${_taltun_settings//[[:space:]]/$'\n'}"
-		COMPREPLY=("${COMPREPLY[@]/%/=}")
-		;;
+	--set) _taltun_set ;;
 	*)
 		[[ $cur != -* ]] || _taltun_words "--config --foreground --set --log-level --log-format
 			--log-file --help --version -c -f -h -V"

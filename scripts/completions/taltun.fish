@@ -2,6 +2,11 @@
 # fish completion for taltun(8) and taltund(8).
 
 # Interfaces that are up: their control sockets say so.
+# Settings that --set takes.
+function __taltun_settings
+    printf "%s=\n" interface.{name,private_key,private_key_file,address,listen_port,mtu,routes,fwmark,table,dns,dns_search,pre_up,post_up,pre_down,post_down} datapath.{mode,interfaces,queues,umem_mb,unknown_index,workers,poll,aead,forward_between_peers} log.{level,format} metrics.{listen,per_peer} hub.{server,name,certificate_file,key_file,ca_file,accept,networks} gateway.{firewall,ip_forward,masquerade,subnets}
+end
+
 function __taltun_interfaces
     set -l dir /run/taltun
     set -q TALTUN_RUN_DIR; and test -n "$TALTUN_RUN_DIR"; and set dir $TALTUN_RUN_DIR
@@ -67,6 +72,7 @@ complete -c taltun -n '__fish_seen_subcommand_from stun' -s 4 -d 'Over IPv4'
 complete -c taltun -n '__fish_seen_subcommand_from stun' -s 6 -d 'Over IPv6'
 complete -c taltun -n '__fish_seen_subcommand_from stun' -l port -x -d 'Our UDP port'
 complete -c taltun -n '__fish_seen_subcommand_from check-config' -l dump -d 'Print every setting'
+complete -c taltun -n '__fish_seen_subcommand_from check-config' -l set -x -d 'Override one setting' -a '(__taltun_settings)'
 complete -c taltun -n '__taltun_argument 1 up' -a '(__taltun_configured)' -d 'Configured interface'
 complete -c taltun -n '__taltun_argument 1 up down check-config' -a '(__taltun_configurations)'
 complete -c taltun -n '__taltun_argument 1 down status peers top events reload log-level' -a '(__taltun_interfaces)' -d Interface
@@ -89,7 +95,7 @@ complete -c taltun -n '__taltun_argument 1 help' -a 'up down enroll status peers
 complete -c taltund -f
 complete -c taltund -s c -l config -r -a '(__taltun_configurations)' -d 'Configuration file'
 complete -c taltund -s f -l foreground -d 'Stay in the foreground, log to stderr'
-complete -c taltund -l set -x -d 'Override one setting' -a '(printf "%s=\n" interface.{name,private_key,private_key_file,address,listen_port,mtu,routes,fwmark,table,dns,dns_search,pre_up,post_up,pre_down,post_down} datapath.{mode,interfaces,queues,umem_mb,unknown_index,workers,poll,aead,forward_between_peers} log.{level,format} hub.{server,name,certificate_file,key_file,ca_file,accept,networks} gateway.{firewall,ip_forward,masquerade,subnets})'
+complete -c taltund -l set -x -d 'Override one setting' -a '(__taltun_settings)'
 complete -c taltund -l log-level -x -a 'error warn info debug' -d 'Least important lines to log'
 complete -c taltund -l log-format -x -a 'logfmt json' -d 'Form of log lines'
 complete -c taltund -l log-file -r -F -d 'Append the log to a file'

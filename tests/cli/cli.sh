@@ -153,6 +153,13 @@ status "an override from the environment" 0 \
 says "wins over the file" out '^interface.mtu = 1300$'
 status "a wrong one" 78 env TALTUN_INTERFACE_MTU=soon taltun check-config "$valid/endpoint-name.toml"
 says "is named" err 'TALTUN_INTERFACE_MTU'
+status "--set" 0 env TALTUN_INTERFACE_MTU=1300 taltun check-config --set interface.mtu=1290 --dump \
+	"$valid/endpoint-name.toml" --set=log.level=debug
+says "wins over both" out '^interface.mtu = 1290$'
+says "however it is written" out '^log.level = debug$'
+status "a wrong one" 78 taltun check-config "$valid/endpoint-name.toml" --set interface.mtu=99
+says "is named, too" err '^--set interface.mtu: '
+status "one that sets nothing" 2 taltun check-config "$valid/endpoint-name.toml" --set interface.mtu
 
 # Examples that are shipped are valid.
 check "the configuration in taltun.toml(5)" "$TT_ROOT/tests/cli/examples.bash" man "$TT_WORK"

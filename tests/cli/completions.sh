@@ -11,9 +11,17 @@ need_commands taltun taltund
 dir=$TT_ROOT/scripts/completions
 mapfile -t commands < <(taltun help | sed -nE 's/^  ([a-z][a-z-]*) {2,}.*/\1/p')
 mapfile -t options < <(taltund --help | grep -oE '^ +(-[a-zA-Z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+')
+# All of the schema's sections, by the names of their macros, but those of [[peer]].
 mapfile -t settings < <(
-	sed -nE 's/^\t\{(IFACE|DPATH|LOG|HUB|GATE)\("([a-z_]+)"\).*/\1.\2/p' "$TT_ROOT/userspace/node/config_schema.c" |
-		sed 's/^IFACE/interface/; s/^DPATH/datapath/; s/^LOG/log/; s/^HUB/hub/; s/^GATE/gateway/'
+	awk -F'[(), \t]+' '/^#define [A-Z]+\(n\)/ {
+		for (i = 1; i <= NF; i++)
+			if ($i ~ /^NODE_SECTION_/) { sub("NODE_SECTION_", "", $i); section[$2] = tolower($i) }
+	}
+	match($0, /^\t\{[A-Z]+\("[a-z_]+"\)/) {
+		split(substr($0, 3, RLENGTH - 2), part, /[("]+/)
+		if (section[part[1]] != "peer")
+			print section[part[1]] "." part[2]
+	}' "$TT_ROOT/userspace/node/config_schema.c"
 )
 check "taltun help lists its commands" test ${#commands[@]} -ge 13
 check "taltund --help lists its options" test ${#options[@]} -ge 8
@@ -81,12 +89,13 @@ equal "options of top" "--help --interval --json --once --sort" "$(offered taltu
 equal "orders of top" "rate" "$(offered taltun top --sort r)"
 equal "top takes an interface" "tt0 wg1" "$(offered taltun top '')"
 equal "options of status" "--help --json --peer" "$(offered taltun status --)"
-equal "options of check-config" "--dump --help" "$(offered taltun check-config x.toml -)"
+equal "options of check-config" "--dump --help --set" "$(offered taltun check-config x.toml -)"
 equal "genkey takes nothing" "" "$(offered taltun genkey '')"
 equal "no interface is up" "" "$(TALTUN_RUN_DIR=$TT_WORK/none offered taltun status '')"
 equal "options of taltund" "$(sorted "${options[@]}")" "$(offered taltund --)"
-equal "settings of --set" "$(printf '%s=\n' "${settings[@]}" | sort -u | paste -sd' ')" \
-	"$(offered taltund --set '')"
+every_setting=$(printf '%s=\n' "${settings[@]}" | sort -u | paste -sd' ')
+equal "settings of --set" "$every_setting" "$(offered taltund --set '')"
+equal "the same for check-config" "$every_setting" "$(offered taltun check-config --set '')"
 equal "--config takes a file" "$f/a.toml" "$(offered taltund --config "$f/a")"
 equal "--log-level takes a word" "debug" "$(offered taltund --log-level d)"
 equal "--log-format takes a word" "json logfmt" "$(offered taltund --log-format '')"

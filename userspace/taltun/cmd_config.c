@@ -21,13 +21,9 @@ static void print_warnings(const struct node_config_error *err)
 			err->warning_count - NODE_CONFIG_WARNINGS_MAX);
 }
 
-/* NULL with the message printed and *status set. The environment counts as it does for taltund. */
-static struct node_config *load(const char *path, bool with_env, int *status)
+/* NULL with the message printed and *status set. */
+static struct node_config *load(const struct node_config_source *src, int *status)
 {
-	struct node_config_source src = {
-		.path = path,
-		.env = with_env ? (const char *const *)environ : NULL,
-	};
 	struct node_config_error *err = calloc(1, sizeof(*err));
 	struct node_config *cfg = NULL;
 
@@ -35,7 +31,7 @@ static struct node_config *load(const char *path, bool with_env, int *status)
 		*status = cli_fail(CLI_FAILED, "out of memory");
 		return NULL;
 	}
-	if (node_config_load(&src, err, &cfg) != 0) {
+	if (node_config_load(src, err, &cfg) != 0) {
 		fprintf(stderr, "%s\n", err->text);
 		*status = CLI_CONFIG;
 	}
@@ -44,14 +40,36 @@ static struct node_config *load(const char *path, bool with_env, int *status)
 	return cfg;
 }
 
+#define SET_MAX 256 /* as many as taltund takes */
+
+/* The flags --set of the command line, as taltund has them. */
+static int take_sets(int *argc, char **argv, const char *sets[SET_MAX], size_t *count)
+{
+	int found;
+
+	for (*count = 0; *count < SET_MAX; (*count)++) {
+		found = cli_take_value(argc, argv, "--set", &sets[*count]);
+		if (found == 0)
+			return CLI_OK;
+		if (found < 0 || !strchr(sets[*count], '='))
+			return cli_fail(CLI_USAGE, "--set takes section.key=value");
+	}
+	return cli_fail(CLI_USAGE, "too many --set flags");
+}
+
 static int check_config(int argc, char **argv)
 {
+	const char *sets[SET_MAX];
+	struct node_config_source src = {.env = (const char *const *)environ, .set = sets};
 	bool dump = cli_take_flag(&argc, argv, "--dump");
-	int status = CLI_OK;
+	int status = take_sets(&argc, argv, sets, &src.set_count);
 
+	if (status != CLI_OK)
+		return status;
 	if (cli_check_arguments(argc, argv, 1, 1, "one file") != CLI_OK)
 		return CLI_USAGE;
-	struct node_config *cfg = load(argv[1], true, &status);
+	src.path = argv[1];
+	struct node_config *cfg = load(&src, &status);
 	if (!cfg)
 		return status;
 	if (dump)
@@ -77,7 +95,7 @@ static int import(int argc, char **argv)
 	if (cli_check_arguments(argc, argv, 1, 2,
 				"a wg-quick .conf and, if wanted, the file to write") != CLI_OK)
 		return CLI_USAGE;
-	struct node_config *cfg = load(argv[1], false, &status);
+	struct node_config *cfg = load(&(struct node_config_source){.path = argv[1]}, &status);
 	if (!cfg)
 		return status;
 	FILE *out = argc == 3 ? open_output(argv[2]) : stdout;
@@ -111,9 +129,10 @@ static int reload(int argc, char **argv)
 }
 
 const struct cli_command cli_commands_config[] = {
-	{"check-config", "FILE [--dump]", "Check a configuration file without using it.",
-	 "Reads what taltund would read: the file, then TALTUN_ variables. --dump prints every\n"
-	 "setting that would be in force; keys are not shown.",
+	{"check-config", "FILE [--set SECTION.KEY=VALUE]... [--dump]",
+	 "Check a configuration file without using it.",
+	 "Reads what taltund would read: the file, then TALTUN_ variables, then --set. --dump\n"
+	 "prints every setting that would be in force; keys are not shown.",
 	 check_config},
 	{"import", "FILE.conf [FILE.toml]", "Turn a wg-quick file into TOML.",
 	 "Without a second file the result goes to standard output. The new file has mode 600;\n"
