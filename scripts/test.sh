@@ -219,7 +219,7 @@ tier_asan() {
 # Of the threaded layers all tests, and of the others those that start threads: nothing else is built.
 threaded_tests() {
 	printf '%s\n' tests/unit/{base,datapath,node}/test_*.c tests/bpf/test_*.c
-	printf '%s\n' tests/unit/{wg,hub,plat}/test_*.c | grep -E '/test_(session|db|store|udp_io|thread_state)\.c$'
+	printf '%s\n' tests/unit/{wg,hub,plat}/test_*.c | grep -E '/test_(session|db|store|relay_udp|udp_io|thread_state)\.c$'
 }
 
 tier_tsan() {

@@ -363,6 +363,49 @@ static void rate(void)
 	tear_down();
 }
 
+/* --- while allocations change ----------------------------------------------------------------- */
+
+static _Atomic bool done;
+
+static void flood(void *arg)
+{
+	uint8_t d[64];
+
+	(void)arg;
+	memset(d, 4, sizeof(d));
+	for (unsigned i = 0; !done; i++) {
+		mesh_relay_data_write(d, a.leg.tag);
+		(void)!send(a.fd, d, 28 + i % 30, MSG_DONTWAIT);
+		mesh_relay_data_write(d, b.leg.tag);
+		(void)!send(b.fd, d, 28 + i % 30, MSG_DONTWAIT);
+	}
+}
+
+/* Traffic on one allocation, while its neighbours and in the end itself come and go. */
+static void changes_under_traffic(void)
+{
+	struct plat_thread t = {0};
+	struct hub_leg x, y;
+
+	bind_pair();
+	done = false;
+	CU_ASSERT_EQUAL_FATAL(plat_thread_start(&t, "flood", flood, NULL), 0);
+	for (uint32_t i = 0; i < 3000; i++) {
+		CU_ASSERT(opens(100 + i % 17, 200 + i % 23, &x, &y));
+		if (i % 5 == 0)
+			hub_relay_close_node(relay, 100 + i % 17);
+	}
+	CU_ASSERT_EQUAL(stats().bound_legs, 2);
+	hub_relay_close(relay, 7, 9);
+	uint64_t sent = stats().tx_packets;
+
+	usleep(20000);
+	CU_ASSERT_EQUAL(stats().tx_packets, sent);
+	done = true;
+	plat_thread_join(&t);
+	tear_down();
+}
+
 TT_TESTS("relay_udp", {"both ways", both_ways}, {"the node's machine", the_nodes_machine},
 	 {"both families", both_families}, {"bursts of mixed sizes", bursts},
 	 {"wrong source", wrong_source}, {"wrong tag", wrong_tag}, {"wrong MAC", wrong_mac},
@@ -370,4 +413,5 @@ TT_TESTS("relay_udp", {"both ways", both_ways}, {"the node's machine", the_nodes
 	 {"moving needs a cookie", moving_needs_a_cookie}, {"keepalives", keepalives},
 	 {"the other leg is unbound", other_leg_unbound}, {"closed at once", closed_at_once},
 	 {"others closed at once", others_closed_at_once},
-	 {"idle legs are unbound", idle_legs_are_unbound}, {"a node's rate", rate})
+	 {"idle legs are unbound", idle_legs_are_unbound}, {"a node's rate", rate},
+	 {"changes under traffic", changes_under_traffic})

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The relay's thread over loopback sockets: probes, strangers, full tables, and allocations that
- * change under traffic.
+ * The relay's thread over loopback sockets: probes, strangers, and full tables.
  */
 #include "relay_udp_fixture.h"
 
@@ -245,52 +244,8 @@ static void full_of_idle_ones(void)
 	tear_down();
 }
 
-/* --- while allocations change ----------------------------------------------------------------- */
-
-static _Atomic bool done;
-
-static void flood(void *arg)
-{
-	uint8_t d[64];
-
-	(void)arg;
-	memset(d, 4, sizeof(d));
-	for (unsigned i = 0; !done; i++) {
-		mesh_relay_data_write(d, a.leg.tag);
-		(void)!send(a.fd, d, 28 + i % 30, MSG_DONTWAIT);
-		mesh_relay_data_write(d, b.leg.tag);
-		(void)!send(b.fd, d, 28 + i % 30, MSG_DONTWAIT);
-	}
-}
-
-/* Traffic on one allocation, while its neighbours and in the end itself come and go. */
-static void changes_under_traffic(void)
-{
-	struct plat_thread t = {0};
-	struct hub_leg x, y;
-
-	bind_pair();
-	done = false;
-	CU_ASSERT_EQUAL_FATAL(plat_thread_start(&t, "flood", flood, NULL), 0);
-	for (uint32_t i = 0; i < 3000; i++) {
-		CU_ASSERT(opens(100 + i % 17, 200 + i % 23, &x, &y));
-		if (i % 5 == 0)
-			hub_relay_close_node(relay, 100 + i % 17);
-	}
-	CU_ASSERT_EQUAL(stats().bound_legs, 2);
-	hub_relay_close(relay, 7, 9);
-	uint64_t sent = stats().tx_packets;
-
-	usleep(20000);
-	CU_ASSERT_EQUAL(stats().tx_packets, sent);
-	done = true;
-	plat_thread_join(&t);
-	tear_down();
-}
-
 TT_TESTS("relay_udp_hostile", {"probes", probes}, {"no amplification", no_amplification},
 	 {"challenges are limited", challenges_are_limited},
 	 {"case 23: loopback is no source", case_23_loopback_is_no_source},
 	 {"random datagrams", random_datagrams}, {"10,000 allocations", many_allocations},
-	 {"full", full}, {"full of idle ones", full_of_idle_ones},
-	 {"changes under traffic", changes_under_traffic})
+	 {"full", full}, {"full of idle ones", full_of_idle_ones})
