@@ -82,10 +82,10 @@ less "memory stays, KiB" $(($(rss_kb "$(tt_pid gw "$g")") - memory)) 2048
 less "no log line for each" $(($(wc -l <"$(tt_log gw "$g")") - lines)) 20
 
 echo "cases 02 and 03: mac1 is right, mac2 is not:"
-flood_start mac1 60000 100 # until all below is done, which takes 5 s where there is time
+flood_start mac1 60000 200 # until all below is done, which takes 5 s where there is time
 check "the gateway is under load" wait_for 20 at_least 1 drops gw "$g" hs_bad_mac2
 check "the established session goes on" wait_for 20 can_ping peer 10.77.0.1
-in_ns peer "$TT_TOOLS/hsflood" join "$(key_file late)" "$TT_WORK/gw.pub" 10.8.1.1 51820 20 \
+in_ns peer "$TT_TOOLS/hsflood" join "$(key_file late)" "$TT_WORK/gw.pub" 10.8.1.1 51820 40 \
 	>"$TT_WORK/join.json"
 equal "another peer completes its handshake" 0 $?
 less "through a cookie" 0 "$(jq .cookies_taken "$TT_WORK/join.json")"

@@ -7,7 +7,7 @@
  *	hsflood join PRIVATE_KEY_FILE PEER_KEY_FILE IP UDP_PORT SECONDS
  *		handshakes until one is answered, through a cookie where that is asked for
  *	hsflood hammer PRIVATE_KEY_FILE PEER_KEY_FILE IP UDP_PORT RATE SECONDS
- *		the same peer, RATE initiations a second, with mac2 once it has a cookie
+ *		the same peer asks for a cookie, then sends RATE initiations a second with mac2
  *	hsflood capture PRIVATE_KEY_FILE PEER_KEY_FILE IP UDP_PORT FILE
  *		one handshake; the initiation goes to FILE
  *	hsflood replay FILE IP UDP_PORT
@@ -22,6 +22,12 @@
 #include <signal.h>
 
 #include "crypto/blake2s.h"
+
+/* An answer waits in the gateway's queue behind the flood: 4,096 messages. A peer that asks again
+ * meanwhile can use neither the answer nor the cookie, which belong to what it has sent last. */
+#define PATIENCE_MS    1600
+#define FIRST_WAIT_MS  200
+#define COOKIE_SECONDS 20
 
 enum { FLOOD_BATCH = 256, FLOOD_PACKET = 20 + 8 + sizeof(struct wg_msg_initiation) };
 
@@ -177,21 +183,51 @@ static void initiate(struct wg_client *c, struct wg_msg_initiation *msg)
 	tally.sent++;
 }
 
+/* One initiation; until it is answered, a cookie has come for it, or the time is over. */
+static bool ask(struct wg_client *c, struct wg_session *s, struct wg_msg_initiation *msg,
+		double wait_ms)
+{
+	unsigned long long taken = tally.cookies_taken;
+	bool answered = false;
+
+	initiate(c, msg);
+	struct tt_mono start = plat_clock_mono();
+	for (double left = wait_ms; !answered && tally.cookies_taken == taken && left > 0;
+	     left = wait_ms - since_ms(start))
+		answered = take(c, s, (int)left + 1);
+	return answered;
+}
+
 /* A handshake, repeated until it is answered; then a keepalive, which confirms it. */
 static bool join(struct wg_client *c, struct wg_session *s, struct wg_msg_initiation *msg,
 		 double seconds)
 {
 	struct tt_mono start = plat_clock_mono();
 
-	while (since_ms(start) < seconds * 1e3) {
-		initiate(c, msg);
-		if (take(c, s, 200)) {
+	for (double wait = FIRST_WAIT_MS; since_ms(start) < seconds * 1e3;
+	     wait = TT_MIN(wait * 2, PATIENCE_MS)) {
+		if (ask(c, s, msg, wait)) {
 			tally.first_ms = since_ms(start);
 			wg_client_seal(c, s, NULL, 0);
 			return true;
 		}
 	}
 	return false;
+}
+
+/* What proves the address, where that is asked for. */
+static void get_cookie(struct wg_client *c)
+{
+	struct tt_mono start = plat_clock_mono();
+	struct wg_msg_initiation msg;
+	struct wg_session s;
+	bool answered = false;
+
+	for (double wait = FIRST_WAIT_MS;
+	     !answered && !tally.cookies_taken && since_ms(start) < COOKIE_SECONDS * 1e3;
+	     wait = TT_MIN(wait * 2, PATIENCE_MS))
+		answered = ask(c, &s, &msg, wait);
+	memset(&tally, 0, sizeof(tally));
 }
 
 static int do_join(char **a)
@@ -214,6 +250,7 @@ static int hammer(char **a)
 	double rate = atof(a[4]), seconds = atof(a[5]);
 
 	wg_client_open(&c, a[0], a[1], a[2], a[3]);
+	get_cookie(&c);
 	struct tt_mono start = plat_clock_mono();
 	while (since_ms(start) < seconds * 1e3) {
 		if ((double)tally.sent < since_ms(start) / 1e3 * rate)
