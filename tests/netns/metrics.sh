@@ -131,7 +131,7 @@ took_ms=$(((${EPOCHREALTIME/[.,]/} - began) / 1000))
 less "pages were written once in 250 ms at most" "$rendered" $((took_ms / 250 + 3))
 kill -INT "$pinger" 2>/dev/null
 wait "$pinger"
-equal "no ping was lost" "0%" "$(sed -n 's/.* \([0-9.]*%\) packet loss.*/\1/p' "$TT_WORK/ping.txt")"
+equal "no ping was lost" 0 "$(ping_lost "$TT_WORK/ping.txt")"
 equal "the engine is the same" "$engine" "$(engine_pid a "$a")"
 check "its descriptors are closed" wait_for 40 fds_back
 less "KiB of memory that are new" $(($(rss_kb "$(tt_pid a "$a")") - memory_before)) 8192

@@ -52,7 +52,7 @@ beside_start() {
 beside_lost() {
 	kill -INT "$beside" 2>/dev/null
 	wait_for 2 pid_gone "$beside"
-	awk '/packets transmitted/ { print $1 - $4 }' "$TT_WORK/beside.log"
+	ping_lost "$TT_WORK/beside.log"
 }
 
 ta=$(ifname a) tb=$(ifname b)

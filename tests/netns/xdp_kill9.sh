@@ -62,11 +62,12 @@ else:
     s.settimeout(0.2)
     print("ready", flush=True)
     seen = set()
-    while not stop:
+    while True: # to the end of what waits in the socket
         try:
             seen.add(s.recv(100))
         except socket.timeout:
-            pass
+            if stop:
+                break
     print(len(seen))
 PY
 beside_start() {
@@ -78,7 +79,7 @@ beside_start() {
 	wait_for 5 grep -q ready "$TT_WORK/receive.txt"
 	bg_ns b "$TT_WORK/send.txt" python3 "$TT_WORK/beside.py" send
 	sender=$BG_PID
-	bg_ns b "$TT_WORK/ping.txt" ping -n -q -i 0.005 -W 2 10.8.0.1
+	bg_ns b "$TT_WORK/ping.txt" ping -n -i 0.005 -W 2 10.8.0.1
 	pinger=$BG_PID
 	sleep 0.3
 }
@@ -92,8 +93,9 @@ beside_ends() {
 	wait "$receiver"
 	less "$1: datagrams lost of $(cat "$TT_WORK/send.txt")" \
 		$(($(cat "$TT_WORK/send.txt") - $(tail -n 1 "$TT_WORK/receive.txt"))) "$2"
+	check "$1: pings were answered" grep -q 'icmp_seq=' "$TT_WORK/ping.txt"
 	less "$1: pings lost of $(awk '/transmitted/ { print $1 }' "$TT_WORK/ping.txt")" \
-		"$(awk '/transmitted/ { print $1 - $4 }' "$TT_WORK/ping.txt")" "$2"
+		"$(ping_lost "$TT_WORK/ping.txt")" "$2"
 }
 
 new_engine() {
