@@ -17,7 +17,9 @@ static bool wg_timers_in_series(const struct wg_timers *t)
 
 static uint64_t wg_timers_gate(const struct wg_timers *t)
 {
-	return tt_mono_is_set(t->handshake_sent) ? t->handshake_sent.ns + WG_REKEY_TIMEOUT_NS : 0;
+	uint64_t gap = t->restarted ? WG_RESTART_GAP_NS : WG_REKEY_TIMEOUT_NS;
+
+	return tt_mono_is_set(t->handshake_sent) ? t->handshake_sent.ns + gap : 0;
 }
 
 bool wg_timers_may_initiate(const struct wg_timers *t, struct tt_mono now)
@@ -204,11 +206,13 @@ uint32_t wg_timers_run(struct wg_timers *t, const struct wg_facts *f, struct tt_
 void wg_timers_initiation_sent(struct wg_timers *t, struct tt_mono now)
 {
 	t->handshake_sent = now;
+	t->restarted = false;
 }
 
 void wg_timers_response_sent(struct wg_timers *t, struct tt_mono now)
 {
 	t->handshake_sent = t->handshake_rx = now;
+	t->restarted = false;
 }
 
 void wg_timers_handshake_done(struct wg_timers *t, struct tt_mono now)
@@ -238,7 +242,7 @@ void wg_timers_restart(struct wg_timers *t)
 	if (wg_timers_in_series(t) || tt_mono_is_set(t->offline_since))
 		t->wanted = true;
 	wg_timers_series_end(t);
-	t->handshake_sent = (struct tt_mono){0};
+	t->restarted = true;
 }
 
 enum wg_peer_status wg_timers_status(const struct wg_timers *t, const struct wg_facts *f,

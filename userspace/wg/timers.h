@@ -16,6 +16,9 @@
 #define WG_NEW_HANDSHAKE_NS (WG_KEEPALIVE_TIMEOUT_NS + WG_REKEY_TIMEOUT_NS)
 #define WG_ZERO_KEYS_NS	    (3 * WG_REJECT_AFTER_TIME_NS)
 #define WG_ONLINE_NS	    WG_REJECT_AFTER_TIME_NS
+/* From an initiation to the one that replaces it because the path has changed: the answer to it may
+ * be on its way, and the peer drops what comes within WG_INITIATION_MIN_GAP_NS of another. */
+#define WG_RESTART_GAP_NS (5 * WG_INITIATION_MIN_GAP_NS)
 
 /*
  * What the workers know of a peer, as levels. "Data" is a packet with a payload; keepalives count
@@ -75,6 +78,7 @@ struct wg_timers {
 	uint16_t persistent_s;		/* 0: off */
 	bool persistent_now;		/* it was turned on: one keepalive at once */
 	bool wanted;	  /* a handshake is due when the 5 s after the last one are over */
+	bool restarted;	  /* since then: WG_RESTART_GAP_NS instead of the 5 s */
 	bool established; /* a handshake was completed once */
 };
 
@@ -98,7 +102,8 @@ void wg_timers_set_persistent(struct wg_timers *t, uint16_t seconds, struct tt_m
 void wg_timers_want_handshake(struct wg_timers *t);
 
 /* The peer may be reachable in another way now (endpoint or address changed): what was unanswered
- * is tried again at once, without waiting for the 5 s. */
+ * is tried again without waiting for the 5 s: at once, or WG_RESTART_GAP_NS after the last message.
+ */
 void wg_timers_restart(struct wg_timers *t);
 
 /* Events of the protocol core; wg/peer and wg/device call these. */
@@ -106,7 +111,7 @@ void wg_timers_initiation_sent(struct wg_timers *t, struct tt_mono now);
 void wg_timers_response_sent(struct wg_timers *t, struct tt_mono now);
 /* A session is known to both sides: the series is over. */
 void wg_timers_handshake_done(struct wg_timers *t, struct tt_mono now);
-/* Whether the 5 s after the last handshake message are over. */
+/* Whether the 5 s after the last handshake message are over, or what a restart has left of them. */
 bool wg_timers_may_initiate(const struct wg_timers *t, struct tt_mono now);
 
 #endif

@@ -375,6 +375,35 @@ static void restart(void)
 	CU_ASSERT(run_until(2000) & WG_TIMER_INITIATE);
 }
 
+/* The path changes right after an initiation has left: another one would be dropped by the peer, as
+ * one of a flood, and the answer to the first would find nobody who waits for it. */
+static void restart_waits(void)
+{
+	set_up();
+	f.need_handshake = true;
+	CU_ASSERT_EQUAL(run(), WG_TIMER_INITIATE);
+	now.ns += 7 * TT_NS_PER_MS;
+	wg_timers_restart(&t);
+	CU_ASSERT_EQUAL(run(), 0);
+	CU_ASSERT_FALSE(wg_timers_may_initiate(&t, now));
+	now.ns += 30 * TT_NS_PER_MS;
+	wg_timers_restart(&t);
+	CU_ASSERT_EQUAL(run_until(1), WG_TIMER_INITIATE);
+	CU_ASSERT_DOUBLE_EQUAL(since_start(), 0.1, 0.001);
+	/* the next waits for its 5 s again */
+	CU_ASSERT_EQUAL(run_until(3), 0);
+	/* answered meanwhile: nothing is left to do */
+	set_up();
+	f.need_handshake = true;
+	CU_ASSERT_EQUAL(run(), WG_TIMER_INITIATE);
+	now.ns += 7 * TT_NS_PER_MS;
+	wg_timers_restart(&t);
+	now.ns += 10 * TT_NS_PER_MS;
+	session();
+	f.need_handshake = false;
+	CU_ASSERT_EQUAL(run_until(4), 0);
+}
+
 static void status(void)
 {
 	set_up();
@@ -480,5 +509,6 @@ TT_TESTS("timers", {"nothing to do", nothing_to_do},
 	 {"persistent keepalive without a session", persistent_without_session},
 	 {"case 34: keys are zeroed at 540 s", zeroing},
 	 {"case 34: an hour of suspend, no burst", suspend}, {"restart", restart},
-	 {"status", status}, {"rekey unanswered, session alive", rekey_unanswered_but_alive},
+	 {"a restart waits", restart_waits}, {"status", status},
+	 {"rekey unanswered, session alive", rekey_unanswered_but_alive},
 	 {"random facts", random_facts})
