@@ -15,8 +15,9 @@ cd "$(dirname "$0")/.." || exit 1
 usage() { sed -n '4,12s/^# \{0,1\}//p' "$0"; }
 
 # Sanitizers want their shadow memory where address randomisation may have put something else. The
-# engine must not be traced by anybody, and so not by the search for leaks either.
-asan=detect_leaks=0
+# engine must not be traced by anybody, and so not by the search for leaks either. And
+# tests/netns/support/clocks.c is preloaded before the runtime of AddressSanitizer.
+asan=detect_leaks=0:verify_asan_link_order=0
 case ${1:-} in
 xdp)
 	patterns=(xdp_*.sh bench_xdp.sh)
@@ -24,8 +25,6 @@ xdp)
 	;;
 mesh)
 	patterns=(hub_*.sh mesh_*.sh enroll.sh)
-	# tests/netns/support/clocks.c is preloaded, too
-	asan+=:verify_asan_link_order=0
 	;;
 -h | --help) usage && exit 0 ;;
 *) usage >&2 && exit 64 ;;
