@@ -174,11 +174,22 @@ static bool probe_receive(struct tun_probe *p, uint32_t payload)
 	return at == payload;
 }
 
+/* Pieces of one that was spoiled would be taken for those of the next. */
+static void probe_drain(const struct plat_tun_info *to)
+{
+	uint8_t left[2 * PROBE_LEN];
+
+	for (unsigned i = 0; i < PROBE_STRAYS && plat_tun_read(to->fd[0], left, sizeof(left)) >= 0;
+	     i++)
+		;
+}
+
 static enum plat_offload probe_one(const struct plat_tun_info *from, const struct plat_tun_info *to,
 				   bool v6, uint8_t proto)
 {
 	struct tun_probe p = {.from = from, .to = to, .v6 = v6, .proto = proto};
 
+	probe_drain(to);
 	/* Where not even this comes through, nothing can be said. */
 	if (!probe_send(&p, PROBE_SEGMENT) || !probe_receive(&p, PROBE_SEGMENT))
 		return PLAT_OFFLOAD_UNPROVED;

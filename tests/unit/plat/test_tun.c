@@ -255,8 +255,13 @@ static void host_sends(const struct plat_tun_info *t, unsigned datagrams, unsign
 	CU_ASSERT_EQUAL(setsockopt(fd, IPPROTO_UDP, 103 /* UDP_SEGMENT */, &value, sizeof(value)),
 			0);
 	memset(buf, 7, datagrams * segment);
-	CU_ASSERT_EQUAL(sendto(fd, buf, datagrams * segment, 0, (struct sockaddr *)&to, sizeof(to)),
-			(ssize_t)(datagrams * segment));
+	ssize_t sent = sendto(fd, buf, datagrams * segment, 0, (struct sockaddr *)&to, sizeof(to));
+	if (sent < 0 && errno == EIO && !(t->flags & (PLAT_TUN_TSO | PLAT_TUN_USO))) {
+		/* Before Linux 6.11 the host splits nothing for a device that makes no checksum. */
+		close(fd);
+		return;
+	}
+	CU_ASSERT_EQUAL(sent, (ssize_t)(datagrams * segment));
 	while (got < datagrams) {
 		ssize_t n = read_within(t->fd[0], 1000);
 		struct plat_vnet_hdr h = {0};
