@@ -23,7 +23,7 @@ bytes=${TT_VM_BYTES:-100000}
 wg_keys t g
 runs=0 t='' g='' tt='' tg=''
 
-nic() { status "$t" "$tt" ".datapath.interfaces[0]$1"; }
+nic() { status "$t" "$tt" ".datapath.interfaces[0]${1:-}"; }
 by_xdp() { nic "| [.queues[].$1] | add // 0"; }
 nic_mode_is() { [ "$(nic .mode)" = "$1" ]; }
 pings() { wait_for 4 can_ping "$1" "$2"; }
