@@ -77,22 +77,38 @@ static struct mesh_path *best(struct mesh_paths *ps, const struct mesh_path *old
 	return b;
 }
 
-/* The address at which the peer was heard last, by WireGuard, since the path in use was chosen (or
- * the last one lost); NULL: nowhere. */
-static struct mesh_path *heard_since(struct mesh_paths *ps, struct tt_mono now)
+/* It was asked in vain since it could have answered, and is still heard. */
+static bool is_heard_only(const struct mesh_paths *ps, const struct mesh_path *p)
+{
+	return (p->state == MESH_PATH_FAILED || p->tries >= TRIES_IN_VAIN) &&
+	       tt_mono_before(tt_mono_add_ns(ps->selected_at, MESH_QUIET_NS), p->heard);
+}
+
+/* The address but `old` at which the peer was heard last, by WireGuard, after `since`; in_vain: of
+ * those that are only heard. NULL: nowhere. It may be used, as a hint. */
+static struct mesh_path *heard_last(struct mesh_paths *ps, const struct mesh_path *old,
+				    struct tt_mono since, bool in_vain, struct tt_mono now)
 {
 	struct mesh_path *last = NULL;
 
 	for (unsigned i = SLOT_ADDRESS; i < MESH_PATHS_MAX; i++) {
 		struct mesh_path *p = &ps->path[i];
-		if (p->state != MESH_PATH_UNUSED && tt_mono_before(ps->selected_at, p->heard) &&
-		    tt_mono_since(now, p->heard) < MESH_ACTIVE_NS &&
+		if (p == old || p->state == MESH_PATH_UNUSED || !tt_mono_before(since, p->heard) ||
+		    tt_mono_since(now, p->heard) >= MESH_ACTIVE_NS)
+			continue;
+		if ((!in_vain || is_heard_only(ps, p)) &&
 		    (!last || tt_mono_before(last->heard, p->heard)))
 			last = p;
 	}
 	if (last)
 		last->state = MESH_PATH_HINT;
 	return last;
+}
+
+/* Where the peer was heard since the path in use was chosen, or the last one lost. */
+static struct mesh_path *heard_since(struct mesh_paths *ps, struct tt_mono now)
+{
+	return heard_last(ps, NULL, ps->selected_at, false, now);
 }
 
 /*
@@ -178,25 +194,10 @@ static void be_stuck(struct mesh_paths *ps, struct tt_mono now)
 static struct mesh_path *heard_at(struct mesh_paths *ps, const struct mesh_path *old,
 				  struct tt_mono now)
 {
-	struct mesh_path *last = NULL;
-
+	/* with a hub a check can prove it, and was to */
 	bool hub = ps->path[SLOT_RELAY_TCP].state == MESH_PATH_ALIVE;
-	struct tt_mono since = tt_mono_add_ns(ps->selected_at, MESH_QUIET_NS);
 
-	for (unsigned i = SLOT_ADDRESS; i < MESH_PATHS_MAX; i++) {
-		struct mesh_path *p = &ps->path[i];
-		/* with a hub a check can prove it, and was to; and it is still heard */
-		bool asked = (p->state == MESH_PATH_FAILED || p->tries >= TRIES_IN_VAIN) &&
-			     tt_mono_before(since, p->heard);
-		if (p != old && p->state != MESH_PATH_UNUSED && (!hub || asked) &&
-		    tt_mono_before(old->heard, p->heard) &&
-		    tt_mono_since(now, p->heard) < MESH_ACTIVE_NS &&
-		    (!last || tt_mono_before(last->heard, p->heard)))
-			last = p;
-	}
-	if (last)
-		last->state = MESH_PATH_HINT;
-	return last;
+	return heard_last(ps, old, old->heard, hub, now);
 }
 
 /*
